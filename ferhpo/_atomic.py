@@ -1,0 +1,93 @@
+"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace the file at ``path`` in one step; parents are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with part.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def new_folder(path: Path) -> Generator[Path]:
+    """Fill a folder aside, then put it at ``path`` in one rename.
+
+    A folder that stands at ``path`` is replaced; if the body raises, it is left untouched.
+
+    Args:
+        path: where the folder shall be.
+
+    Yields:
+        An empty folder on the same file system.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            old = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+            path.rename(old)
+            part.rename(path)
+            shutil.rmtree(old)
+        else:
+            part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Generator[None]:
+    """Hold an exclusive lock on ``path`` (made if missing) that the kernel drops when we die.
+
+    Args:
+        path: the lock file.
+        wait: wait for another holder; else raise.
+
+    Raises:
+        BlockingIOError: another process holds the lock and ``wait`` is off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether some process holds the lock at ``path``; never takes it, never makes the file."""
+    if not path.exists():
+        return False
+    with path.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""Where things lie on disk: every path and file name that two folders of the package share.
+
+    ROOT/                       ./studies of the working directory, or --root
+      .last                     name of the study last used here
+      .cache/KEY/               prepared images, shared by all studies of this root
+      NAME/
+        study.db                the study database (unless --storage names another)
+        trials/0007/epoch-0003/ one epoch: the checkpoint and the validation probabilities that belong together
+        ensemble/               the artifact that `ferhpo predict` loads
+        report.html  logs/  run.lock
+"""
+
+from pathlib import Path
+
+WEIGHTS = "model.safetensors"  # the evaluated weights (EMA where it is on)
+CARD = "model.json"  # what rebuilds the model, the epoch's figures, checksums of its neighbours
+PROBABILITIES = "val_probs.npy"  # float32, validation rows x classes, of the same weights
+STATE_TENSORS = "state.safetensors"  # with STATE: what a training needs to go on; deleted once it is over
+STATE = "state.json"
+
+
+def study_folder(root: Path, name: str) -> Path:
+    """Return the folder that holds everything one study leaves."""
+    return root / name
+
+
+def trial_folder(study: Path, number: int) -> Path:
+    """Return the folder of trial ``number`` in a study's folder."""
+    return study / "trials" / f"{number:04d}"
+
+
+def epoch_folder(trial: Path, epoch: int) -> Path:
+    """Return the folder of one epoch (counted from 1) in a trial's folder."""
+    return trial / f"epoch-{epoch:04d}"
+
+
+def last_epoch(trial: Path) -> Path | None:
+    """Return the newest complete epoch folder of a trial, None if it has none."""
+    return max(trial.glob("epoch-*"), default=None)

@@ -1,0 +1,215 @@
+"""`TrialConfig`: one point of the space, complete and checked, from which a training can be repeated.
+
+Every setting is declared once, here: its type, default, what it accepts, what it means and when it matters.
+Study files, `--set`, the sampler, checkpoints and the report all go by this table.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from typing import Any, Self
+
+from ferhpo.errors import UsageError, did_you_mean
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What one field of TrialConfig accepts and when it has a say."""
+
+    name: str
+    kind: type
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    optional: bool = False
+    matters: Callable[[Params], bool] | None = None
+
+    def check(self, value: object) -> Any:  # noqa: ANN401 - the type is the field's
+        """Return ``value`` as this field's type.
+
+        Raises:
+            UsageError: it is of another type or outside what is allowed.
+        """
+        if value is None and self.optional:
+            return None
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.kind:
+            msg = f"{self.name} takes {_A[self.kind]}, got {value!r}"
+            raise UsageError(msg)
+        if self.choices and value not in self.choices:
+            msg = f"{self.name} must be a known one, got {value!r}{did_you_mean(str(value), map(str, self.choices))}"
+            raise UsageError(msg)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._check_range(value)
+        return value
+
+    def _check_range(self, value: float) -> None:
+        low, high = self.low, self.high
+        if not isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+            upper = "" if high is None else f" and at most {high:g}"
+            msg = f"{self.name} must be at least {low:g}{upper}, got {value!r}"
+            raise UsageError(msg)
+
+
+_A = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+OPTIMIZERS = ("sgd", "adam", "adamw")
+LOSSES = ("cross_entropy", "label_smoothing", "focal", "class_balanced")
+WEIGHTINGS = ("none", "sqrt", "inverse")
+SCHEDULES = ("onecycle", "cosine", "exponential", "constant")
+PRECISIONS = ("auto", "fp32", "bf16")
+OPERATIONS = ("flip", "shift", "rotation", "scale", "brightness", "contrast", "cutout", "vertical_flip", "shear")
+
+
+def _external(params: Params) -> bool:
+    return ":" in str(params["arch"])
+
+
+def _set(default: object, doc: str, **rule: Any) -> Any:  # noqa: ANN401 - a dataclass field poses as its default
+    return field(default=default, metadata={"doc": doc, **rule})
+
+
+def _operation(doc: str) -> Any:  # noqa: ANN401
+    return _set(None, f"{doc}; its own strength in place of the dial's", low=0, high=1, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialConfig:
+    """One frozen, validated point of the space.
+
+    The order of the fields is the order in which a sampler is asked, so what a field depends on stands before it.
+
+    Raises:
+        UsageError: a value is of the wrong type or outside what its setting allows.
+    """
+
+    arch: str = _set("resnet9s", "architecture: a name of `ferhpo models`, timm:NAME or torchvision:NAME")
+    width: int = _set(32, "channels of the first stage of our own nets", low=4, high=512, matters=lambda p: not _external(p))
+    pretrained: bool = _set(False, "start from pretrained weights", matters=_external)
+    weights: str = _set("", "a safetensors file with the pretrained weights, in place of a download", matters=lambda p: p["pretrained"])
+    frozen: bool = _set(False, "train the classifier only, keep the pretrained base as it is", matters=lambda p: p["pretrained"])
+    image_size: int = _set(48, "pixels a side that the net sees", low=8, high=1024)
+    optimizer: str = _set("sgd", "sgd is SGD with Nesterov momentum", choices=OPTIMIZERS)
+    lr: float = _set(0.1, "peak learning rate", low=1e-7, high=10)
+    momentum: float = _set(0.9, "of SGD", low=0, high=0.999, matters=lambda p: p["optimizer"] == "sgd")
+    batch_size: int = _set(128, "images a step", low=2, high=65536)
+    weight_decay: float = _set(5e-4, "of convolution and linear weights", low=0, high=1)
+    dropout: float = _set(0.2, "before the classifier", low=0, high=0.95)
+    loss: str = _set("label_smoothing", "training loss", choices=LOSSES)
+    smoothing: float = _set(0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing")
+    focal_gamma: float = _set(1.0, "focusing of focal (Lin et al. 2017)", low=0, high=10, matters=lambda p: p["loss"] == "focal")
+    balance_beta: float = _set(
+        0.999, "of class_balanced (Cui et al. 2019)", low=0, high=0.99999, matters=lambda p: p["loss"] == "class_balanced"
+    )
+    class_weighting: str = _set(
+        "none", "weight of a class by its count", choices=WEIGHTINGS, matters=lambda p: p["loss"] != "class_balanced"
+    )
+    augment: float = _set(0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1)
+    flip: float | None = _operation("mirror left and right")
+    shift: float | None = _operation("move by up to a quarter of the image")
+    rotation: float | None = _operation("turn by up to 30 degrees")
+    scale: float | None = _operation("zoom by up to 30 %")
+    brightness: float | None = _operation("add up to 40 % of white or black")
+    contrast: float | None = _operation("stretch by up to 60 %")
+    cutout: float | None = _operation("blank a square of up to half the side")
+    vertical_flip: float | None = _operation("mirror top and bottom (not under the dial)")
+    shear: float | None = _operation("shear by up to 30 degrees (not under the dial)")
+    mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8)
+    schedule: str = _set("onecycle", "learning rate over the budget", choices=SCHEDULES)
+    ema: float = _set(0.999, "decay of the weights' moving average, 0 is off", low=0, high=0.99999)
+    patience: int = _set(0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0)
+    precision: str = _set("auto", "number format of the training step; auto measures", choices=PRECISIONS)
+    epochs: int = _set(8, "passes over the training rows, which the schedule fits", low=1)
+    seed: int = _set(0, "of weights, order and augmentation", low=0)
+
+    def __post_init__(self) -> None:
+        for name, setting in SETTINGS.items():
+            object.__setattr__(self, name, setting.check(getattr(self, name)))
+
+    @classmethod
+    def from_params(cls, params: Params) -> Self:
+        """Build a config from settings by name; what is left out has its default.
+
+        Raises:
+            UsageError: a name is unknown, or a value is not allowed.
+        """
+        check_names(params)
+        return cls(**params)
+
+    def with_params(self, params: Params) -> Self:
+        """Return a copy with some settings changed; raises as `from_params`."""
+        check_names(params)
+        return replace(self, **params)
+
+    def params(self) -> dict[str, Any]:
+        """Return every setting by name, ready for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """Return one line of JSON that `from_json` reads back to an equal config."""
+        return json.dumps(self.params(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; raises as `from_params`."""
+        return cls.from_params(json.loads(text))
+
+    def strength(self, operation: str) -> float:
+        """Return the strength (0..1) of one augmentation: its own, else the dial's where the dial covers it."""
+        own = getattr(self, operation)
+        if own is not None:
+            return own
+        return 0.0 if operation in {"vertical_flip", "shear"} else self.augment
+
+
+def _settings() -> dict[str, Setting]:
+    kinds = {"int": int, "float": float, "str": str, "bool": bool, "float | None": float}
+    types = TrialConfig.__annotations__
+    return {
+        f.name: Setting(name=f.name, kind=types[f.name] if types[f.name] in kinds.values() else kinds[str(types[f.name])], **f.metadata)
+        for f in fields(TrialConfig)
+    }
+
+
+SETTINGS = _settings()
+RUN_SETTINGS = ("epochs", "seed")  # given by the study's budget and seed, never searched
+
+
+def check_names(params: Params) -> None:
+    """Refuse a name that is no setting.
+
+    Raises:
+        UsageError: with the nearest setting.
+    """
+    for name in params:
+        if name not in SETTINGS:
+            msg = f"a setting must be a known one, got '{name}'{did_you_mean(name, SETTINGS)}"
+            raise UsageError(msg)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read ``name=value`` of ``--set``, the value in the type of its setting.
+
+    Raises:
+        UsageError: there is no ``=``, the name is unknown, or the value does not fit.
+
+    >>> parse_assignment("lr=0.05")
+    ('lr', 0.05)
+    """
+    name, equals, raw = text.partition("=")
+    if not equals:
+        msg = f"--set takes name=value, got '{text}'"
+        raise UsageError(msg)
+    check_names({name: raw})
+    setting = SETTINGS[name]
+    if setting.kind is str:
+        return name, setting.check(raw)
+    try:
+        value = json.loads(raw.lower())
+    except json.JSONDecodeError:
+        value = raw
+    return name, setting.check(value)

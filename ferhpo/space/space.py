@@ -1,0 +1,180 @@
+"""Dimensions with conditions, and the define-by-run sampling of one configuration from an Optuna trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from ferhpo.errors import UsageError, did_you_mean
+from ferhpo.space.config import RUN_SETTINGS, SETTINGS, TrialConfig, check_names
+
+if TYPE_CHECKING:
+    import optuna
+
+When = Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimension:
+    """A setting that is searched: a range (`low` to `high`) or a choice.
+
+    Args:
+        name: the setting of TrialConfig.
+        default: the value of the default trial, and of every trial to which the dimension does not apply.
+        low: smallest value of a range, included.
+        high: largest value of a range, included.
+        log: sample the logarithm evenly; needs ``low > 0``.
+        step: distance between the values of a range; excludes ``log``.
+        choices: the values to choose from, in place of a range.
+        when: settings and the values of theirs under which this dimension applies.
+
+    Raises:
+        UsageError: any of it makes no sense; the message names the dimension.
+    """
+
+    name: str
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = None
+    choices: tuple[Any, ...] = ()
+    when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_names({self.name: None})
+        if self.name in RUN_SETTINGS:
+            msg = f"{self.name} cannot be searched: it belongs to the study ([budget] epochs, seed)"
+            raise UsageError(msg)
+        setting = SETTINGS[self.name]
+        if bool(self.choices) == (self.low is not None or self.high is not None):
+            msg = f"{self.name} takes either choices or low and high; give one of the two"
+            raise UsageError(msg)
+        if self.choices:
+            self._check_choices()
+        else:
+            self._check_range()
+        for value in (*self.choices, self.default):
+            setting.check(value)
+        object.__setattr__(self, "default", setting.check(self.default))
+        for other, values in self.when.items():
+            check_names({other: None})
+            for value in values:
+                SETTINGS[other].check(value)
+
+    def _check_choices(self) -> None:
+        if self.log or self.step is not None:
+            msg = f"{self.name} is a choice and takes neither log nor step; remove them"
+            raise UsageError(msg)
+        if len(set(self.choices)) < len(self.choices):
+            msg = f"{self.name} must list each choice once, got {list(self.choices)}"
+            raise UsageError(msg)
+        if self.default not in self.choices:
+            msg = f"the default of {self.name} must be one of its choices {list(self.choices)}, got {self.default!r}"
+            raise UsageError(msg)
+
+    def _check_range(self) -> None:
+        setting = SETTINGS[self.name]
+        if self.low is None or self.high is None or setting.kind not in {int, float}:
+            msg = f"{self.name} takes {'both low and high' if setting.kind in {int, float} else 'choices'}; correct its entry"
+            raise UsageError(msg)
+        low, high = setting.check(self.low), setting.check(self.high)
+        if not low < high:
+            msg = f"{self.name} needs low < high, got low={low}, high={high}; a fixed value is written {self.name} = {low}"
+            raise UsageError(msg)
+        if self.log and low <= 0:
+            msg = f"{self.name} with log = true needs low > 0, got low={low}"
+            raise UsageError(msg)
+        if self.step is not None and (self.log or not isfinite(self.step) or not 0 < self.step <= high - low):
+            msg = f"{self.name} needs a step above 0, at most high - low, and no log beside it, got step={self.step}"
+            raise UsageError(msg)
+        default = setting.check(self.default)
+        if default is None or not low <= default <= high:
+            msg = f"the default of {self.name} must be between low={low} and high={high}, got {default}"
+            raise UsageError(msg)
+
+    def suggest(self, trial: "optuna.Trial") -> Any:  # noqa: ANN401 - the type is the setting's
+        """Ask the trial for this dimension's value."""
+        if self.choices:
+            return trial.suggest_categorical(self.name, self.choices)
+        assert self.low is not None
+        assert self.high is not None
+        if SETTINGS[self.name].kind is int:
+            return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
+        return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """Dimensions that are searched and settings that are fixed.
+
+    Args:
+        dimensions: in any order; they are asked so that conditions come first.
+        fixed: settings with the one value that every trial has.
+    """
+
+    dimensions: tuple[Dimension, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        TrialConfig.from_params(self.fixed)
+        rank = {name: i for i, name in enumerate(SETTINGS)}
+        by_name = {d.name: d for d in sorted(self.dimensions, key=lambda d: rank[d.name])}
+        graph = {name: [other for other in d.when if other in by_name] for name, d in by_name.items()}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            msg = f"conditions must not go in a circle, got {' -> '.join(error.args[1])}; remove one `when`"
+            raise UsageError(msg) from None
+        object.__setattr__(self, "dimensions", tuple(by_name[name] for name in order))
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the parameters of the default trial: the default of every dimension that applies."""
+        return self._walk(lambda d: d.default)[1]
+
+    def sample(self, trial: "optuna.Trial") -> TrialConfig:
+        """Ask the trial for every dimension that applies and return the whole configuration."""
+        return self._walk(lambda d: d.suggest(trial))[0]
+
+    def _walk(self, value_of: Any) -> tuple[TrialConfig, dict[str, Any]]:  # noqa: ANN401
+        asked: dict[str, Any] = {}
+        settings = TrialConfig().params() | {d.name: d.default for d in self.dimensions} | dict(self.fixed)
+        for dimension in self.dimensions:
+            if applies(dimension, settings):
+                asked[dimension.name] = settings[dimension.name] = value_of(dimension)
+        return TrialConfig.from_params(settings), asked
+
+
+def applies(dimension: Dimension, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a dimension has a say, given every setting: its own `when`, and the setting's nature."""
+    matters = SETTINGS[dimension.name].matters
+    if matters is not None and not matters(settings):
+        return False
+    return all(settings[other] in values for other, values in dimension.when.items())
+
+
+def dimension_from_toml(name: str, entry: Mapping[str, Any]) -> Dimension:
+    """Build a dimension from an inline table of a study file.
+
+    Raises:
+        UsageError: a key is unknown or missing, or `Dimension` refuses it.
+    """
+    known = {"low", "high", "log", "step", "choices", "default", "when"}
+    for key in entry:
+        if key not in known:
+            msg = f"{name} has an unknown key '{key}'{did_you_mean(key, known)}"
+            raise UsageError(msg)
+    if "default" not in entry:
+        msg = f"{name} needs a default: the value of the default trial, which runs first"
+        raise UsageError(msg)
+    choices = entry.get("choices", ())
+    if "choices" in entry and not (isinstance(choices, list) and choices):
+        msg = f"the choices of {name} must be a list with at least one value, got {choices!r}"
+        raise UsageError(msg)
+    when = entry.get("when", {})
+    if not isinstance(when, dict):
+        msg = f"the `when` of {name} must be a table like {{ optimizer = 'sgd' }}, got {when!r}"
+        raise UsageError(msg)
+    conditions = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
+    return Dimension(**{**entry, "name": name, "choices": tuple(choices), "when": conditions})

@@ -1,0 +1,305 @@
+"""A study file (TOML), read strictly: what is not understood is refused with file and line."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ferhpo.errors import SpecError, UsageError, did_you_mean
+from ferhpo.metrics import metric
+from ferhpo.space.space import Space, dimension_from_toml
+
+FORMATS = ("auto", "fer2013", "folders", "synthetic")
+SAMPLERS = ("tpe", "random")
+SCHEDULERS = ("asha", "none")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """Which images, and how they are kept.
+
+    Args:
+        format: how the data lie on disk; auto looks.
+        path: file or folder, relative to the study file; `--data` overrides it, synthetic has none.
+        size: pixels a side of the prepared images (other images are resized to it).
+        channels: 1 (grey) or 3 (RGB).
+        rows: number of images that the synthetic set renders.
+        val: share of the training rows that validates where the data bring no validation split.
+        test: share that is sealed where the data bring no test split.
+    """
+
+    format: str = "auto"
+    path: str | None = None
+    size: int = 48
+    channels: int = 1
+    rows: int = 4000
+    val: float = 0.12
+    test: float = 0.12
+
+    def __post_init__(self) -> None:
+        _one_of("format", self.format, FORMATS)
+        _number("size", self.size, 8, 1024)
+        _one_of("channels", self.channels, (1, 3))
+        _number("rows", self.rows, 100, 10_000_000)
+        _number("val", self.val, 0.01, 0.5)
+        _number("test", self.test, 0.01, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSpec:
+    """What a study may cost.
+
+    Args:
+        epochs: epochs of a trial that is never stopped.
+        trials: the study's total, the default of `--trials`.
+        timeout: wall time of one run, like "30m" or "2h", the default of `--timeout`; none if left out.
+        max_failures: failed trials in a row after which the search gives up.
+    """
+
+    epochs: int = 8
+    trials: int = 30
+    timeout: str | None = None
+    max_failures: int = 5
+
+    def __post_init__(self) -> None:
+        _number("epochs", self.epochs, 1, 100_000)
+        _number("trials", self.trials, 1, 1_000_000)
+        _number("max_failures", self.max_failures, 1, 1_000_000)
+        if self.timeout is not None:
+            seconds(self.timeout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerSpec:
+    """What to try next.
+
+    Args:
+        name: tpe, random.
+        startup: random trials before the sampler's model is used (tpe).
+    """
+
+    name: str = "tpe"
+    startup: int = 10
+
+    def __post_init__(self) -> None:
+        _one_of("name", self.name, SAMPLERS)
+        _number("startup", self.startup, 0, 100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSpec:
+    """When to stop a trial (asha: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning).
+
+    Args:
+        name: asha (stop-type, by epoch), none.
+        grace: epochs that every trial gets: the first rung.
+        reduction: one trial in so many goes on at a rung, and the rungs' distance as a factor.
+    """
+
+    name: str = "asha"
+    grace: int = 1
+    reduction: int = 3
+
+    def __post_init__(self) -> None:
+        _one_of("name", self.name, SCHEDULERS)
+        _number("grace", self.grace, 1, 100_000)
+        _number("reduction", self.reduction, 2, 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySpec:
+    """A study file as values.
+
+    Args:
+        name: the study's name, from the file's.
+        path: where the file stands (or a word, for a text from a database).
+        text: the file as it was read, which the study stores.
+        description: one line for people.
+        metric: the validation figure that is searched for.
+        seed: of sampler and trials.
+    """
+
+    name: str
+    path: Path | str
+    text: str
+    description: str = ""
+    metric: str = "accuracy"
+    seed: int = 0
+    data: DataSpec = field(default_factory=DataSpec)
+    budget: BudgetSpec = field(default_factory=BudgetSpec)
+    sampler: SamplerSpec = field(default_factory=SamplerSpec)
+    scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
+    space: Space = field(default_factory=Space)
+
+    @property
+    def direction(self) -> str:
+        """``"maximize"`` or ``"minimize"``: the metric's."""
+        return metric(self.metric).direction
+
+    def error(self, message: str, *keys: str) -> SpecError:
+        """Return a SpecError at the line that sets ``keys`` (section, key)."""
+        return SpecError(message, self.path, line_of(self.text, *keys))
+
+
+SECTIONS: Mapping[str, type] = {"data": DataSpec, "budget": BudgetSpec, "sampler": SamplerSpec, "scheduler": SchedulerSpec}
+TOP = {"description": str, "metric": str, "direction": str, "seed": int}
+
+
+def read_spec(path: Path) -> StudySpec:
+    """Read a study file.
+
+    Raises:
+        SpecError: it cannot be read or breaks a rule; the message has file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
+        raise SpecError(msg, path) from None
+    return parse_spec(text, name=path.stem, path=path)
+
+
+def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> StudySpec:
+    """Read the text of a study file; raises as `read_spec`."""
+    if not NAME.fullmatch(name):
+        msg = f"a study's name is made of letters, digits, '.', '_' and '-', got '{name}'; rename the file"
+        raise SpecError(msg, path)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"a study file must be TOML: {error}", path) from None
+    reader = _Reader(text, path)
+    reader.names(table, {*TOP, *SECTIONS, "space"})
+    values: dict[str, Any] = {}
+    for key, kind in TOP.items():
+        if key in table:
+            values[key] = reader.typed(table[key], kind, key)
+    for section, made in SECTIONS.items():
+        values[section] = reader.section(section, made, table.get(section, {}))
+    values["space"] = reader.space(table.get("space", {}))
+    direction = values.pop("direction", None)
+    with reader.at("metric"):
+        wanted = metric(values.get("metric", "accuracy")).direction
+    if direction not in {None, wanted}:
+        msg = f"direction must be the metric's, {wanted}, got '{direction}'"
+        raise SpecError(msg, path, line_of(text, "direction"))
+    return StudySpec(name=name, path=path, text=text, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Turns tables into dataclasses and puts file and line in front of what goes wrong."""
+
+    text: str
+    path: Path | str
+
+    def at(self, *keys: str) -> "_At":
+        return _At(self, keys)
+
+    def names(self, table: Mapping[str, Any], known: set[str], *section: str) -> None:
+        for key in table:
+            if key not in known:
+                where = f" in [{section[0]}]" if section else ""
+                msg = f"unknown key '{key}'{where}{did_you_mean(key, known)}"
+                raise SpecError(msg, self.path, line_of(self.text, *section, key))
+
+    def typed(self, value: Any, kind: type, *keys: str) -> Any:  # noqa: ANN401
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            msg = f"{keys[-1]} takes {_A[kind]}, got {value!r}"
+            raise SpecError(msg, self.path, line_of(self.text, *keys))
+        return value
+
+    def section(self, section: str, made: type, table: Any) -> Any:  # noqa: ANN401
+        table = self.typed(table, dict, section)
+        kinds = {f.name: _KINDS[str(getattr(f.type, "__name__", f.type))] for f in fields(made)}
+        self.names(table, set(kinds), section)
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            values[key] = self.typed(value, kinds[key], section, key)
+            with self.at(section, key):
+                made(**{key: values[key]})
+        return made(**values)
+
+    def space(self, table: Any) -> Space:  # noqa: ANN401
+        table = self.typed(table, dict, "space")
+        dimensions, fixed = [], {}
+        for name, entry in table.items():
+            with self.at("space", name):
+                if isinstance(entry, dict):
+                    dimensions.append(dimension_from_toml(name, entry))
+                else:
+                    Space(fixed={name: entry})
+                    fixed[name] = entry
+        with self.at("space"):
+            return Space(dimensions=tuple(dimensions), fixed=fixed)
+
+
+class _At:
+    """Adds file and line to a UsageError that the body raises."""
+
+    def __init__(self, reader: _Reader, keys: tuple[str, ...]) -> None:
+        self.reader, self.keys = reader, keys
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, UsageError) and not isinstance(error, SpecError):
+            raise SpecError(str(error), self.reader.path, line_of(self.reader.text, *self.keys)) from None
+
+
+_A = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false", dict: "a table"}
+_KINDS = {"str": str, "int": int, "float": float, "str | None": str}
+
+
+def line_of(text: str, *keys: str) -> int | None:
+    """Return the line (from 1) of a study file that sets ``key`` or ``section, key``, None if it is not found.
+
+    >>> line_of("seed = 1\\n[space]\\nlr = 0.1\\n", "space", "lr")
+    3
+    """
+    *section, key = keys
+    inside = [""]
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+        if header:
+            inside = header[1].split(".")
+            if inside == [*section, key]:
+                return number
+        elif (inside == section or (not section and inside == [""])) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return number
+    return line_of(text, *section) if section else None
+
+
+def seconds(text: str) -> float:
+    """Read a duration like ``90``, ``90s``, ``30m``, ``1.5h`` as seconds.
+
+    Raises:
+        UsageError: it is none, or not above 0.
+
+    >>> seconds("1.5h")
+    5400.0
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]] if match else 0.0
+    if value <= 0:
+        msg = f"a duration is a number above 0 with s, m, h or d after it, like 90s or 1.5h, got '{text}'"
+        raise UsageError(msg)
+    return value
+
+
+def _one_of(name: str, value: object, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        msg = f"{name} must be a known one, got {value!r}{did_you_mean(str(value), map(str, known))}"
+        raise UsageError(msg)
+
+
+def _number(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        msg = f"{name} must be from {low:g} to {high:g}, got {value!r}"
+        raise UsageError(msg)
