@@ -15,6 +15,7 @@ from pathlib import Path
 WEIGHTS = "model.safetensors"  # the evaluated weights (EMA where it is on)
 CARD = "model.json"  # what rebuilds the model, the epoch's figures, checksums of its neighbours
 PROBABILITIES = "val_probs.npy"  # float32, validation rows x classes, of the same weights
+RECORD = "record.json"  # what the worker reported for the epoch, for a search that was cut off before it was stored
 STATE_TENSORS = "state.safetensors"  # with STATE: what a training needs to go on; deleted once it is over
 STATE = "state.json"
 

@@ -131,3 +131,9 @@ def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float]:
         "nll": nll(probs_nc, y_n),
         "ece": ece(probs_nc, y_n),
     }
+
+
+def scored(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float | list[float]]:
+    """Return `figures` and ``ci95``, Wilson's interval of the accuracy: what is printed of a predictor; arguments as `figures`."""
+    found = figures(probs_nc, y_n)
+    return {**found, "ci95": list(wilson(found["accuracy"], len(y_n)))}

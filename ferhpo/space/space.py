@@ -133,6 +133,10 @@ class Space:
         """Return the parameters of the default trial: the default of every dimension that applies."""
         return self._walk(lambda d: d.default)[1]
 
+    def default_config(self) -> TrialConfig:
+        """Return the default trial's configuration."""
+        return self._walk(lambda d: d.default)[0]
+
     def sample(self, trial: "optuna.Trial") -> TrialConfig:
         """Ask the trial for every dimension that applies and return the whole configuration."""
         return self._walk(lambda d: d.suggest(trial))[0]

@@ -1,0 +1,156 @@
+"""Draws a running search: one live table on a terminal, plain lines elsewhere; both on stderr."""
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ferhpo.cli.output import cell, say, settings
+from ferhpo.metrics import Metric, metric
+from ferhpo.search.events import Emit, EpochEnded, Event, Note, SearchBegan, TrialBegan, TrialEnded
+
+SHOWN = 12  # trials in the live table: the running ones and the last that ended
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A trial as the live table shows it."""
+
+    number: int
+    params: str
+    epoch: int
+    epochs: int
+    value: float | None = None
+    state: str = "running"
+
+
+@dataclass(kw_only=True)
+class Board:
+    """What is known of a running search, folded from its events."""
+
+    began: SearchBegan | None = None
+    at: float = field(default_factory=time.monotonic)
+    rows: dict[int, Row] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+    best: tuple[int, float] | None = None
+    notes: list[str] = field(default_factory=list)
+    metric: Metric = field(default_factory=lambda: metric("accuracy"))
+
+    def take(self, event: Event) -> None:
+        """Fold an event in."""
+        match event:
+            case SearchBegan():
+                self.began, self.at, self.best, self.metric = event, time.monotonic(), event.best, metric(event.metric)
+            case TrialBegan():
+                self.rows[event.number] = Row(
+                    number=event.number, params=settings(event.params), epoch=event.epoch, epochs=event.epochs
+                )
+            case EpochEnded():
+                row = self.rows[event.number]
+                row.epoch, row.value = event.epoch, event.value
+            case TrialEnded():
+                self._end(event)
+            case Note():
+                self.notes = [*self.notes[-2:], event.text]
+
+    def _end(self, event: TrialEnded) -> None:
+        row = self.rows[event.number]
+        row.state, row.value = event.state.lower(), row.value if event.value is None else event.value
+        self.states[event.state] = self.states.get(event.state, 0) + 1
+        ended_well = event.state in {"COMPLETE", "PRUNED"} and event.value is not None
+        if ended_well and (self.best is None or self.metric.better(event.value or 0.0, self.best[1])):
+            self.best = (event.number, event.value or 0.0)
+
+    def done(self) -> int:
+        """Count the trials that count, earlier runs included."""
+        before = self.began.done if self.began else 0
+        return before + sum(n for state, n in self.states.items() if state != "WAITING")
+
+    def status(self) -> str:
+        """Return the line under the table."""
+        if self.began is None:
+            return "starting"
+        running = sum(row.state == "running" for row in self.rows.values())
+        parts = [f"{self.done()}/{self.began.trials} trials", f"{running} running"]
+        parts += [f"{self.states.get(state, 0)} {state.lower()}" for state in ("PRUNED", "FAIL")]
+        if self.best:
+            parts.append(f"best {self.metric.name} {cell(self.best[1])} (trial {self.best[0]})")
+        if left := self.left():
+            parts.append(f"{left} left")
+        return "  ".join(parts)
+
+    def left(self) -> str | None:
+        """Return the time left: what the trials at this pace need, at most what the timeout leaves."""
+        if self.began is None:
+            return None
+        spent, ended = time.monotonic() - self.at, self.done() - self.began.done
+        pace = spent / ended * (self.began.trials - self.done()) if ended else None
+        limit = None if self.began.seconds is None else max(0.0, self.began.seconds - spent)
+        known = [s for s in (pace, limit) if s is not None]
+        return clock(min(known)) if known else None
+
+
+@contextmanager
+def watching() -> Generator[Emit]:
+    """Yield what a search emits its events to."""
+    board = Board()
+    if not (sys.stderr.isatty() and sys.stdout.isatty()):
+        yield lambda event: _line(board, event)
+        return
+    with Live(console=Console(stderr=True), refresh_per_second=4, get_renderable=lambda: draw(board)):
+        yield board.take
+
+
+def _line(board: Board, event: Event) -> None:
+    board.take(event)
+    if (text := line(board, event)) is not None:
+        say(text)
+
+
+def line(board: Board, event: Event) -> str | None:
+    """Return an event as one plain line, None if it is not worth one."""
+    match event:
+        case SearchBegan():
+            return f"search {event.study}: {event.done} of {event.trials} trials done, {event.concurrency} at a time"
+        case TrialBegan():
+            start = f" (goes on after epoch {event.epoch})" if event.epoch else ""
+            return f"trial {event.number} begins{start}: {settings(event.params)}"
+        case EpochEnded():
+            return f"trial {event.number} epoch {event.epoch}/{event.epochs}: {cell(event.value)} ({event.seconds:.1f} s)"
+        case TrialEnded():
+            reason = f": {event.error}" if event.error else ""
+            value = "" if event.value is None else f" {cell(event.value)}"
+            return f"trial {event.number} {event.state.lower()}{value}{reason} [{board.status()}]"
+        case Note():
+            return event.text
+
+
+def draw(board: Board) -> Group:
+    """Return the live view: the running trials, the last ended ones, one status line, the newest notes."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header, side in (("trial", "right"), ("state", "left"), ("epoch", "right"), (board.metric.name, "right")):
+        table.add_column(header, justify=side)
+    table.add_column("settings", overflow="ellipsis", no_wrap=True)
+    running = [row for row in board.rows.values() if row.state == "running"]
+    ended = [row for row in board.rows.values() if row.state != "running"]
+    for row in [*ended[-max(0, SHOWN - len(running)) :], *running]:
+        mark = " *" if board.best and board.best[0] == row.number else ""
+        table.add_row(str(row.number), row.state, f"{row.epoch}/{row.epochs}", cell(row.value) + mark, Text(row.params))
+    return Group(table, Text(board.status(), style="bold"), *(Text(note, style="dim") for note in board.notes))
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people read it.
+
+    >>> clock(3725)
+    '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,83 @@
+"""`ferhpo`: the commands, and the one place where errors become a line on stderr and an exit code."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ferhpo import __version__
+from ferhpo.cli import data, ensemble, models, predict, report, search, study, train
+from ferhpo.errors import FerhpoError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ferhpo",
+    help="Hyperparameter search and ensembling for image classification, at home with facial expressions.",
+    epilog="Every command takes --debug, which shows the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("search")(search.search)
+app.command("ensemble")(ensemble.ensemble)
+app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("report")(report.report)
+app.command("dashboard")(report.dashboard)
+app.command("models")(models.models)
+app.add_typer(study.app, name="study")
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001, FBT002
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command line and exit with its code.
+
+    Args:
+        args: the words after ``ferhpo``; the process's own by default.
+    """
+    words = sys.argv[1:] if args is None else args
+    debug = "--debug" in words
+    try:
+        code = app([word for word in words if word != "--debug"], prog_name="ferhpo", standalone_mode=False)
+    except FerhpoError as error:
+        code = _fail(str(error), error.exit_code, debug=debug)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last stop before the user
+        code = _unexpected(error, debug=debug)
+    sys.exit(code or 0)
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, typer.Abort):
+        return INTERRUPTED
+    usage = getattr(error, "format_message", None)  # an error of the command line itself
+    if usage is not None:
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+        return getattr(error, "exit_code", 2)
+    text = f"ferhpo itself failed: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
+    return _fail(text, 1, debug=debug)
+
+
+def _fail(text: str, code: int, *, debug: bool) -> int:
+    if debug:
+        raise  # noqa: PLE0704 - called from an except block
+    typer.secho(f"error: {text}", err=True, fg=None)
+    return code

@@ -1,0 +1,111 @@
+"""`ferhpo search`: run trials; run it again to go on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ferhpo.cli.options import (
+    ROOT,
+    DataOption,
+    Format,
+    FormatOption,
+    RootOption,
+    StorageOption,
+    StudyOption,
+    chosen,
+    find_spec,
+    remember,
+)
+from ferhpo.cli.output import say
+from ferhpo.errors import SearchError, UsageError
+
+TrialsOption = Annotated[
+    int | None, typer.Option("--trials", "-n", help="The study's total, earlier runs included.", show_default="the study file's")
+]
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option("--timeout", help="Wall time of this run, like 90s, 30m or 2h.", show_default="the study file's, else none"),
+]
+
+
+def search(
+    *,
+    study: StudyOption = None,
+    data: DataOption = None,
+    trials: TrialsOption = None,
+    timeout: TimeoutOption = None,
+    storage: StorageOption = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(help="CPUs of one trial.", show_default="a quarter of the machine")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of one trial; 0.25 puts four on one.", show_default="1 where there is one")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.", show_default="this machine alone")] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Failed trials in a row before giving up.", show_default="the study file's")
+    ] = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
+) -> int:
+    """Search a study: try configurations, keep every result, go on where an earlier run ended.
+
+    Ctrl-C ends the running epochs first; the same command goes on from there.
+    """
+    from ferhpo.cli.live import watching  # noqa: PLC0415
+    from ferhpo.cli.study import show_study  # noqa: PLC0415
+    from ferhpo.search.runner import Workers, search as run  # noqa: PLC0415
+    from ferhpo.search.session import Limits  # noqa: PLC0415
+    from ferhpo.space.spec import seconds  # noqa: PLC0415
+    from ferhpo.study.source import open_data  # noqa: PLC0415
+    from ferhpo.study.study import recorded_data  # noqa: PLC0415
+
+    named = chosen(study, root)
+    spec = find_spec(named, root)
+    if trials is not None and trials < 1:
+        msg = f"--trials must be at least 1, got {trials}"
+        raise UsageError(msg)
+    limit = timeout or spec.budget.timeout
+    limits = Limits(
+        trials=trials or spec.budget.trials,
+        seconds=seconds(limit) if limit else None,
+        max_failures=max_failures or spec.budget.max_failures,
+    )
+    workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
+    prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
+    say(describe(prepared))
+    remember(named, root)
+    with watching() as emit:
+        outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers)
+    show_study(outcome.study, output)
+    if outcome.interrupted:
+        say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")
+        return 130
+    if outcome.gave_up or not outcome.study.best():
+        msg = f"a search needs a trial that works, and {'too many failed in a row' if outcome.gave_up else 'none did'}; see `ferhpo study show`"
+        raise SearchError(msg)
+    say(closing(outcome.done, limits.trials, reached=outcome.reached, nothing_new=outcome.new == 0))
+    return 0
+
+
+def closing(done: int, trials: int, *, reached: bool, nothing_new: bool) -> str:
+    """Return the last line of a search."""
+    if reached and nothing_new:
+        return f"the study has its {done} trials already; a larger --trials goes on"
+    return f"{done} of {trials} trials done" + ("" if reached else "; the same command goes on")
+
+
+def describe(prepared: object) -> str:
+    """Return one line about the data: source, rows per split, what was dropped."""
+    from ferhpo.data.cache import Prepared  # noqa: PLC0415
+
+    assert isinstance(prepared, Prepared)
+    rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in prepared.counts.items())
+    reasons = {
+        "train_in_val": "training images also in validation",
+        "train_in_test": "training images also in test",
+        "val_in_test": "validation images also in test",
+    }
+    dropped = [f"{n} {reasons.get(key, key)}" for key, n in prepared.dropped.items() if n]
+    source = Path(prepared.source).name if prepared.source else "rendered faces"
+    return f"data: {source}: {rows}" + (f"; dropped {', '.join(dropped)}" if dropped else "")

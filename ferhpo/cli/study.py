@@ -1,0 +1,121 @@
+"""`ferhpo study`: what is in the database, without torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, StudyOption, chosen, name_of
+from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
+
+if TYPE_CHECKING:
+    from ferhpo.study.study import Study, Trial
+
+app = typer.Typer(help="List studies, show one, show its best trial.", no_args_is_help=True)
+
+
+def open_study(study: str | None, root: Path, storage: str | None = None) -> "Study":
+    """Open the study that `--study` stands for, for reading."""
+    from ferhpo.study.study import Study  # noqa: PLC0415 - optuna takes half a second
+
+    return Study.open(root, name_of(chosen(study, root)), storage)
+
+
+@app.command("list")
+def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> None:
+    """List the studies under the root with their states and best values."""
+    from ferhpo.study.study import list_studies  # noqa: PLC0415
+
+    rows = [summary(study) for study in list_studies(root)]
+    if output is Format.json:
+        print_json(rows)
+    elif rows:
+        print_table(("study", "trials", *_STATES, "best"), [_row(row) for row in rows])
+    else:
+        say(f"there is no study in {root} yet; `ferhpo search` begins one")
+
+
+@app.command()
+def show(
+    *, study: StudyOption = None, storage: StorageOption = None, root: RootOption = ROOT, output: FormatOption = Format.table
+) -> None:
+    """Show a study: its trials, states, best trial and every opening of the test split."""
+    show_study(open_study(study, root, storage), output, every=True)
+
+
+@app.command()
+def best(
+    *, study: StudyOption = None, storage: StorageOption = None, root: RootOption = ROOT, output: FormatOption = Format.table
+) -> None:
+    """Show the best trial and its whole configuration."""
+    from ferhpo.errors import StudyError  # noqa: PLC0415
+
+    opened = open_study(study, root, storage)
+    trial = opened.best()
+    if trial is None:
+        msg = f"a best trial needs one that ended with a value, and study '{opened.name}' has none yet; run `ferhpo search`"
+        raise StudyError(msg)
+    if output is Format.json:
+        print_json(best_json(trial) | {"state": trial.state, "config": trial.config.params() if trial.config else None})
+        return
+    facts: list[tuple[str, object]] = [("trial", trial.number), (opened.metric, trial.value), ("state", trial.state)]
+    facts += [("checkpoint", trial.checkpoint)]
+    print_facts(facts + list(trial.config.params().items() if trial.config else trial.params.items()))
+
+
+_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+_LAST = 15  # trials that `search` shows at its end
+
+
+def summary(study: "Study") -> dict[str, Any]:
+    """Return what `study show --format json` prints."""
+    best_trial = study.best()
+    return {
+        "name": study.name,
+        "directions": study.directions,
+        "metric": study.metric,
+        "storage": study.shown_url,
+        "states": study.states(),
+        "n_trials": sum(study.states().values()),
+        "interrupted": sum(t.state == "INTERRUPTED" for t in study.trials()),
+        "best": best_json(best_trial) if best_trial else None,
+        "data": study.data["path"],
+        "test_openings": study.openings,
+    }
+
+
+def best_json(trial: "Trial") -> dict[str, Any]:
+    """Return a trial as JSON names it."""
+    return {"number": trial.number, "value": trial.value, "params": dict(trial.params)}
+
+
+def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
+    """Print a study: the best trials, or every one in order."""
+    facts = summary(study)
+    if output is Format.json:
+        print_json(facts)
+        return
+    trials = study.trials() if every else study.candidates()[:_LAST]
+    rows = [
+        (t.number, t.state.lower(), t.value, max(t.values, default=0), t.attrs.get("seconds"), settings(t.params), t.attrs.get("error"))
+        for t in trials
+    ]
+    errors = any(t.attrs.get("error") for t in trials)
+    headers = ("trial", "state", study.metric, "epochs", "seconds", "settings", "error")
+    print_table(headers if errors else headers[:-1], [row if errors else row[:-1] for row in rows])
+    states = ", ".join(f"{n} {state.lower()}" for state, n in facts["states"].items() if n)
+    print_facts(
+        [
+            ("study", f"{study.name} ({states})"),
+            ("database", facts["storage"]),
+            ("best", f"trial {facts['best']['number']}: {study.metric} {facts['best']['value']:.4f}" if facts["best"] else "none yet"),
+            ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
+        ]
+    )
+    if facts["interrupted"]:
+        say(f"{facts['interrupted']} trials were cut off with their search; `ferhpo search` goes on with them")
+
+
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    best_trial = row["best"]
+    return (row["name"], row["n_trials"], *(row["states"][s] for s in _STATES), f"{best_trial['value']:.4f}" if best_trial else "")

@@ -1,0 +1,124 @@
+"""`ferhpo train`: one configuration, without Ray."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ferhpo.cli.options import (
+    ROOT,
+    DataOption,
+    Format,
+    FormatOption,
+    RootOption,
+    StudyOption,
+    TestOption,
+    chosen,
+    command_line,
+    find_spec,
+)
+from ferhpo.cli.output import cell, print_facts, print_json, say
+from ferhpo.errors import UsageError
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
+    from ferhpo.space.config import TrialConfig
+    from ferhpo.space.spec import StudySpec
+    from ferhpo.training.loop import EpochResult
+
+
+def train(
+    *,
+    study: StudyOption = None,
+    data: DataOption = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint.", show_default="train/ in the study's folder")] = None,
+    test: TestOption = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")] = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
+) -> None:
+    """Train the study's default configuration, changed by --set, and keep its checkpoint."""
+    spec = find_spec(chosen(study, root), root)
+    config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
+    from ferhpo.cli.search import describe  # noqa: PLC0415
+    from ferhpo.metrics import metric  # noqa: PLC0415
+    from ferhpo.study.source import open_data  # noqa: PLC0415
+    from ferhpo.study.study import recorded_data  # noqa: PLC0415
+
+    prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
+    say(describe(prepared))
+    import torch  # noqa: PLC0415
+
+    from ferhpo.training.single import train_single  # noqa: PLC0415
+
+    target = out or root / spec.name / "train"
+    result, spent = train_single(
+        config,
+        prepared,
+        target,
+        metric=metric(spec.metric),
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        seconds=None if minutes is None else 60 * minutes,
+        watch=lambda r: say(f"epoch {r.epoch}: {spec.metric} {cell(r.figures[spec.metric])} ({r.seconds:.1f} s)"),
+    )
+    opened = open_test(spec, prepared, target, root) if test else None
+    show(summary(result, spent, target, opened), output)
+
+
+def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, minutes: float | None) -> "TrialConfig":
+    """Return the study's default configuration with what the command line changes.
+
+    Raises:
+        UsageError: a setting is unknown or not allowed, or both budgets are given.
+    """
+    from ferhpo.models.registry import check  # noqa: PLC0415
+    from ferhpo.space.config import parse_assignment  # noqa: PLC0415
+
+    if minutes is not None and (epochs is not None or minutes <= 0):
+        msg = f"train takes either --epochs or --minutes above 0, got --epochs {epochs} --minutes {minutes:g}"
+        raise UsageError(msg)
+    given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
+    config = spec.space.default_config().with_params(given | dict(map(parse_assignment, assignments)))
+    check(config.arch)
+    return config
+
+
+def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path) -> dict[str, Any]:
+    """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
+    from ferhpo import __version__  # noqa: PLC0415
+    from ferhpo.ensemble.infer import member_probabilities  # noqa: PLC0415
+    from ferhpo.metrics import scored  # noqa: PLC0415
+    from ferhpo.search.runner import begin_study  # noqa: PLC0415
+
+    study = begin_study(spec, prepared, root)
+    times = study.record_opening(command_line(), __version__)
+    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
+    part = prepared.open_test()
+    return scored(member_probabilities([checkpoint], part)[0], part.labels)
+
+
+def summary(result: "EpochResult", spent: float, checkpoint: Path, test: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what ``--format json`` prints."""
+    return {
+        "epochs": result.epoch,
+        "seconds": spent,
+        "val": result.figures,
+        "test": test,
+        "checkpoint": str(checkpoint.resolve()),
+        "images_per_second": result.images_per_second,
+        **result.details,
+    }
+
+
+def show(found: dict[str, Any], output: Format) -> None:
+    """Print the summary."""
+    if output is Format.json:
+        print_json(found)
+        return
+    facts: list[tuple[str, object]] = [(k, found[k]) for k in ("epochs", "seconds", "parameters", "precision", "checkpoint")]
+    facts += [(f"val {name}", value) for name, value in found["val"].items()]
+    facts += [(f"test {name}", value) for name, value in (found["test"] or {}).items()]
+    print_facts(facts)

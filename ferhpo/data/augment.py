@@ -1,0 +1,98 @@
+"""Batched augmentation on the training device: every image its own draw, all of a batch in a few passes.
+
+Flips, shift, rotation, scale and shear are one affine map an image, hence one `grid_sample`; brightness and contrast are one
+multiply-add; cutout is one mask. Hand-written, since it is three times as fast as kornia at 48 px (93,000 against 28,700
+images/s on 2 cores), and torchvision's transforms draw once a batch.
+"""
+
+from collections.abc import Mapping
+from math import pi
+
+import torch
+import torch.nn.functional as F
+
+from ferhpo.space.config import OPERATIONS, TrialConfig
+
+SHIFT = 0.25  # of the side
+ROTATION = pi / 6
+SCALE = 0.3
+SHEAR = pi / 6
+BRIGHTNESS = 0.4
+CONTRAST = 0.6
+CUTOUT = 0.5  # of the side
+MOVES = ("shift", "rotation", "scale", "shear")
+DRAWS = 12  # random numbers an image
+
+
+def strengths(config: TrialConfig) -> dict[str, float]:
+    """Return the strength (0..1) of every operation."""
+    return {name: config.strength(name) for name in OPERATIONS}
+
+
+def augment(
+    images: torch.Tensor, strength: Mapping[str, float], generator: torch.Generator, fill: torch.Tensor | float = 0.5
+) -> torch.Tensor:
+    """Return images changed at random, each by its own draw; with every strength 0 they come back as they are.
+
+    Args:
+        images: float32 B x C x S x S in 0..1; left as they are.
+        strength: 0..1 by operation; a flip has the chance ``min(strength, 1/2)``, the others are drawn evenly from
+            ``-strength`` to ``strength`` times their greatest amount. What is moved in from outside repeats the border.
+        generator: on the device of ``images``.
+        fill: value of cut-out pixels, one number or one a channel (C x 1 x 1).
+
+    References:
+        DeVries and Taylor 2017, Improved Regularization of Convolutional Neural Networks with Cutout, arXiv 1708.04552.
+        Changed here: the side is drawn from 0 to its greatest, and the square may lie partly outside.
+    """
+    draws = torch.rand(len(images), DRAWS, generator=generator, device=images.device)
+    images = _geometry(images, strength, draws)
+    images = _light(images, strength, draws)
+    return _cutout(images, strength, draws, fill)
+
+
+def _geometry(images: torch.Tensor, strength: Mapping[str, float], draws: torch.Tensor) -> torch.Tensor:
+    mirrored = draws[:, 0] < min(strength["flip"], 0.5)
+    upended = draws[:, 1] < min(strength["vertical_flip"], 0.5)
+    if not any(strength[name] for name in MOVES):  # whole pixels: no interpolation
+        if strength["flip"]:
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        if strength["vertical_flip"]:
+            images = torch.where(upended[:, None, None, None], images.flip(2), images)
+        return images
+    even = draws[:, 2:7] * 2 - 1
+    angle = even[:, 0] * (ROTATION * strength["rotation"])
+    zoom = 1 / (1 + even[:, 1] * (SCALE * strength["scale"]))
+    slant = torch.tan(even[:, 2] * (SHEAR * strength["shear"]))
+    shift = even[:, 3:5] * (2 * SHIFT * strength["shift"])  # of the side, which grid_sample counts as 2
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    x = torch.where(mirrored, -1.0, 1.0)
+    y = torch.where(upended, -1.0, 1.0)
+    theta = torch.stack(  # from a pixel of the result to the place in the image it is taken from
+        (x * cos, x * (slant * cos - sin), shift[:, 0], y * sin, y * (slant * sin + cos), shift[:, 1]), dim=1
+    ).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _light(images: torch.Tensor, strength: Mapping[str, float], draws: torch.Tensor) -> torch.Tensor:
+    if not (strength["brightness"] or strength["contrast"]):
+        return images
+    even = draws[:, 7:9] * 2 - 1
+    gain = 1 + even[:, 0] * (CONTRAST * strength["contrast"])
+    offset = even[:, 1] * (BRIGHTNESS * strength["brightness"]) + 0.5 * (1 - gain)
+    return torch.addcmul(offset[:, None, None, None], images, gain[:, None, None, None]).clamp_(0, 1)
+
+
+def _cutout(
+    images: torch.Tensor, strength: Mapping[str, float], draws: torch.Tensor, fill: torch.Tensor | float
+) -> torch.Tensor:
+    if not strength["cutout"]:
+        return images
+    half = draws[:, 9, None] * (CUTOUT * strength["cutout"] / 2)
+    size = images.shape[-1]
+    at = (torch.arange(size, device=images.device) + 0.5) / size
+    columns = (at - draws[:, 10, None]).abs() < half
+    rows = (at - draws[:, 11, None]).abs() < half
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(inside, torch.as_tensor(fill, dtype=images.dtype, device=images.device), images)

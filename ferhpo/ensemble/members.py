@@ -1,0 +1,156 @@
+"""The trials an ensemble is made of, and the validation probabilities each left beside its checkpoint."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ferhpo._atomic import sha256
+from ferhpo._layout import CARD, PROBABILITIES, WEIGHTS
+from ferhpo.errors import CheckpointError, StudyError, UsageError
+
+if TYPE_CHECKING:
+    from ferhpo.study.study import Study, Trial
+
+SHARED = ("stored_size", "channels")  # preprocessing that all members have in common, being of one prepared data set
+SUM_TOLERANCE = 1e-3  # of a row of probabilities that was computed in float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Trials of one study, best first, and what they say about its validation rows.
+
+    Args:
+        numbers: of the trials.
+        folders: their kept epochs.
+        cards: their model.json, parsed.
+        probs_mnc: float64, members x validation rows x classes, rows sum to 1.
+        y_n: class index per validation row.
+        groups_n: equal numbers for identical images.
+        classes: names in the order of the labels.
+    """
+
+    numbers: tuple[int, ...]
+    folders: tuple[Path, ...]
+    cards: tuple[Mapping[str, Any], ...]
+    probs_mnc: np.ndarray
+    y_n: np.ndarray
+    groups_n: np.ndarray
+    classes: tuple[str, ...]
+
+    def only(self, which: Sequence[int] | np.ndarray) -> "Members":
+        """Return some of the members, given by index."""
+        return replace(
+            self,
+            numbers=tuple(self.numbers[m] for m in which),
+            folders=tuple(self.folders[m] for m in which),
+            cards=tuple(self.cards[m] for m in which),
+            probs_mnc=self.probs_mnc[which],
+        )
+
+
+def load(study: "Study", top: int) -> Members:
+    """Read the best ``top`` trials whose checkpoint is kept.
+
+    Raises:
+        UsageError: ``top`` is below 1.
+        StudyError: the study has fewer candidates, or one was trained on other data.
+        CheckpointError: a member's files are damaged; the message names trial and file.
+    """
+    if top < 1:
+        msg = f"--top must be at least 1, got {top}"
+        raise UsageError(msg)
+    trials = study.candidates()
+    if top > len(trials):
+        remedy = f"use --top {len(trials)} or less, or search on" if trials else "run `ferhpo search` first"
+        have = f"study '{study.name}' has {len(trials)}"
+        msg = f"--top {top} takes as many trials with a kept checkpoint, {have}; {remedy}"
+        raise StudyError(msg)
+    trials = trials[:top]
+    y_n, groups_n = study.validation()
+    classes = tuple(study.data["classes"])
+    cards, probs = [], []
+    for trial in trials:
+        card = _card(trial)
+        _same_data(trial, card, study)
+        cards.append(card)
+        probs.append(_probabilities(trial, card, (len(y_n), len(classes))))
+    return Members(
+        numbers=tuple(t.number for t in trials),
+        folders=tuple(_folder(t) for t in trials),
+        cards=tuple(cards),
+        probs_mnc=np.stack(probs),
+        y_n=y_n,
+        groups_n=groups_n,
+        classes=classes,
+    )
+
+
+def check_weights(members: Members) -> None:
+    """Check that the weights of all members are those of their cards.
+
+    Raises:
+        CheckpointError: one's are damaged or missing; the message names trial and file.
+    """
+    for number, folder, card in zip(members.numbers, members.folders, members.cards, strict=True):
+        path = folder / WEIGHTS
+        if not path.is_file():
+            raise _damaged(number, path, "must be there, it is missing")
+        if sha256(path) != card["sha256"][WEIGHTS]:
+            raise _damaged(number, path, f"must have the checksum that {CARD} gives, it has another")
+
+
+def _folder(trial: "Trial") -> Path:
+    if trial.checkpoint is None:
+        msg = f"a member needs a kept checkpoint, trial {trial.number} has none"
+        raise CheckpointError(msg)
+    return trial.checkpoint
+
+
+def _damaged(number: int, path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"trial {number}: {path} {what}; delete {path.parent} to leave this trial out")
+
+
+def _card(trial: "Trial") -> Mapping[str, Any]:
+    path = _folder(trial) / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        _ = card["sha256"][PROBABILITIES], card["sha256"][WEIGHTS], card["classes"], card["provenance"].get
+        _ = [card["preprocessing"][key] for key in SHARED]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(trial.number, path, f"must describe the checkpoint, got {error!r}") from None
+    return card
+
+
+def _same_data(trial: "Trial", card: Mapping[str, Any], study: "Study") -> None:
+    got, wanted = card["provenance"].get("fingerprint"), study.data["fingerprint"]
+    if got != wanted or list(card["classes"]) != list(study.data["classes"]):
+        msg = (
+            f"members must be trained on the study's data (fingerprint {wanted}), trial {trial.number} was on {got}; "
+            f"delete {_folder(trial)} to leave it out"
+        )
+        raise StudyError(msg)
+
+
+def _probabilities(trial: "Trial", card: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
+    path = _folder(trial) / PROBABILITIES
+    try:
+        intact = sha256(path) == card["sha256"][PROBABILITIES]
+        probs_nc = np.load(path, allow_pickle=False).astype(np.float64) if intact else None
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(trial.number, path, f"must hold probabilities, got {error!r}") from None
+    if probs_nc is None:
+        raise _damaged(trial.number, path, f"must have the checksum that {CARD} gives, it has another")
+    if probs_nc.shape != shape:
+        raise _damaged(trial.number, path, f"must be validation rows x classes, {shape}, got {probs_nc.shape}")
+    if not np.isfinite(probs_nc).all():
+        rows = int((~np.isfinite(probs_nc)).any(1).sum())
+        raise _damaged(trial.number, path, f"must hold finite numbers, got others in {rows} of {shape[0]} rows")
+    sums_n = probs_nc.sum(1, keepdims=True)
+    if probs_nc.min() < 0 or np.abs(sums_n - 1).max() > SUM_TOLERANCE:
+        got = f"a least value of {probs_nc.min():g} and sums from {sums_n.min():g} to {sums_n.max():g}"
+        raise _damaged(trial.number, path, f"must hold probabilities that sum to 1 a row, got {got}")
+    return probs_nc / sums_n

@@ -1,0 +1,194 @@
+"""timm's and torchvision's architectures: the one file that knows either library.
+
+Pretrained weights come from the library (a download) or from a safetensors file with the library's own names. A file's
+classifier of another shape is left out and a fresh one kept; a stem for 3 channels serves 1 by summing over the channels,
+as timm does (an RGB image with three equal channels gives the same sums), and one for 1 channel serves 3 by thirds.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ferhpo.errors import ModelError
+from ferhpo.space.config import TrialConfig
+
+AUXILIARY = ("googlenet", "inception_v3")  # torchvision nets that would give two extra outputs while training
+
+
+@cache
+def names(library: str) -> list[str]:
+    """Return the library's classification nets; imports it."""
+    if library == "timm":
+        import timm
+
+        return timm.list_models()
+    from torchvision import models
+
+    return models.list_models(module=models)
+
+
+def is_tagged(library: str, name: str) -> bool:
+    """Tell whether ``name`` is one of timm's with a tag of its weights, like `resnet18.a1_in1k`."""
+    if library != "timm":
+        return False
+    import timm
+
+    return name in timm.list_pretrained()
+
+
+def heads(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of the classifier's layers: timm says them; else the last linear layer, or the last convolution."""
+    said = getattr(model, "pretrained_cfg", {}).get("classifier")
+    if said:
+        return (said,) if isinstance(said, str) else tuple(said)
+    layers = list(model.named_modules())
+    last = [name for name, layer in layers if isinstance(layer, nn.Linear)]
+    return (last or [name for name, layer in layers if isinstance(layer, nn.Conv2d)])[-1:][0],
+
+
+def build(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
+    """Return a library's net, fresh or pretrained.
+
+    Raises:
+        ModelError: the library refuses, or the weights cannot be had or do not fit.
+    """
+    library, _, name = config.arch.partition(":")
+    make = _timm if library == "timm" else _torchvision
+    model = make(name, config, classes, channels)
+    if config.pretrained and config.weights:
+        load_file(model, Path(config.weights).expanduser(), config.arch)
+    return model
+
+
+def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Module:
+    import timm
+
+    download = config.pretrained and not config.weights
+    more: dict[str, Any] = {"drop_rate": config.dropout}
+    known = timm.get_pretrained_cfg(name)
+    if known is not None and known.fixed_input_size:
+        more["img_size"] = config.image_size
+    try:
+        try:
+            return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
+        except TypeError as error:
+            if "drop_rate" not in str(error):
+                raise
+            del more["drop_rate"]  # a few of timm's nets have none
+            return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
+    except Exception as error:  # noqa: BLE001 - timm, huggingface_hub and urllib raise what they like
+        raise (_no_weights if download else _refused)(config, error) from error
+
+
+def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Module:
+    from torchvision import models
+
+    more: dict[str, Any] = {}
+    if name in AUXILIARY:
+        more = {"aux_logits": False, "init_weights": True}
+    if name.startswith("vit_"):
+        more = {"image_size": config.image_size}
+    try:
+        model = models.get_model(name, weights=None, num_classes=classes, **more)
+    except Exception as error:  # noqa: BLE001 - whatever a library's constructor raises
+        raise _refused(config, error) from error
+    top = heads(model)[0].partition(".")[0]
+    for layer in model.get_submodule(top).modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = config.dropout
+    if channels != 3:
+        _replace_stem(model, channels)
+    if config.pretrained and not config.weights:
+        try:
+            state = models.get_model_weights(name)["DEFAULT"].get_state_dict(progress=False, check_hash=True)
+        except Exception as error:  # noqa: BLE001 - urllib, ssl, hash errors, a model without weights
+            raise _no_weights(config, error) from error
+        _load(model, dict(state), config.arch, "torchvision's weights")
+    return model
+
+
+def load_file(model: nn.Module, path: Path, arch: str) -> None:
+    """Load a safetensors file into ``model``; the classifier may differ in shape, nothing else.
+
+    Raises:
+        ModelError: the file is missing or no safetensors file, or a weight is missing, unknown or of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file as read
+
+    try:
+        state = read(path)
+    except (OSError, SafetensorError) as error:
+        msg = f"weights must be a safetensors file, '{path}' cannot be read ({error}); give another file"
+        raise ModelError(msg) from error
+    _load(model, state, arch, f"'{path}'")
+
+
+def _load(model: nn.Module, state: dict[str, torch.Tensor], arch: str, source: str) -> None:
+    own = model.state_dict()
+    head = tuple(f"{name}." for name in heads(model))
+    stem = next(name for name, weight in own.items() if weight.ndim == 4)
+    if stem in state and state[stem].ndim == 4:
+        state[stem] = adapt_stem(state[stem], own[stem].shape[1])
+    fresh = [n for n in own if n.startswith(head) and (n not in state or state[n].shape != own[n].shape)]
+    if fresh:  # weight and bias belong together: one of another shape leaves both fresh
+        state = {n: t for n, t in state.items() if not n.startswith(head)}
+        own = {n: t for n, t in own.items() if not n.startswith(head)}
+    unknown = sorted(set(state) - set(own))
+    missing = sorted(n for n in set(own) - set(state) if not n.endswith("num_batches_tracked"))
+    wrong = sorted(f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in set(state) & set(own) if state[n].shape != own[n].shape)
+    problems = [
+        f"{what}: {', '.join(found[:3])}{' and more' if len(found) > 3 else ''}"
+        for what, found in (("missing", missing), ("unknown", unknown), ("of another shape", wrong))
+        if found
+    ]
+    if problems:
+        msg = f"weights must fit {arch} by name and shape, {source} does not ({'; '.join(problems)}); give a file made for {arch}"
+        raise ModelError(msg)
+    model.load_state_dict(state, strict=False)
+
+
+def adapt_stem(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """Return a first convolution's weight (out x in x k x k) for another number of input channels.
+
+    3 to 1: the sum, so that grey images give what they gave as RGB. 1 to 3: a third each.
+    """
+    have = weight.shape[1]
+    if have == 3 and channels == 1:
+        return weight.sum(1, keepdim=True)
+    if have == 1 and channels == 3:
+        return weight.repeat(1, 3, 1, 1) / 3
+    return weight
+
+
+def _replace_stem(model: nn.Module, channels: int) -> None:
+    name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(
+        channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, bias=old.bias is not None
+    )  # pyright: ignore[reportArgumentType] - torch types these as tuples of unknown length
+    with torch.no_grad():
+        new.weight.copy_(adapt_stem(old.weight, channels))
+        if old.bias is not None and new.bias is not None:
+            new.bias.copy_(old.bias)
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, new)
+
+
+def _no_weights(config: TrialConfig, error: BaseException) -> ModelError:
+    return ModelError(
+        f"pretrained weights of {config.arch} cannot be had: the library's download failed ({_short(error)}); "
+        'give a local file with weights = "file.safetensors", or set pretrained = false'
+    )
+
+
+def _refused(config: TrialConfig, error: BaseException) -> ModelError:
+    return ModelError(
+        f"{config.arch} cannot be built for image_size {config.image_size} ({_short(error)}); choose another size or architecture"
+    )
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

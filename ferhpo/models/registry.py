@@ -1,0 +1,132 @@
+"""Every architecture by name: ours, timm's (`timm:NAME`) and torchvision's (`torchvision:NAME`).
+
+Nothing heavy is imported before a net is built or a library's name has to be looked up.
+"""
+
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ferhpo.errors import ModelError, UsageError, did_you_mean
+from ferhpo.models.names import LIBRARIES, OWN, Architecture
+from ferhpo.space.config import TrialConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def check(arch: str) -> None:
+    """Refuse an architecture that nobody has; only a library's name makes the library load.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
+    library, colon, name = arch.partition(":")
+    if not colon:
+        if arch not in OWN:
+            msg = f"an architecture must be a known one, got '{arch}'{did_you_mean(arch, [*OWN, 'timm:NAME', 'torchvision:NAME'])}"
+            raise UsageError(msg)
+        return
+    if library not in LIBRARIES:
+        msg = f"an architecture's library must be a known one, got '{library}' in '{arch}'{did_you_mean(library, LIBRARIES)}"
+        raise UsageError(msg)
+    from ferhpo.models import external
+
+    known = external.names(library)
+    if name not in known and not external.is_tagged(library, name):
+        msg = f"an architecture of {library} must be a known one, got '{arch}'{_nearest(name, known)}"
+        raise UsageError(msg)
+
+
+def architectures(pattern: str = "") -> list[Architecture]:
+    """List architectures: ours, or the ones of all three sources whose name fits a pattern.
+
+    Args:
+        pattern: empty for ours alone; else with `*` and `?` as in a shell, or a part of the name; one that begins with
+            `timm:` or `torchvision:` makes that library load, another one both.
+    """
+    if not pattern:
+        return list(OWN.values())
+    from ferhpo.models import external
+
+    glob = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+    libraries = [x for x in LIBRARIES if pattern.startswith(f"{x}:")] or LIBRARIES
+    found = [a for a in OWN.values() if fnmatchcase(a.name, glob)]
+    for library in libraries:
+        names = (f"{library}:{name}" for name in external.names(library))
+        found += [Architecture(name=x, family=library, parameters=None, doc="") for x in names if fnmatchcase(x, glob)]
+    return found
+
+
+def build(config: TrialConfig, *, classes: int, channels: int) -> "nn.Module":
+    """Return the net of a config with fresh or pretrained weights, drawn from torch's global generator.
+
+    Args:
+        config: arch, width, dropout, image_size, pretrained and weights are read.
+        classes: logits an image.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        A module from float images B x channels x image_size x image_size to logits B x classes.
+
+    Raises:
+        UsageError: the architecture is unknown.
+        ModelError: its weights cannot be had, or it cannot take the channels or the image size.
+    """
+    check(config.arch)
+    if channels not in (1, 3):
+        msg = f"a net takes 1 or 3 channels, got {channels}; prepare the images as grey or RGB"
+        raise ModelError(msg)
+    if ":" in config.arch:
+        from ferhpo.models import external
+
+        model = external.build(config, classes=classes, channels=channels)
+    else:
+        family = import_module(f"ferhpo.models.{OWN[config.arch].family}")
+        model = getattr(family, config.arch)(config, classes, channels)
+    _try_size(model, config, classes, channels)
+    return model
+
+
+def freeze(model: "nn.Module") -> None:
+    """Let only the classifier train; call `train_mode`, not `model.train()`, to keep the base's batch norm as it is."""
+    from ferhpo.models import external
+
+    model.requires_grad_(False)
+    for name in external.heads(model):
+        model.get_submodule(name).requires_grad_(True)
+
+
+def train_mode(model: "nn.Module") -> None:
+    """Set ``model`` to training, except the parts whose every weight is frozen: their norms and dropouts stay as in use."""
+    model.train()
+    for module in model.modules():
+        weights = list(module.parameters())
+        if weights and not any(w.requires_grad for w in weights):
+            module.eval()
+
+
+def _try_size(model: "nn.Module", config: TrialConfig, classes: int, channels: int) -> None:
+    """Run one blank image through ``model``: a size that it cannot take is found here, not in the first step."""
+    import torch
+
+    model.eval()
+    size = config.image_size
+    try:
+        with torch.inference_mode():
+            shape = tuple(model(torch.zeros(1, channels, size, size)).shape)
+    except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, IndexError) as error:
+        msg = f"{config.arch} cannot take images of {size} px ({_first_line(error)}); set another image_size"
+        raise ModelError(msg) from error
+    if shape != (1, classes):
+        msg = f"an architecture must give one row of {classes} logits an image, {config.arch} gave the shape {shape}; choose another"
+        raise ModelError(msg)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    text = did_you_mean(name, known)
+    return text if text.startswith("; did") else f"; see `ferhpo models '*{name[:6]}*'`"

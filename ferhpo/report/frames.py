@@ -1,0 +1,259 @@
+"""Tables from a study's trials; numbers only, drawing them is for `plots`.
+
+Every function takes the trials that were read once, so that one report is of one moment even while a search goes on.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+
+from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.space.space import Dimension
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import STATES, Study, Trial
+
+PARAM = "params_"  # in front of a parameter's name in a column, as in Optuna's own frames
+SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:])
+MARGIN = 0.01  # of accuracy above the commonest class's share up to which a trial has learned next to nothing
+ENOUGH = 8  # COMPLETE trials from which on importances say something
+COLUMNS = (
+    *("number", "state", "value", "latest", "epochs", "seconds", "images_per_second", "parameters"),
+    *("accuracy", "barely", "arch", "requeued", "error", "started", "ended"),
+)
+TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a study is about.
+
+    Args:
+        name: the study's.
+        description: the study file's line for people, "" if there is none.
+        metric: name of the figure that is searched for, "value" where the study does not say.
+        maximize: whether more of it is better.
+        data: what the study wrote down of its data (path, format, fingerprint ...); empty if nothing.
+        classes: names in the order of the labels.
+        counts: split -> rows; test is a number of rows and nothing else.
+        per_class: class x (train, val), rows; empty if unknown.
+        majority: share of the commonest class among the validation rows, which is the accuracy of always answering it.
+        states: trials by state as the database has it.
+        running: whether a search runs on this machine now.
+        openings: openings of the sealed test split: date, version, command.
+        spec: the study file as text, "" if there is none.
+        dimensions: what is searched, by parameter; empty if unknown.
+        epochs: of a trial that is never stopped, None if unknown.
+        version: ferhpo's at the last run, "" if unknown.
+    """
+
+    name: str
+    description: str
+    metric: str
+    maximize: bool
+    data: Mapping[str, Any]
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    per_class: pd.DataFrame
+    majority: float | None
+    states: Mapping[str, int]
+    running: bool
+    openings: Sequence[Mapping[str, str]]
+    spec: str
+    dimensions: Mapping[str, Dimension]
+    epochs: int | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importances:
+    """How much each parameter mattered.
+
+    Args:
+        table: parameter, importance (sums to 1), largest first.
+        reason: why the table is empty, "" if it is not.
+    """
+
+    table: pd.DataFrame
+    reason: str
+
+
+def facts(study: Study) -> Facts:
+    """Return what the study is about; what it does not say is left empty."""
+    attrs, spec = study.attrs, _spec(study)
+    data = attrs.get("data") or {}
+    counts = data.get("counts") or {}
+    per_class = pd.DataFrame({split: counts[split] for split in ("train", "val") if split in counts}, dtype="Int64")
+    per_class = per_class.reindex([c for c in data.get("classes", ()) if c in per_class.index] or per_class.index)
+    return Facts(
+        name=study.name,
+        description=spec.description if spec else "",
+        metric=attrs.get("metric") or (spec.metric if spec else "value"),
+        maximize=study.directions[0] == "maximize",
+        data={k: v for k, v in data.items() if k not in {"counts", "classes"}},
+        classes=tuple(data.get("classes", ())),
+        counts={split: sum(rows.values()) for split, rows in counts.items()},
+        per_class=per_class,
+        majority=_majority(study, per_class),
+        states=study.states(),
+        running=study.running,
+        openings=study.openings,
+        spec=attrs.get("spec", ""),
+        dimensions={d.name: d for d in spec.space.dimensions} if spec else {},
+        epochs=spec.budget.epochs if spec else None,
+        version=attrs.get("ferhpo", ""),
+    )
+
+
+def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFrame:
+    """Return one row per trial, by number.
+
+    Args:
+        found: the trials.
+        majority: the commonest class's share of the validation rows, to tell who barely beats it.
+
+    Returns:
+        number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of training),
+        images_per_second, parameters, accuracy, barely (ended about as good as always answering the commonest class), arch,
+        requeued, error, started, ended, and ``params_NAME`` for every parameter.
+    """
+    rows = [_row(t, majority) for t in found]
+    names = list(dict.fromkeys(name for t in found for name in t.params))
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *(PARAM + name for name in names)])
+    numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy"]
+    table[numbers] = table[numbers].astype(float)
+    return table.astype({"number": int, "epochs": int, "barely": bool, "requeued": bool})
+
+
+def ranked(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
+    """Return the trials' table best first: COMPLETE, then PRUNED, by value; then all others by number."""
+    group = table["state"].map({"COMPLETE": 0, "PRUNED": 1}).fillna(2)
+    key = (-table["value"] if maximize else table["value"]).where(group < 2, 0)
+    order = pd.DataFrame({"group": group, "key": key, "number": table["number"]})
+    return table.loc[order.sort_values(["group", "key", "number"]).index]
+
+
+def history(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
+    """Return order, number, state, value and best so far of the ended trials with a value, in the order in which they ended.
+
+    The best is among COMPLETE trials, as everywhere; among PRUNED ones only where none is COMPLETE.
+    """
+    ended = table[table["state"].isin(["COMPLETE", "PRUNED"]) & table["value"].notna()].sort_values(["ended", "number"])
+    values = ended["value"].where(ended["state"] == "COMPLETE")
+    values = values if values.notna().any() else ended["value"]
+    best = values.cummax() if maximize else values.cummin()
+    columns = {"order": range(1, len(ended) + 1), "number": ended["number"], "state": ended["state"], "value": ended["value"]}
+    return pd.DataFrame(columns | {"best": best.ffill()}).reset_index(drop=True)
+
+
+def curves(found: Sequence[Trial]) -> pd.DataFrame:
+    """Return one row per trial and epoch: number, state, epoch, value, every figure, train_loss, lr, seconds."""
+    rows = []
+    for trial in found:
+        records = {int(row["epoch"]): row for row in trial.attrs.get("history") or []}
+        for epoch in sorted(records.keys() | trial.values.keys()):
+            record = records.get(epoch, {})
+            plain = {key: record.get(key) for key in ("train_loss", "lr", "seconds")}
+            point = {"number": trial.number, "state": trial.state, "epoch": epoch, "value": trial.values.get(epoch)}
+            rows.append(point | plain | dict(record.get("figures") or {}))
+    table = pd.DataFrame(rows, columns=None if rows else ["number", "state", "epoch", "value", "train_loss", "lr", "seconds"])
+    floats = [c for c in table.columns if c not in {"number", "state", "epoch"}]
+    table[floats] = table[floats].astype(float)
+    return table
+
+
+def budget(table: pd.DataFrame) -> pd.DataFrame:
+    """Return trials, epochs and seconds by state, and each one's share of all (``trials_share`` ...)."""
+    groups = table.groupby("state").agg(trials=("number", "size"), epochs=("epochs", "sum"), seconds=("seconds", "sum"))
+    groups = groups.reindex([s for s in SHOWN_STATES if s in groups.index])
+    for column in ("trials", "epochs", "seconds"):
+        total = groups[column].sum()
+        groups[f"{column}_share"] = groups[column] / total if total else 0.0
+    return groups.reset_index(names="state")
+
+
+def by_architecture(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
+    """Return the best trial of each architecture, best first.
+
+    Returns:
+        arch, trials (COMPLETE and PRUNED), best, number, parameters, images_per_second, seconds.
+    """
+    ended = ranked(table[table["arch"].notna() & table["state"].isin(["COMPLETE", "PRUNED"])], maximize=maximize)
+    best = ended.drop_duplicates("arch").rename(columns={"value": "best"})
+    best = best.assign(trials=best["arch"].map(ended["arch"].value_counts()))
+    return best[["arch", "trials", "best", "state", "number", "parameters", "images_per_second", "seconds"]].reset_index(drop=True)
+
+
+def importances(study: Study) -> Importances:
+    """Tell which parameters set the best quarter of the COMPLETE trials apart from all of them.
+
+    References:
+        Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
+    """
+    complete = study.optuna_study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    varied = {name for t in complete for name in t.params if any(t.params[name] != o.params.get(name) for o in complete)}
+    if len(complete) < ENOUGH:
+        return _no_importances(f"importances need at least {ENOUGH} COMPLETE trials, there are {len(complete)} so far")
+    if len(varied) < 2:
+        return _no_importances(f"importances need at least 2 parameters that vary, there is {len(varied) or 'none'}")
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that equal values give equal importances
+            found = optuna.importance.get_param_importances(study.optuna_study, evaluator=evaluator, params=sorted(varied))
+    except (ValueError, RuntimeError) as error:
+        return _no_importances(f"Optuna could not compute importances ({error})")
+    pairs = sorted(found.items(), key=lambda pair: -pair[1])
+    return Importances(table=pd.DataFrame(pairs, columns=["parameter", "importance"]), reason="")
+
+
+def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
+    attrs = trial.attrs
+    records = attrs.get("history") or []
+    seconds = attrs.get("seconds", sum(r["seconds"] for r in records if r.get("seconds") is not None) if records else None)
+    rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
+    figures = attrs.get("figures") or (records[-1].get("figures") if records else None) or {}
+    accuracy, ended = figures.get("accuracy"), trial.state in {"COMPLETE", "PRUNED"}
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "latest": trial.values[max(trial.values)] if trial.values else trial.value,
+        "epochs": max([len(records), *trial.values]),
+        "seconds": seconds,
+        "images_per_second": attrs.get("images_per_second", float(np.median(rates)) if rates else None),
+        "parameters": attrs.get("parameters"),
+        "accuracy": accuracy,
+        "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
+        "arch": trial.params.get("arch", trial.config.arch if trial.config else None),
+        "requeued": bool(attrs.get("interrupted")),
+        "error": attrs.get("error") or None,
+        "started": trial.started,
+        "ended": trial.ended,
+        **{PARAM + name: value for name, value in trial.params.items()},
+    }
+
+
+def _no_importances(reason: str) -> Importances:
+    return Importances(table=pd.DataFrame({"parameter": [], "importance": []}), reason=reason)
+
+
+def _spec(study: Study) -> StudySpec | None:
+    """Return the kept study file, None where there is none or one of another version that is no longer understood."""
+    try:
+        return study.spec
+    except (KeyError, UsageError):
+        return None
+
+
+def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
+    try:
+        labels_n, _ = study.validation()
+    except CheckpointError:
+        rows = per_class["val"] if "val" in per_class else pd.Series(dtype=float)
+        return float(rows.max() / rows.sum()) if rows.sum() else None
+    return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None

@@ -1,0 +1,102 @@
+"""One self-contained page: opens offline, loads nothing, and shows what a study holds at the moment it was written."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from ferhpo import __version__, _atomic
+from ferhpo.report import sections
+from ferhpo.report.markup import Html, duration, join, tag, text
+from ferhpo.report.sections import Content
+from ferhpo.study.study import Study
+
+# Nothing but what stands in the page itself may run or be shown, so no label can make a browser fetch anything.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+Section = Callable[[Content], Html | None]
+SECTIONS: dict[str, tuple[str, Section]] = {  # anchor -> title and what stands under it
+    "best": ("Best trial", sections.best),
+    "progress": ("Progress", sections.progress),
+    "settings": ("What mattered", sections.settings),
+    "cost": ("Cost", sections.cost),
+    "mistakes": ("Mistakes of the best trial", sections.mistakes),
+    "ensemble": ("Ensemble", sections.ensemble),
+    "trials": ("Trials", sections.trials),
+    "failures": ("Failed trials", sections.failures),
+    "data": ("Data and study file", sections.data),
+}
+
+
+def write_report(study: Study, path: Path) -> Path:
+    """Write the report of a study, in one step, over what stands at ``path``.
+
+    Args:
+        study: read once; a search may go on meanwhile.
+        path: the HTML file; its folder is made.
+
+    Returns:
+        The absolute path.
+    """
+    _atomic.write_bytes(path, page(study).encode())
+    return path.resolve()
+
+
+def page(study: Study) -> str:
+    """Return the report as HTML."""
+    content = Content.read(study)
+    bodies = {anchor: (title, body) for anchor, (title, section) in SECTIONS.items() if (body := section(content)) is not None}
+    name, now = content.facts.name, datetime.now().astimezone()
+    links = (tag("a", title, href=f"#{anchor}") for anchor, (title, _) in bodies.items())
+    written = f"Written by ferhpo {__version__} on {now:%Y-%m-%d %H:%M %Z}. Charts by plotly.js, which is inside this file; nothing is loaded."
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="generator", content=f"ferhpo {__version__}"),
+        tag("title", f"{name} - ferhpo report"),
+        tag("style", _own("page.css")),
+    )
+    body = tag(
+        "body",
+        tag("header", tag("h1", name), tag("p", _subtitle(content), class_="soft")),
+        tag("nav", *links, aria_label="Sections"),
+        tag("noscript", tag("p", "The charts need JavaScript; every number is in the tables as well.", class_="note")),
+        *(tag("p", note, class_="note") for note in sections.notes(content)),
+        _tiles(content),
+        *(tag("section", tag("h2", title, id=anchor), inner) for anchor, (title, inner) in bodies.items()),
+        tag("footer", written),
+        tag("script", Html(get_plotlyjs())),
+        tag("script", _own("page.js")),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _own(name: str) -> Html:
+    return Html(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def _subtitle(content: Content) -> str:
+    facts = content.facts
+    way = "higher is better" if facts.maximize else "lower is better"
+    return f"{facts.description + '. ' if facts.description else ''}Searched for validation {facts.metric}, {way}."
+
+
+def _tiles(content: Content) -> Html:
+    table, facts, best = content.table, content.facts, content.best
+    counts = content.budget.set_index("state")["trials"]
+    states = ", ".join(f"{n} {state}" for state, n in counts.items()) or "none yet"
+    tiles = [
+        (text(best["value"]) if best else text(None), f"best {facts.metric}, trial {best['number']}" if best else f"best {facts.metric}"),
+        (text(len(table)), f"trials: {states}"),
+        (text(int(table["epochs"].sum())), "epochs trained"),
+        (duration(float(table["seconds"].sum())), "of training, all trials together"),
+    ]
+    chosen = content.chosen("val")
+    if chosen is not None:
+        tiles.insert(1, (text(chosen["accuracy"]), f"validation accuracy of the ensemble ({chosen['name']})"))
+    openings = len(facts.openings)
+    tiles.append((f"{openings}\N{MULTIPLICATION SIGN}", "test split opened" if openings else "test split opened: it is still sealed"))
+    return tag("div", join(tag("div", tag("b", shown), tag("span", what), class_="tile") for shown, what in tiles), class_="tiles")

@@ -1,0 +1,77 @@
+"""Starts and ends Ray: quiet, without telemetry, leaving no process behind.
+
+A killed driver's Ray dies by itself except for agent processes (seen to outlive it by more than a minute); each run notes its Ray session,
+so the next one ends exactly those.
+"""
+
+import logging
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from ferhpo._atomic import write_bytes
+from ferhpo.errors import UsageError
+
+QUIET = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would wrap each worker in uv
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # else Tune draws a table of its own, whatever its verbosity
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no csv, json and tensorboard files beside the study
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the runner's
+    "TUNE_GLOBAL_CHECKPOINT_S": "100000000",  # Ray's experiment state is never used
+    "TUNE_WARN_THRESHOLD_S": "60",
+}
+NOTE = "ray-session"  # in the study's logs/: the Ray session of the last run
+
+
+@contextmanager
+def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
+    """Run Ray for the length of the context.
+
+    Args:
+        logs: the study's folder of logs.
+        address: a running cluster's, None starts Ray on this machine.
+
+    Yields:
+        The cluster's resources by name ("CPU", "GPU").
+
+    Raises:
+        UsageError: there is no cluster at ``address``.
+    """
+    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
+    end_leftovers(logs)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its console noise; what fails reaches us as an exception
+    import ray  # noqa: PLC0415 - the environment above must come first
+
+    local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
+    try:
+        context = ray.init(address=address, log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **local)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        msg = f"--address must name a running Ray cluster, got '{address}' ({str(error).splitlines()[0]}); try `ray status`"
+        raise UsageError(msg) from None
+    try:
+        if not address:
+            write_bytes(logs / NOTE, context.address_info["session_dir"].encode())
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+        (logs / NOTE).unlink(missing_ok=True)
+
+
+def end_leftovers(logs: Path) -> int:
+    """End the processes of a Ray that an earlier, killed run of this study started on this machine; return how many."""
+    note = logs / NOTE
+    if not note.is_file():
+        return 0
+    session = note.read_text(encoding="utf-8").strip()
+    leftovers = [p for p in psutil.process_iter(["cmdline"]) if session and any(session in part for part in p.info["cmdline"] or ())]
+    for process in leftovers:
+        process.terminate()
+    for process in psutil.wait_procs(leftovers, timeout=5)[1]:
+        process.kill()
+    note.unlink()
+    return len(leftovers)

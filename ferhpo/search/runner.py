@@ -1,0 +1,262 @@
+"""Puts a search together: data, study, recovery, session, Ray; ends it cleanly whatever happens."""
+
+import platform
+import shutil
+import signal
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferhpo import __version__
+from ferhpo.errors import UsageError
+from ferhpo.metrics import metric
+from ferhpo.models.registry import check
+from ferhpo.search import cluster
+from ferhpo.search.events import Emit, Note, SearchBegan
+from ferhpo.search.recovery import settle
+from ferhpo.search.sampler import sampler
+from ferhpo.search.session import Limits, Session
+from ferhpo.search.job import Job, Trainer, train_trial
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import Study, recorded_data
+from ferhpo.study.writer import StudyWriter
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Where trials run.
+
+    Args:
+        cpus: CPUs of one trial; None takes a quarter of the machine, at least one.
+        gpus: GPUs of one trial, fractions allowed; None takes one where there is one.
+        concurrency: trials at a time; None takes what fits.
+        address: of a Ray cluster; None starts Ray here.
+    """
+
+    cpus: int | None = None
+    gpus: float | None = None
+    concurrency: int | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("--cpus-per-trial", self.cpus), ("--concurrency", self.concurrency)):
+            if value is not None and value < 1:
+                msg = f"{name} must be at least 1, got {value}"
+                raise UsageError(msg)
+        if self.gpus is not None and self.gpus < 0:
+            msg = f"--gpus-per-trial must be 0 or more, got {self.gpus}"
+            raise UsageError(msg)
+
+    def fit(self, resources: Mapping[str, float]) -> tuple[int, float, int]:
+        """Return CPUs and GPUs per trial and the number of trials at a time on these resources.
+
+        Raises:
+            UsageError: not one trial fits.
+        """
+        have_cpus, have_gpus = int(resources.get("CPU", 1)), resources.get("GPU", 0.0)
+        gpus = self.gpus if self.gpus is not None else min(1.0, have_gpus)
+        cpus = self.cpus if self.cpus is not None else max(1, have_cpus // max(4, int(have_gpus)))
+        if cpus > have_cpus or gpus > have_gpus:
+            msg = f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are {have_cpus} and {have_gpus:g}"
+            raise UsageError(msg)
+        room = have_cpus // cpus
+        if gpus:
+            room = min(room, int(have_gpus / gpus))
+        return cpus, gpus, min(room, self.concurrency or room)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a search ended.
+
+    Args:
+        study: for reading.
+        done: trials that count.
+        reached: the total is reached.
+        interrupted: Ctrl-C or SIGTERM ended it.
+        gave_up: too many failures in a row ended it.
+        new: trials that ended in this run.
+    """
+
+    study: Study
+    done: int
+    reached: bool
+    interrupted: bool
+    gave_up: bool
+    new: int
+
+
+def search(
+    spec: StudySpec,
+    data: "Prepared",
+    root: Path,
+    *,
+    emit: Emit,
+    limits: Limits,
+    storage: str | None = None,
+    workers: Workers | None = None,
+    trainer: Trainer = train_trial,
+) -> Outcome:
+    """Run trials until the study has its total, time is up, or somebody stops it; running it again goes on.
+
+    Args:
+        spec: the study.
+        data: prepared images; only training and validation rows are used.
+        root: the folder of studies.
+        emit: called with every event.
+        limits: what ends the search.
+        storage: URL of the study database, None for the SQLite file in the study's folder.
+        workers: where trials run.
+        trainer: trains a configuration.
+
+    Raises:
+        StudyError: the study is being written by another process, or changed in what may not change.
+        UsageError: not one trial fits the machine, or there is no cluster.
+    """
+    check_architectures(spec)
+    make_sampler = partial(sampler, spec.sampler, spec.seed)
+    with StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler) as writer:
+        val = data.part("val")
+        writer.keep_validation(val.labels, val.groups)
+        for note in settle(writer):
+            emit(Note(text=note))
+        before = writer.count()
+        session = Session(writer, limits, emit=emit)
+        interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
+        done = writer.count()
+    return Outcome(
+        study=Study.open(root, spec.name, storage),
+        done=done,
+        new=done - before,
+        reached=done >= limits.trials,
+        interrupted=interrupted,
+        gave_up=session.gave_up,
+    )
+
+
+def begin_study(spec: StudySpec, data: "Prepared", root: Path) -> Study:
+    """Return the study for reading, begun without a trial if there is none yet; raises as `search`."""
+    if recorded_data(root, spec.name) is None:
+        with StudyWriter(spec, root, storage=None, data=data_record(data), make_sampler=partial(sampler, spec.sampler, spec.seed)):
+            pass
+    return Study.open(root, spec.name)
+
+
+def check_architectures(spec: StudySpec) -> None:
+    """Refuse a study file that names an architecture nobody has, before any trial starts.
+
+    Raises:
+        SpecError: with file, line and the nearest name.
+    """
+    searched = [d for d in spec.space.dimensions if d.name == "arch"]
+    names = searched[0].choices if searched else [spec.space.fixed.get("arch", TrialConfig().arch)]
+    for name in names:
+        try:
+            check(name)
+        except UsageError as error:
+            raise spec.error(str(error), "space", "arch") from None
+
+
+def data_record(data: "Prepared") -> dict[str, Any]:
+    """Return what a study writes down of its data."""
+    return {
+        "path": str(data.source.resolve()) if data.source else None,
+        "format": data.format,
+        "fingerprint": data.fingerprint,
+        "cache": str(data.folder),
+        "classes": list(data.classes),
+        "counts": data.counts,
+    }
+
+
+def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
+    """Run the session under Ray; return whether it was interrupted."""
+    spec, folder = session.writer.spec, session.writer.folder
+    logs = folder / "logs"
+    with cluster.started(logs, address=workers.address) as resources:
+        cpus, gpus, concurrency = workers.fit(resources)
+        best = session.writer.reader.best()
+        session.emit(
+            SearchBegan(
+                study=spec.name,
+                metric=spec.metric,
+                trials=session.limits.trials,
+                done=session.writer.count(),
+                concurrency=concurrency,
+                seconds=session.limits.seconds,
+                best=None if best is None or best.value is None else (best.number, best.value),
+                maximize=metric(spec.metric).maximize,
+            )
+        )
+        job = Job(
+            study=folder.resolve(),
+            data=data.folder.resolve(),
+            metric=spec.metric,
+            threads=cpus,
+            device="cuda" if gpus else "cpu",
+            provenance={"study": spec.name, "fingerprint": data.fingerprint, "versions": versions()},
+        )
+        with _interruptible(session) as interrupted:
+            try:
+                _tune(session, job, trainer, cpus=cpus, gpus=gpus, concurrency=concurrency, storage=logs / "ray")
+            except KeyboardInterrupt:
+                interrupted.append("at once")
+            finally:
+                for number in list(session.running):
+                    session.hand_back(number)
+                shutil.rmtree(logs / "ray", ignore_errors=True)
+    return bool(interrupted)
+
+
+def _tune(session: Session, job: Job, trainer: Trainer, *, cpus: int, gpus: float, concurrency: int, storage: Path) -> None:
+    from ray import tune  # noqa: PLC0415
+
+    from ferhpo.search.searcher import StudyScheduler, StudySearcher  # noqa: PLC0415
+    from ferhpo.search.trainable import TrialActor  # noqa: PLC0415
+
+    tune.run(
+        tune.with_parameters(TrialActor, job=job, trainer=trainer),
+        name="run",
+        search_alg=StudySearcher(session),
+        scheduler=StudyScheduler(session),
+        num_samples=-1,
+        max_concurrent_trials=concurrency,
+        resources_per_trial={"cpu": cpus, "gpu": gpus},
+        reuse_actors=True,
+        storage_path=str(storage.resolve()),
+        verbose=0,
+        raise_on_failed_trial=False,
+    )
+
+
+@contextmanager
+def _interruptible(session: Session) -> Generator[list[str]]:
+    """Turn the first Ctrl-C or SIGTERM into a clean end after the running epochs, the second into one at once."""
+    seen: list[str] = []
+
+    def handle(number: int, _frame: object) -> None:
+        seen.append(signal.Signals(number).name)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        session.stop("interrupted: running trials end at their next epoch and wait for the next run (once more to end at once)")
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    names = ("torch", "torchvision", "timm", "optuna", "ray", "numpy")
+    return {"ferhpo": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}

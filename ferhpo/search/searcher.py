@@ -1,0 +1,55 @@
+"""The bridge between Ray Tune and a `Session`: Tune's two interfaces, each passing its questions on.
+
+Not `OptunaSearch`: that one tells ASHA-stopped trials COMPLETE, loses trials on a crash and keeps its memory in a pickle; here the study
+database is the only memory, so there is nothing to save or restore.
+"""
+
+import json
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from ferhpo.search.session import Session
+
+
+class StudySearcher(Searcher):
+    """Asks the session for trials and tells it of workers that died."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._numbers: dict[str, int] = {}  # Ray's trial id -> trial number
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial's config, None if there is none now, FINISHED if there will be none."""
+        assignment = self._session.next_trial()
+        if assignment is None:
+            return Searcher.FINISHED if self._session.over else None
+        self._numbers[trial_id] = assignment.number
+        return {"number": assignment.number, "config": assignment.config.to_json(), "epoch": assignment.epoch}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Pass on that a trial is over; the session already knows unless its worker died."""
+        reason = "its worker process died (out of memory?); see logs/" if error else "it was stopped from outside"
+        self._session.lost(self._numbers.pop(trial_id), reason)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study has everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: a search goes on by being run again."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Hands every result to the session and passes its verdict back."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
+        """Return CONTINUE or STOP for the trial that reported."""
+        goes_on = self._session.epoch(trial.config["number"], json.loads(result["record"]))
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP

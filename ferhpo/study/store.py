@@ -1,0 +1,97 @@
+"""Opens the study database; the only file that knows kinds of storage.
+
+A SQLite file is kept in write-ahead mode, so that readers never block the one writer, and readers open it read-only, so that
+a dashboard cannot harm a search (optuna-dashboard issue 545).
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from ferhpo.errors import StudyError, UsageError
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+DATABASE = "study.db"
+STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, good from any working directory."""
+    return f"sqlite:///{path.resolve()}"
+
+
+def without_password(url: str) -> str:
+    """Return a storage URL that can be shown and stored."""
+    return make_url(url).set(password=None).render_as_string() if "://" in url else url
+
+
+def is_sqlite(url: str) -> bool:
+    """Tell whether the URL names a SQLite file."""
+    return url.startswith("sqlite")
+
+
+def open_for_writing(url: str) -> RDBStorage:
+    """Open or create a database; the caller is its one writer.
+
+    Raises:
+        StudyError: it cannot be opened; the message holds no password.
+    """
+    if not is_sqlite(url):
+        return _open(url, {"pool_pre_ping": True})
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    storage = _open(url, {"connect_args": {"timeout": 60}})
+
+    @event.listens_for(storage.engine, "connect")
+    def pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    storage.engine.dispose()  # connections made before the listener are closed; new ones get the pragmas
+    return storage
+
+
+def open_for_reading(url: str) -> RDBStorage:
+    """Open an existing database; a SQLite file read-only, so that nothing can lock or change it.
+
+    Raises:
+        StudyError: there is none, or it cannot be read; the message holds no password.
+    """
+    if not is_sqlite(url):
+        return _open(url, {"pool_pre_ping": True}, skip_table_creation=True)
+    path = Path(url.removeprefix("sqlite:///"))
+    if not path.is_file():
+        msg = f"a study database must exist, got {path}; run `ferhpo search` first or correct --study or --root"
+        raise StudyError(msg)
+    read_only = read_only_url(path)
+    return _open(read_only, {"connect_args": {"timeout": 60}}, skip_table_creation=True)
+
+
+def read_only_url(path: Path) -> str:
+    """Return the URL that opens a SQLite file without the right to write."""
+    return f"sqlite:///file:{path.resolve()}?mode=ro&uri=true"
+
+
+def _open(url: str, engine_kwargs: dict[str, Any], **kwargs: Any) -> RDBStorage:  # noqa: ANN401 - RDBStorage's own
+    try:
+        return RDBStorage(url, engine_kwargs=engine_kwargs, **kwargs)
+    except ImportError as error:
+        msg = f"this --storage needs a database driver ({error.name}); for PostgreSQL: pip install 'ferhpo[postgres]'"
+        raise UsageError(msg) from None
+    except (SQLAlchemyError, sqlite3.Error, RuntimeError, ValueError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        msg = f"the study database must open, got {without_password_safe(url)}: {reason}; correct --storage or the file"
+        raise StudyError(msg) from None
+
+
+def without_password_safe(url: str) -> str:
+    """Return `without_password`, or only the scheme where the URL cannot even be parsed."""
+    try:
+        return without_password(url)
+    except SQLAlchemyError:
+        return url.partition(":")[0] + "://..."

@@ -1,0 +1,241 @@
+"""`Study`: what a study holds, read without torch, without Ray and without the right to write."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ferhpo import _layout
+from ferhpo._atomic import is_locked
+from ferhpo.errors import CheckpointError, StudyError, did_you_mean
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study import store
+
+STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+RUN_LOCK = "run.lock"
+VALIDATION = "val.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One trial as the database has it.
+
+    Args:
+        number: Optuna's, from 0.
+        state: one of STATES, or INTERRUPTED: a trial that is RUNNING in the database while no search runs.
+        value: the metric after the last epoch (or the restored one); None before the end of the trial.
+        params: the sampled parameters.
+        values: the metric after each epoch, by epoch from 1.
+        config: the whole configuration, None before the trial was first started.
+        checkpoint: the kept epoch folder, None if it was deleted or never was.
+        attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, history ...
+        started: when the trial was first asked for.
+        ended: when it ended.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, Any]
+    values: Mapping[int, float]
+    config: TrialConfig | None
+    checkpoint: Path | None
+    attrs: Mapping[str, Any]
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether the trial counts towards ``--trials``: it ended and was not queued again."""
+        return self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A study that exists, open for reading.
+
+    Args:
+        name: Optuna's study name as well.
+        folder: where its files lie.
+        url: of the database; may hold a password, so never show it: show `shown_url`.
+        optuna_study: the handle; what it reads is as of now, each time.
+    """
+
+    name: str
+    folder: Path
+    url: str
+    optuna_study: optuna.Study
+
+    @classmethod
+    def open(cls, root: Path, name: str, storage: str | None = None) -> Self:
+        """Open a study for reading.
+
+        Args:
+            root: the folder of studies.
+            name: the study's name.
+            storage: URL of its database, if it is not in its folder and not the one remembered there.
+
+        Raises:
+            StudyError: there is no such study, with the nearest name.
+        """
+        folder = _layout.study_folder(root, name)
+        url = storage or remembered_url(folder)
+        if store.is_sqlite(url) and not Path(url.removeprefix("sqlite:///")).is_file():
+            names = sorted(p.parent.name for p in root.glob(f"*/{store.DATABASE}"))
+            hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
+            msg = f"a study must exist in {root}, got '{name}'{hint}"
+            raise StudyError(msg)
+        handle = load(store.open_for_reading(url), name, store.without_password(url))
+        return cls(name=name, folder=folder, url=url, optuna_study=handle)
+
+    @property
+    def shown_url(self) -> str:
+        """The database's URL without its password."""
+        return store.without_password(self.url)
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """What the study itself holds: spec, data, ferhpo, openings."""
+        return self.optuna_study.user_attrs
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study file as it was when the study last ran."""
+        return parse_spec(self.attrs["spec"], name=self.name, path=f"study file kept in study '{self.name}'")
+
+    @property
+    def metric(self) -> str:
+        """Name of the figure that is searched for."""
+        return self.attrs["metric"]
+
+    @property
+    def directions(self) -> list[str]:
+        """``"maximize"`` or ``"minimize"`` per objective."""
+        return [d.name.lower() for d in self.optuna_study.directions]
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The data the study was begun with: path, format, fingerprint, cache, classes."""
+        return self.attrs["data"]
+
+    @property
+    def openings(self) -> list[dict[str, str]]:
+        """Every opening of the sealed test split: date, version, command."""
+        return list(self.attrs.get("test_openings", []))
+
+    @property
+    def running(self) -> bool:
+        """Tell whether a search of this study runs on this machine now."""
+        return is_locked(self.folder / RUN_LOCK)
+
+    def trials(self) -> list[Trial]:
+        """Return all trials by number."""
+        orphaned = not self._driven()
+        return [self._trial(t, orphaned=orphaned) for t in self.optuna_study.get_trials(deepcopy=False)]
+
+    def states(self) -> dict[str, int]:
+        """Count trials by the database's state, every state of STATES named."""
+        found = [t.state.name for t in self.optuna_study.get_trials(deepcopy=False)]
+        return {state: found.count(state) for state in STATES}
+
+    def best(self) -> Trial | None:
+        """Return the best COMPLETE trial, else the best PRUNED one, None if neither is there."""
+        for state in ("COMPLETE", "PRUNED"):
+            ranked = self._ranked([t for t in self.trials() if t.state == state])
+            if ranked:
+                return ranked[0]
+        return None
+
+    def candidates(self) -> list[Trial]:
+        """Return COMPLETE and PRUNED trials whose checkpoint is kept, best first."""
+        return self._ranked([t for t in self.trials() if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint])
+
+    def record_opening(self, command: str, version: str) -> int:
+        """Write down that the sealed test split is opened, before it is; return how many times it now was."""
+        writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
+        entry = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "version": version, "command": command}
+        openings = [*writer.user_attrs.get("test_openings", []), entry]
+        writer.set_user_attr("test_openings", openings)
+        return len(openings)
+
+    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return label and duplicate group of each validation row, both int64.
+
+        Raises:
+            CheckpointError: the file is damaged or missing.
+        """
+        path = self.folder / VALIDATION
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["labels"].astype(np.int64), arrays["groups"].astype(np.int64)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            msg = f"a study keeps its validation labels in {path}, which cannot be read ({error}); `ferhpo search` writes it anew"
+            raise CheckpointError(msg) from None
+
+    def _ranked(self, trials: list[Trial]) -> list[Trial]:
+        sign = -1 if self.directions[0] == "maximize" else 1
+        valued = [(sign * t.value, t.number, t) for t in trials if t.value is not None]
+        return [t for _, _, t in sorted(valued, key=lambda row: row[:2])]
+
+    def _driven(self) -> bool:
+        driver = self.attrs.get("driver") or {}
+        return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
+
+    def _trial(self, t: FrozenTrial, *, orphaned: bool) -> Trial:
+        attrs = t.user_attrs
+        kept = attrs.get("checkpoint")
+        checkpoint = self.folder / kept if kept else None
+        return Trial(
+            number=t.number,
+            state="INTERRUPTED" if orphaned and t.state == TrialState.RUNNING else t.state.name,
+            value=t.value if t.state.is_finished() else None,
+            params=t.params,
+            values=t.intermediate_values,
+            config=TrialConfig.from_params(attrs["config"]) if "config" in attrs else None,
+            checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
+            attrs=attrs,
+            started=t.datetime_start,
+            ended=t.datetime_complete,
+        )
+
+
+def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> optuna.Study:
+    """Return the Optuna study of that name.
+
+    Raises:
+        StudyError: the database has none.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        names = optuna.get_all_study_names(storage)
+        hint = did_you_mean(name, names) if names else "; the database is empty"
+        msg = f"a study must exist in {shown_url}, got '{name}'{hint}"
+        raise StudyError(msg) from None
+
+
+def remembered_url(folder: Path) -> str:
+    """Return the database URL of the study in ``folder``: the one remembered there, else its own SQLite file."""
+    note = folder / store.STORAGE_FILE
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / store.DATABASE)
+
+
+def list_studies(root: Path) -> list[Study]:
+    """Open every study under a root for reading, by name."""
+    marks = {p.parent.name for file in (store.DATABASE, store.STORAGE_FILE) for p in root.glob(f"*/{file}")}
+    return [Study.open(root, name) for name in sorted(marks)]
+
+
+def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:
+    """Return what a study wrote down of its data, None if there is no such study yet."""
+    try:
+        return Study.open(root, name, storage).attrs.get("data")
+    except StudyError:
+        return None

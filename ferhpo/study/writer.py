@@ -1,0 +1,184 @@
+"""`StudyWriter`: the one process that may write a study, from its first trial to its last.
+
+Holds the run lock of the study's folder, which the kernel drops when the process dies; so a RUNNING trial under a free lock
+is a trial that nobody runs. States are told as they are: stopped by the scheduler PRUNED, finished COMPLETE, crashed or
+non-finite FAIL with its reason, interrupted from outside handed back (WAITING, same number).
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from ferhpo import __version__, _atomic, _layout
+from ferhpo.errors import DataError, StudyError
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study import store
+from ferhpo.study.compatible import check_compatible
+from ferhpo.study.study import RUN_LOCK, VALIDATION, Study, load, remembered_url
+
+
+class StudyWriter:
+    """A study open for writing. Use it as a context manager; one at a time for a folder.
+
+    Args:
+        spec: the study file.
+        root: the folder of studies.
+        storage: URL of the database, the folder's own SQLite file if None.
+        data: what is written down of the data: path, format, fingerprint, cache, classes.
+        make_sampler: returns what decides what to try next, given how many trials there are.
+
+    Raises:
+        StudyError: another process writes the study, or the study file changed in what may not change.
+        DataError: the study was begun with other data.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        root: Path,
+        *,
+        storage: str | None,
+        data: Mapping[str, Any],
+        make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+    ) -> None:
+        self.spec = spec
+        self.folder = _layout.study_folder(root, spec.name)
+        self._data = dict(data)
+        self._storage_url = storage
+        self._make_sampler = make_sampler
+        self._stack = ExitStack()
+        self._ids: dict[int, int] = {}  # trial number -> Optuna's key of it
+        self._history: dict[int, list[dict[str, Any]]] = {}  # of running trials
+
+    def __enter__(self) -> Self:
+        """Take the lock, open or begin the study, check that it is the same one."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
+            except BlockingIOError:
+                msg = f"a study takes one search at a time, and '{self.spec.name}' has one now; wait for it or stop it"
+                raise StudyError(msg) from None
+            self._open()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Drop the lock and the connections."""
+        self._rdb.engine.dispose()
+        self._stack.close()
+
+    def _open(self) -> None:
+        url = self._storage_url or remembered_url(self.folder)
+        self._rdb = store.open_for_writing(url)
+        names = optuna.get_all_study_names(self._rdb)
+        if self.spec.name in names:
+            self._study = load(self._rdb, self.spec.name, store.without_password(url))
+            self._check_same()
+        else:
+            self._study = optuna.create_study(study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction)
+        if self._storage_url:
+            _atomic.write_bytes(self.folder / store.STORAGE_FILE, store.without_password(url).encode())
+        attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}
+        for key, value in attrs.items():
+            if self._study.user_attrs.get(key) != value:
+                self._study.set_user_attr(key, value)
+        self._study.set_user_attr("driver", {"host": socket.gethostname()})
+        trials = self._study.get_trials(deepcopy=False)
+        self._study.sampler = self._make_sampler(len(trials))
+        if not trials:
+            self._study.enqueue_trial(self.spec.space.defaults())
+        self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
+
+    def _check_same(self) -> None:
+        old = self._study.user_attrs
+        if old.get("data", self._data)["fingerprint"] != self._data["fingerprint"]:
+            msg = f"a study keeps its data, and '{self.spec.name}' was begun with other data; copy the study file to a new name"
+            raise DataError(msg)
+        if old.get("spec", self.spec.text) != self.spec.text:
+            check_compatible(parse_spec(old["spec"], name=self.spec.name, path="study file of the first run"), self.spec)
+
+    def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
+        """Write labels and duplicate groups of the validation rows beside the trials."""
+        content = BytesIO()
+        np.savez(content, labels=labels_n.astype(np.int64), groups=groups_n.astype(np.int64))
+        _atomic.write_bytes(self.folder / VALIDATION, content.getvalue())
+
+    def count(self) -> int:
+        """Count the trials that count towards ``--trials``."""
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(t.state.is_finished() and not t.user_attrs.get("interrupted") for t in trials)
+
+    def ask(self, finish: Callable[[TrialConfig, int], TrialConfig]) -> tuple[int, TrialConfig, dict[str, Any]]:
+        """Start the next trial: one handed back, one queued, or a new one.
+
+        Args:
+            finish: puts into the sampled configuration what the study gives (epochs, seed), by trial number.
+
+        Returns:
+            Number, configuration, and the sampled parameters.
+        """
+        trial = self._study.ask()
+        stored = trial.user_attrs.get("config")
+        config = TrialConfig.from_params(stored) if stored else finish(self.spec.space.sample(trial), trial.number)
+        if not stored:
+            trial.set_user_attr("config", config.params())
+        self._history[trial.number] = list(trial.user_attrs.get("history", []))
+        return trial.number, config, trial.params
+
+    def values(self, number: int) -> dict[int, float]:
+        """Return a trial's value by epoch, as stored."""
+        return self._rdb.get_trial(self._id(number)).intermediate_values
+
+    def report(self, number: int, epoch: int, value: float, record: Mapping[str, Any]) -> None:
+        """Write the value after an epoch, and add ``record`` (figures, seconds ...) to the trial's history.
+
+        An epoch that is already there keeps its value: a trial that goes on repeats none, to the bit.
+        """
+        history = self._history.setdefault(number, list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", [])))
+        if all(row["epoch"] != epoch for row in history):
+            history.append(dict(record))
+            self._rdb.set_trial_intermediate_value(self._id(number), epoch, value)
+            self._rdb.set_trial_user_attr(self._id(number), "history", history)
+
+    def finish(self, number: int, state: str, value: float | None, attrs: Mapping[str, Any]) -> None:
+        """End a trial as COMPLETE, PRUNED (its value is the last one reported) or FAIL; its seconds are its history's."""
+        history = self._history.pop(number, [])
+        attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
+        for key, content in attrs.items():
+            self._rdb.set_trial_user_attr(self._id(number), key, content)
+        self._study.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
+
+    def hand_back(self, number: int) -> None:
+        """Put a running trial back: it goes on later under its own number, values kept."""
+        self._rdb.set_trial_state_values(self._id(number), TrialState.WAITING)
+        self._history.pop(number, None)
+
+    def requeue(self, number: int, reason: str) -> None:
+        """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more."""
+        frozen = self._rdb.get_trial(self._id(number))
+        if frozen.state == TrialState.WAITING:  # only a running trial can be told
+            self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+        others = self._study.get_trials(deepcopy=False)
+        if all(t.user_attrs.get("requeued_from") != number for t in others):  # killed right here, once is still once
+            self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number})
+        self.finish(number, "FAIL", None, {"interrupted": True, "error": reason})
+
+    def unsettled(self) -> list[tuple[int, str, Mapping[int, float]]]:
+        """Return number, state and values of trials that an earlier run left: RUNNING, or WAITING with values."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+        left = [t for t in trials if t.state == TrialState.RUNNING or t.intermediate_values]
+        return [(t.number, t.state.name, t.intermediate_values) for t in left]
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            study_id = self._rdb.get_study_id_from_name(self.spec.name)
+            self._ids[number] = self._rdb.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self._ids[number]

@@ -1,0 +1,48 @@
+"""A budget of wall time: what share of it is spent, and whether another step still fits before the last validation."""
+
+import time
+
+MARGIN = 1.15  # a validation is expected to take up to so many times what the slowest one took
+
+
+class Clock:
+    """Wall time from the first step to the end of the last validation, held below ``seconds``.
+
+    Args:
+        seconds: the budget.
+        spent: what an earlier part of the run has used of it.
+        validation: expected seconds of one validation; the slowest one seen takes its place.
+    """
+
+    def __init__(self, seconds: float, spent: float, validation: float) -> None:
+        self.seconds = seconds
+        self._started = time.perf_counter() - spent
+        self._reserve = validation * MARGIN
+        self._step = 0.0
+        self._progress = 0.0
+
+    def spent(self) -> float:
+        """Seconds used so far."""
+        return time.perf_counter() - self._started
+
+    def progress(self) -> float:
+        """Share of the training time that is used, 0..1; it never goes back."""
+        share = self.spent() / max(self.seconds - self._reserve, 1e-9)
+        self._progress = min(1.0, max(self._progress, share))
+        return self._progress
+
+    def saw_step(self, seconds: float) -> None:
+        """Take in how long a step took; slow ones count for long."""
+        self._step = max(seconds, 0.95 * self._step)
+
+    def saw_validation(self, seconds: float) -> None:
+        """Take in how long a validation took."""
+        self._reserve = max(self._reserve, seconds * MARGIN)
+
+    def step_fits(self) -> bool:
+        """Tell whether a step and the last validation fit into what is left."""
+        return self.spent() + self._step + self._reserve <= self.seconds
+
+    def epoch_fits(self) -> bool:
+        """Tell whether a validation now would leave time for more training and another validation."""
+        return self.spent() + 2 * self._reserve + 10 * self._step <= self.seconds

@@ -1,0 +1,47 @@
+"""One configuration trained from its first step to its last, each epoch's checkpoint in place of the one before."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ferhpo._atomic import new_folder
+from ferhpo.data.cache import Prepared
+from ferhpo.metrics import Metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training.loop import EpochResult, train
+
+
+def train_single(
+    config: TrialConfig,
+    data: Prepared,
+    out: Path,
+    *,
+    metric: Metric,
+    device: str = "cpu",
+    seconds: float | None = None,
+    watch: Callable[[EpochResult], None] = lambda _: None,
+) -> tuple[EpochResult, float]:
+    """Train a configuration and leave its checkpoint in ``out``.
+
+    Args:
+        config: what to train.
+        data: on what.
+        out: folder of the checkpoint, replaced epoch by epoch.
+        metric: what patience watches.
+        device: cpu or cuda[:n].
+        seconds: wall time from the first step to the last validation, in place of the config's epochs.
+        watch: called with every epoch's result.
+
+    Returns:
+        The last result, and the seconds that training and validation took.
+
+    Raises:
+        Whatever `loop.train` raises.
+    """
+    result, spent = None, 0.0
+    for result in train(config, data, metric=metric, device=device, seconds=seconds):
+        spent += result.seconds
+        with new_folder(out) as part:
+            result.save(part)
+        watch(result)
+    assert result is not None  # a budget holds at least one epoch
+    return result, spent

@@ -1,0 +1,130 @@
+"""A trainer whose score is a known function of its config, and data that nobody looks at: a whole search in a second."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferhpo import _layout
+from ferhpo._atomic import sha256, write_bytes, write_json
+from ferhpo.errors import CheckpointError
+from ferhpo.search.job import Job
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import StudySpec, parse_spec
+
+CLASSES = ("angry", "happy", "neutral")
+LABELS = np.arange(60) % 3
+
+SPEC = """
+description = "a study for tests"
+[budget]
+epochs = {epochs}
+trials = {trials}
+max_failures = 3
+[sampler]
+name = "random"
+[scheduler]
+name = "{scheduler}"
+[space]
+arch = "resnet9s"
+lr = {{ low = 0.001, high = 1.0, log = true, default = 0.1 }}
+dropout = {{ low = 0.0, high = 0.9, default = 0.2 }}
+"""
+
+
+def spec(*, name: str = "toy", epochs: int = 3, trials: int = 4, scheduler: str = "asha") -> StudySpec:
+    """Return a study over lr and dropout."""
+    return parse_spec(SPEC.format(epochs=epochs, trials=trials, scheduler=scheduler), name=name)
+
+
+def score(config: TrialConfig, epoch: int) -> float:
+    """Return the value of a configuration after an epoch: best at lr 0.1 and dropout 0.2, growing with the epochs, never 1."""
+    distance = abs(np.log10(config.lr) + 1) / 2 + abs(config.dropout - 0.2)
+    return float(np.exp(-distance) * (1 - 0.5 / epoch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeData:
+    """Stands in for `data.cache.Prepared`."""
+
+    folder: Path
+    source: Path | None = None
+    format: str = "synthetic"
+    fingerprint: str = "f" * 64
+    classes: tuple[str, ...] = CLASSES
+    counts: Any = None
+
+    def part(self, name: str) -> "FakeData":
+        """Return itself: the validation rows."""
+        assert name == "val"
+        return self
+
+    labels = LABELS
+    groups = np.arange(60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeEpoch:
+    """Stands in for `training.loop.EpochResult`."""
+
+    epoch: int
+    config: TrialConfig
+    job: Job
+    seconds: float
+    train_loss: float = 1.0
+    lr: float = 0.1
+    images_per_second: float = 1000.0
+    restored: int | None = None
+
+    @property
+    def done(self) -> bool:
+        """The budget is spent."""
+        return self.epoch >= self.config.epochs
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the score under every metric's name."""
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"), score(self.config, self.epoch))
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Return what a real epoch would know of its model."""
+        return {"parameters": 1234}
+
+    def save(self, folder: Path) -> None:
+        """Write probabilities that have about the score's accuracy, a card, and the state of a training that can go on."""
+        seed = int(hashlib.sha256(self.config.to_json().encode()).hexdigest()[:8], 16)
+        rng = np.random.default_rng(seed)
+        probs = rng.dirichlet(np.ones(3), size=len(LABELS)).astype(np.float32)
+        right = rng.random(len(LABELS)) < score(self.config, self.epoch)
+        probs[right] = 0.1 + 0.7 * np.eye(3, dtype=np.float32)[LABELS[right]]
+        probs /= probs.sum(1, keepdims=True)
+        np.save(folder / _layout.PROBABILITIES, probs)
+        write_bytes(folder / _layout.WEIGHTS, b"weights")
+        checks = {name: sha256(folder / name) for name in (_layout.PROBABILITIES, _layout.WEIGHTS)}
+        provenance = {"fingerprint": self.job.provenance["fingerprint"]}
+        card = {"format": 1, "config": self.config.params(), "classes": CLASSES, "epoch": self.epoch, "figures": self.figures}
+        write_json(folder / _layout.CARD, {**card, "provenance": provenance, "sha256": checks})
+        if not self.done:
+            write_json(folder / _layout.STATE, {"epoch": self.epoch})
+
+
+def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0.0) -> Iterator[FakeEpoch]:
+    """Yield epochs of `score`; lr above 0.9 raises, so that a search has failures."""
+    first = 1
+    if resume is not None:
+        try:
+            first = json.loads((resume / _layout.STATE).read_text())["epoch"] + 1
+        except (OSError, ValueError) as error:
+            raise CheckpointError(str(error)) from None
+    for epoch in range(first, config.epochs + 1):
+        if config.lr > 0.9:  # noqa: PLR2004
+            msg = "lr is too high\nand this line is not shown"
+            raise ValueError(msg)
+        time.sleep(pause)
+        yield FakeEpoch(epoch=epoch, config=config, job=job, seconds=0.5)
