@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from ferhpo import _layout
 from ferhpo._atomic import sha256, write_bytes, write_json
 from ferhpo.errors import CheckpointError
 from ferhpo.search.job import Job
+from ferhpo.search.session import Assignment
+from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 
@@ -128,3 +130,15 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
             raise ValueError(msg)
         time.sleep(pause)
         yield FakeEpoch(epoch=epoch, config=config, job=job, seconds=0.5)
+
+
+def job(study: Path, data: FakeData) -> Job:
+    """Return what a worker of this study is given."""
+    provenance = {"fingerprint": data.fingerprint, "versions": {"ferhpo": "test"}}
+    return Job(study=study, data=data.folder, metric="accuracy", threads=1, device="cpu", provenance=provenance)
+
+
+def worker(assignment: Assignment, given: Job) -> Callable[[], dict[str, Any]]:
+    """Return a function that trains the next epoch of an assignment and returns its record: the actor's work, without Ray."""
+    work = TrialWork(assignment.number, assignment.config, assignment.epoch, given, trainer)
+    return lambda: json.loads(json.dumps(work.next()))

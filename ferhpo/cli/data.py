@@ -31,8 +31,8 @@ def inspect_(
     if output is Format.json:
         print_json(found)
         return
-    classes = list(next(iter(found["splits"].values()))["classes"])
-    rows = [(name or "all", split["rows"], *(split["classes"][c] for c in classes)) for name, split in found["splits"].items()]
+    classes = list(next(iter(found["splits"].values()))["counts"])
+    rows = [(name or "all", split["rows"], *(split["counts"][c] for c in classes)) for name, split in found["splits"].items()]
     print_table(("split", "rows", *classes), rows)
     leaks = found["cross_split_duplicates"]
     print_facts(

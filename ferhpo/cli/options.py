@@ -5,14 +5,16 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.errors import UsageError, did_you_mean
-from ferhpo.space.spec import StudySpec, read_spec
+
+if TYPE_CHECKING:
+    from ferhpo.space.spec import StudySpec
 
 QUICKSTART = "quickstart"
 LAST = ".last"
@@ -94,7 +96,7 @@ def command_line() -> str:
     return PASSWORD.sub(r"\1\2***@", " ".join(["ferhpo", *sys.argv[1:]]))
 
 
-def find_spec(study: str, root: Path) -> StudySpec:
+def find_spec(study: str, root: Path) -> "StudySpec":
     """Read the study file that `--study` names.
 
     A name is looked up as ./studies/NAME.toml, in the root, among the packaged ones, and in the study's own database.
@@ -103,6 +105,8 @@ def find_spec(study: str, root: Path) -> StudySpec:
         UsageError: there is none of that name, with the nearest.
         SpecError: the file breaks a rule.
     """
+    from ferhpo.space.spec import read_spec  # noqa: PLC0415 - numpy
+
     if is_path(study):
         return read_spec(Path(study))
     folders = list(dict.fromkeys([ROOT, root, packaged()]))

@@ -32,7 +32,7 @@ class Part:
     """The rows of one split.
 
     Args:
-        images: uint8, all rows of the set x height x width x channels, memory-mapped and shared: index it with ``rows``.
+        images: uint8, all rows of the set x height x width x channels, memory-mapped: index it with ``rows``.
         rows: int64, the places of this part's rows in ``images``, ascending.
         labels: int64, one per row of the part.
         groups: int32, one per row of the part, equal for identical images.
@@ -83,7 +83,7 @@ class Prepared:
             UsageError: another split is asked for; the test split is sealed.
         """
         if name not in {"train", "val"}:
-            msg = f"part() gives 'train' or 'val', got '{name}'; the test split is sealed, and open_test() is its only door"
+            msg = f"part() gives 'train' or 'val', got '{name}'; the test split is sealed: open_test() is its only door"
             raise UsageError(msg)
         return self._part(name)
 
@@ -125,7 +125,8 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
                 with _atomic.new_folder(folder) as part:
                     _store(part, raw, spec, kind, source)
     except OSError as error:
-        msg = f"{error.filename or folder}: prepared images must be stored there ({error.strerror or error}); free the disk or choose another --root"
+        where, why = error.filename or folder, error.strerror or error
+        msg = f"{where}: prepared images must be stored there ({why}); free the disk or choose another --root"
         raise DataError(msg) from None
     return open_prepared(folder)
 

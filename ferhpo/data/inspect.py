@@ -41,7 +41,8 @@ def inspect(raw: RawData) -> dict[str, Any]:
         "duplicate_groups": int((sizes > 1).sum()),
         "duplicates": int((sizes - 1).sum()),
         "cross_split_duplicates": {
-            f"{a}-{b}": int(np.isin(group[raw.part == b], group[raw.part == a]).sum()) for a, b in combinations(names, 2)
+            f"{a}-{b}": int(np.isin(group[raw.part == b], group[raw.part == a]).sum())
+            for a, b in combinations(names, 2)
         },
         "conflicting_labels": len(conflicting),
         "blank_images": int(blank.sum()),

@@ -22,7 +22,7 @@ def detect(spec: DataSpec, path: Path | None) -> str:
     if path is None:
         if spec.format == "synthetic":
             return spec.format
-        msg = f"a study on {'your own' if spec.format == 'auto' else spec.format} images needs their path, got none; add --data PATH"
+        msg = "a study on your own images needs the path of a csv or a folder, got none; add --data PATH"
         raise UsageError(msg)
     if not path.exists():
         msg = f"{path}: there is no such file or folder; check the path of --data"

@@ -61,8 +61,8 @@ def fingerprint(raw: RawData) -> str:
     digest = hashlib.sha256()
     for text in (f"{raw.images.shape}", "\x1f".join(raw.classes), "\x1f".join(raw.part.tolist())):
         digest.update(f"{len(text)}:{text}".encode())
-    digest.update(np.ascontiguousarray(raw.labels, dtype="<i8"))
-    digest.update(np.ascontiguousarray(raw.images))
+    digest.update(np.ascontiguousarray(raw.labels, dtype="<i8").data)
+    digest.update(np.ascontiguousarray(raw.images).data)
     return digest.hexdigest()
 
 
@@ -86,11 +86,13 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                msg = f"{path}: an image must have at most {MAX_PIXELS:,} pixels, got {image.width}x{image.height}; scale it down"
+                got = f"{image.width}x{image.height}"
+                msg = f"{path}: an image must have at most {MAX_PIXELS:,} pixels, got {got}; scale it down"
                 raise DataError(msg)
-            if image.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = upright.convert("L" if channels == 1 else "RGB")
             if upright.size != (size, size):
                 upright = upright.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(upright).reshape(size, size, channels)

@@ -40,7 +40,9 @@ class Splits:
 
 def groups(images: np.ndarray) -> np.ndarray:
     """Return an int32 per image, equal for identical ones, in the order of the images' hashes."""
-    hashes = np.array([hashlib.blake2b(np.ascontiguousarray(i), digest_size=16).hexdigest() for i in images], "S32")
+    hashes = np.array(
+        [hashlib.blake2b(np.ascontiguousarray(i).data, digest_size=16).hexdigest() for i in images], "S32"
+    )
     return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
 
 
@@ -98,7 +100,8 @@ def _check(split: np.ndarray, raw: RawData) -> None:
     for name, code in NAMES.items():
         if not (split == code).any():
             have = ", ".join(sorted({str(p) or "one tree" for p in np.unique(raw.part)}))
-            msg = f"each of train, val and test must have images, got none left for {name} from {len(raw.labels)} rows ({have}); add images"
+            got = f"none left for {name} from {len(raw.labels)} rows ({have})"
+            msg = f"each of train, val and test must have images, got {got}; add images"
             raise DataError(msg)
     missing = np.setdiff1d(raw.labels, raw.labels[split == TRAIN])
     if len(missing):

@@ -13,13 +13,13 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from ferhpo.data.raw import EXPRESSIONS, RawData
 
-# How hard the set is. Raise any of the first five to make it harder; the last one is the ceiling on accuracy.
-INTENSITY = (0.35, 1.1)  # how much of an expression a face shows, from and to; low ones look neutral
-CHANCE = 0.2  # standard deviation of chance movements, in units of a full expression
-POSE = 1.0  # factor on rotation, turn of the head, shift and scale
-LIGHT = 1.0  # factor on side light and change of contrast
-NOISE = (2.0, 14.0)  # standard deviation of the sensor's noise in grey levels, from and to
-OCCLUDED = 0.3  # share of faces with a patch over them
+# How hard the set is: lower INTENSITY or raise one of the next five to make it harder; WRONG sets the ceiling.
+INTENSITY = (0.5, 1.15)  # how much of an expression a face shows, from and to; low ones look neutral
+CHANCE = 0.17  # standard deviation of chance movements, in units of a full expression
+POSE = 0.8  # factor on rotation, turn of the head, shift and scale
+LIGHT = 0.8  # factor on side light and change of contrast
+NOISE = (1.0, 10.0)  # standard deviation of the sensor's noise in grey levels, from and to
+OCCLUDED = 0.2  # share of faces with a patch over them
 WRONG = 0.05  # share of wrong labels, in all splits as in real data
 
 SEED = 2013
@@ -27,7 +27,7 @@ SHARES = {"Training": 0.7, "PublicTest": 0.15, "PrivateTest": 0.15}
 COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)  # FER-2013's training rows by class: the imbalance
 SIDE = 48
 OVERSAMPLE = 3  # drawn so many times larger, then averaged: smooth edges
-SPAN = 2.3  # units of the face that the image's side shows; a face is about 1.6 wide and 2.2 high
+SPAN = 2.05  # units of the face that the image's side shows; a face is about 1.6 wide and 2.2 high
 
 MOVES = ("inner_brow", "outer_brow", "eye", "stretch", "corner", "open", "upper_lip", "wrinkle", "cheek")
 #                     inner outer  eye  stretch corner open  lip  wrinkle cheek
@@ -161,7 +161,7 @@ def _face(expression: str, rng: np.random.Generator) -> np.ndarray:
     """Draw one face without light and noise: uint8, 48 x 48."""
     means = MEANS[expression]
     move = rng.uniform(*INTENSITY) * np.array(means[int(rng.random() < 0.5)]) + CHANCE * rng.standard_normal(len(MOVES))
-    m = dict(zip(MOVES, move.tolist(), strict=True))
+    m: dict[str, float] = dict(zip(MOVES, move.tolist(), strict=True))
     side = SIDE * OVERSAMPLE
     yaw, pitch = np.clip(POSE * rng.normal(0, [0.25, 0.15]), -0.6, 0.6).tolist()
     pose = _Pose(
@@ -202,22 +202,22 @@ def _head(pen: _Sketch, rng: np.random.Generator, skin: float, hair: float) -> f
 
 
 def _eyes(pen: _Sketch, rng: np.random.Generator, m: dict[str, float], skin: float, hair: float) -> None:
-    apart, size, low = rng.uniform(0.31, 0.37), rng.uniform(0.15, 0.19), rng.uniform(-0.26, -0.18)
-    half = max(0.012, (0.072 + 0.062 * m["eye"]) * size / 0.17)
-    gaze, iris, brow = rng.normal(0, 0.035), rng.uniform(20, 100), rng.uniform(0.025, 0.055)
+    apart, size, low = rng.uniform(0.33, 0.38), rng.uniform(0.18, 0.22), rng.uniform(-0.26, -0.18)
+    half = max(0.012, (0.085 + 0.075 * m["eye"]) * size / 0.2)
+    gaze, iris, brow = rng.normal(0, 0.035), rng.uniform(20, 90), rng.uniform(0.04, 0.07)
     rest, thick = low - rng.uniform(0.21, 0.27), min(hair, skin - 50) - 5
     for s in (-1, 1):
         x = s * apart
         pen.area(x + 1.25 * size * _COS, low + (half + 0.06) * _SIN, skin - 14)
         pen.area(x + size * _COS, low + half * _SIN * np.abs(_SIN) ** 0.3, min(250, skin + 45))
-        radius = 0.078
+        radius = 0.09
         pen.area(x + gaze + radius * _COS, low + np.clip(radius * _SIN, -half, half), iris)
         pen.line(x + size * _WAY, low - half * _ARCH, skin - 95, 0.9)
         pen.line(x + size * _WAY, low + half * _ARCH, skin - 45, 0.5)
         if m["cheek"] > 0.4:
             pen.line(x + size * _WAY, low + half + 0.05 + 0.05 * _ARCH, skin - 15 - 25 * m["cheek"], 0.6)
         along = (1 - _WAY) / 2  # from 1 at the nose to 0 at the temple, over the eye
-        line = rest - (0.17 * m["inner_brow"] * along + 0.15 * m["outer_brow"] * (1 - along)) - 0.05 * _ARCH
+        line = rest - (0.19 * m["inner_brow"] * along + 0.17 * m["outer_brow"] * (1 - along)) - 0.05 * _ARCH
         bow = s * (0.12 + 0.44 * (1 - along) + 0.05 * min(0.0, m["inner_brow"]) * along)
         fat = brow * (0.5 + along**0.5 * 0.7)
         pen.area(np.concatenate([bow, bow[::-1]]), np.concatenate([line - fat, (line + fat)[::-1]]), thick)
@@ -247,14 +247,14 @@ def _nose(pen: _Sketch, rng: np.random.Generator, m: dict[str, float], skin: flo
 
 def _mouth(pen: _Sketch, rng: np.random.Generator, m: dict[str, float], skin: float, hair: float) -> None:
     middle, lip = rng.uniform(0.5, 0.57), rng.uniform(0.035, 0.07)
-    half = rng.uniform(0.24, 0.31) * (1 + 0.42 * m["stretch"])
+    half = rng.uniform(0.28, 0.36) * (1 + 0.42 * m["stretch"])
     gape = max(0.0, m["open"] - 0.12)
-    corner = middle - 0.15 * m["corner"] + 0.1 * gape
+    corner = middle - 0.2 * m["corner"] + 0.1 * gape
     upper = middle + 0.03 * m["corner"] - 0.11 * max(0.0, m["upper_lip"]) - 0.04 * gape
     lower = max(upper, middle + 0.03 * m["corner"]) + 0.33 * gape
     if rng.random() < 0.14:  # a beard
         pen.area(0.56 * _COS, 0.72 + 0.36 * _SIN, (skin + 2 * hair) / 3)
-    x, tone = half * _WAY, skin - rng.uniform(25, 70)
+    x, tone = half * _WAY, skin - rng.uniform(40, 90)
     bend = _ARCH if gape < 0.3 else np.sqrt(_ARCH)
     top, bottom = corner + (upper - corner) * bend, corner + (lower - corner) * bend
     around = np.concatenate([1.06 * x, 1.06 * x[::-1]])

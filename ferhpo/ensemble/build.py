@@ -131,9 +131,9 @@ def build(
     combination, used = fitted.keep(kept), found.only(kept)
     members.check_weights(found.only([0]))
     members.check_weights(used)
-    test = None
+    test, openings = None, len(study.openings)
     if sealed is not None:
-        study.record_opening(command, __version__)
+        openings = study.record_opening(command, __version__)
         test = _score_test(sealed.open_test(), found, used, combination, device)
     candidates = {name: figures(probs_nc, found.y_n) for name, probs_nc in held.items()}
     report = EnsembleReport(
@@ -146,7 +146,7 @@ def build(
         best_number=found.numbers[0],
         best_val=figures(found.probs_mnc[0], found.y_n),
         test=test,
-        test_openings=len(study.openings),
+        test_openings=openings,
         folder=study.folder / FOLDER,
     )
     _store(study, used, combination, report, command)

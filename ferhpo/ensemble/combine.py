@@ -90,13 +90,13 @@ def apply_meta(probs_mnc: np.ndarray, meta: Meta) -> np.ndarray:
     return odds_nc / odds_nc.sum(1, keepdims=True)
 
 
-def fit_uniform(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Combination:
+def fit_uniform(probs_mnc: np.ndarray, _y_n: np.ndarray, _groups_n: np.ndarray) -> Combination:
     """Every member weighs the same; nothing is fitted."""
     members = len(probs_mnc)
     return Combination(method="uniform", weights_m=np.full(members, 1 / members))
 
 
-def fit_majority(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Combination:
+def fit_majority(probs_mnc: np.ndarray, _y_n: np.ndarray, _groups_n: np.ndarray) -> Combination:
     """Every member has one vote; nothing is fitted."""
     members = len(probs_mnc)
     return Combination(method="majority", weights_m=np.full(members, 1 / members))

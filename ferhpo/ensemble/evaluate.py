@@ -12,6 +12,7 @@ from ferhpo.ensemble.select import fit_greedy
 from ferhpo.ensemble.stack import fit_logistic, fit_weighted
 
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Combination]  # (probs_mnc, y_n, groups_n)
+TIE = 1e-9  # one row won is one standard error exactly; rounding must not make it more
 
 METHODS: Mapping[str, Fit] = {  # from the simplest to the one with most to fit: the order that `choose` prefers
     "uniform": fit_uniform,
@@ -74,10 +75,12 @@ def choose(held: Mapping[str, np.ndarray], y_n: np.ndarray, groups_n: np.ndarray
     scores = {name: row_scores(metric, held[name], y_n) for name in METHODS if name in held}
     best = max(scores, key=lambda name: scores[name].mean())
     _, group_n = np.unique(groups_n, return_inverse=True)
+    groups = group_n.max() + 1
     for name, score_n in scores.items():
         behind_n = scores[best] - score_n
         spread_g = np.bincount(group_n, weights=behind_n - behind_n.mean())
-        if behind_n.mean() <= sqrt(float(spread_g @ spread_g)) / len(y_n):
+        error = sqrt(float(spread_g @ spread_g) * groups / max(groups - 1, 1)) / len(y_n)
+        if behind_n.mean() <= error + TIE:
             return name
     return best
 

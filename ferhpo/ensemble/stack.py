@@ -13,6 +13,7 @@ STEPS = 20_000  # of EM at most; 50 members x 3,589 rows take about 900
 FAINT = 1e-3  # a smaller weight is 0: a member costs its whole forward pass
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, from the strongest penalty
 INNER = 3  # folds in which C is chosen
+SEARCH_TOL, TOL = 1e-3, 1e-6  # of the solver while C is chosen, and of the fit that is used
 
 
 def simplex_weights(probs_mnc: np.ndarray, y_n: np.ndarray, gap: float = GAP, steps: int = STEPS) -> np.ndarray:
@@ -42,7 +43,7 @@ def simplex_weights(probs_mnc: np.ndarray, y_n: np.ndarray, gap: float = GAP, st
     return weights_m / weights_m.sum()
 
 
-def fit_weighted(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Combination:
+def fit_weighted(probs_mnc: np.ndarray, y_n: np.ndarray, _groups_n: np.ndarray) -> Combination:
     """Return the weighted mean of the lowest NLL, less members of faint weight."""
     weights_m = simplex_weights(probs_mnc, y_n)
     weights_m[weights_m < min(FAINT, weights_m.max())] = 0
@@ -58,6 +59,16 @@ def fit_logistic(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -
     References:
         Wolpert 1992, Stacked Generalization. Ting and Witten 1999, Issues in Stacked Generalization.
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):  # two threads took five times as long on a machine that was busy
+        meta = _fit_meta(probs_mnc, y_n, groups_n)
+    mass_m = np.abs(meta.coef_cmk).sum((0, 2))
+    return Combination(method="logistic", weights_m=mass_m / mass_m.sum(), meta=meta)
+
+
+def _fit_meta(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Meta:
+    """Choose the penalty, then fit to all rows."""
     x_nf, classes = features(probs_mnc), probs_mnc.shape[2]
     fold_n = deal(y_n, groups_n, INNER)
     strength, lowest = STRENGTHS[0], np.inf
@@ -66,19 +77,18 @@ def fit_logistic(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -
         held_nc = np.empty((len(y_n), classes))
         for fold in range(fold_n.max() + 1):
             seen, held = fold_n != fold, fold_n == fold
-            meta = _meta(x_nf[seen], y_n[seen], classes, candidate, starts.get(fold))
-            starts[fold] = meta
-            held_nc[held] = apply_meta(probs_mnc[:, held], meta)
+            starts[fold] = solve(x_nf[seen], y_n[seen], classes, candidate, tol=SEARCH_TOL, start=starts.get(fold))
+            held_nc[held] = apply_meta(probs_mnc[:, held], starts[fold])
         loss = nll(held_nc, y_n)
         if loss >= lowest:
             break
         strength, lowest = candidate, loss
-    meta = _meta(x_nf, y_n, classes, strength)
-    mass_m = np.abs(meta.coef_cmk).sum((0, 2))
-    return Combination(method="logistic", weights_m=mass_m / mass_m.sum(), meta=meta)
+    return solve(x_nf, y_n, classes, strength)
 
 
-def _meta(x_nf: np.ndarray, y_n: np.ndarray, classes: int, strength: float, start: Meta | None = None) -> Meta:
+def solve(
+    x_nf: np.ndarray, y_n: np.ndarray, classes: int, strength: float, tol: float = TOL, start: Meta | None = None
+) -> Meta:
     """Fit scikit-learn's LogisticRegression; a class without a row gets one on which no member says anything.
 
     Args:
@@ -86,21 +96,20 @@ def _meta(x_nf: np.ndarray, y_n: np.ndarray, classes: int, strength: float, star
         y_n: class index per row.
         classes: how many there are.
         strength: C.
+        tol: the solver's.
         start: where the solver begins; it ends at the same place from anywhere.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     missing = np.setdiff1d(np.arange(classes), y_n)
     x_nf = np.concatenate([x_nf, np.zeros((len(missing), x_nf.shape[1]))])
     y_n = np.concatenate([y_n, missing])
-    model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3, warm_start=True)
+    model = LogisticRegression(C=strength, max_iter=1000, tol=tol, warm_start=True)
     if start is not None and classes > 2:
         model.coef_, model.intercept_ = start.coef_cmk.reshape(classes, -1).copy(), start.bias_c.copy()
         model.classes_ = np.arange(classes)
-    # One BLAS thread: two took five times as long on a machine that does other work as well.
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+    with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ConvergenceWarning
         )  # a fit that ended early is penalised a little more, no less

@@ -1,8 +1,8 @@
 """timm's and torchvision's architectures: the one file that knows either library.
 
 Pretrained weights come from the library (a download) or from a safetensors file with the library's own names. A file's
-classifier of another shape is left out and a fresh one kept; a stem for 3 channels serves 1 by summing over the channels,
-as timm does (an RGB image with three equal channels gives the same sums), and one for 1 channel serves 3 by thirds.
+classifier of another shape is left out and a fresh one kept; a stem for 3 channels serves 1 by summing over the
+channels, as timm does (an RGB image with three equal channels gives the same sums), and one for 1 serves 3 by thirds.
 """
 
 from functools import cache
@@ -40,13 +40,13 @@ def is_tagged(library: str, name: str) -> bool:
 
 
 def heads(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the classifier's layers: timm says them; else the last linear layer, or the last convolution."""
+    """Return the classifier's layers by name: timm says them; else the last linear layer, or the last convolution."""
     said = getattr(model, "pretrained_cfg", {}).get("classifier")
     if said:
         return (said,) if isinstance(said, str) else tuple(said)
     layers = list(model.named_modules())
     last = [name for name, layer in layers if isinstance(layer, nn.Linear)]
-    return (last or [name for name, layer in layers if isinstance(layer, nn.Conv2d)])[-1:][0],
+    return ((last or [name for name, layer in layers if isinstance(layer, nn.Conv2d)])[-1:][0],)
 
 
 def build(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
@@ -79,7 +79,7 @@ def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Mod
                 raise
             del more["drop_rate"]  # a few of timm's nets have none
             return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
-    except Exception as error:  # noqa: BLE001 - timm, huggingface_hub and urllib raise what they like
+    except Exception as error:  # timm, huggingface_hub and urllib raise what they like
         raise (_no_weights if download else _refused)(config, error) from error
 
 
@@ -93,7 +93,7 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
         more = {"image_size": config.image_size}
     try:
         model = models.get_model(name, weights=None, num_classes=classes, **more)
-    except Exception as error:  # noqa: BLE001 - whatever a library's constructor raises
+    except Exception as error:  # whatever a library's constructor raises
         raise _refused(config, error) from error
     top = heads(model)[0].partition(".")[0]
     for layer in model.get_submodule(top).modules():
@@ -104,7 +104,7 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
     if config.pretrained and not config.weights:
         try:
             state = models.get_model_weights(name)["DEFAULT"].get_state_dict(progress=False, check_hash=True)
-        except Exception as error:  # noqa: BLE001 - urllib, ssl, hash errors, a model without weights
+        except Exception as error:  # urllib, ssl, hash errors, a model without weights
             raise _no_weights(config, error) from error
         _load(model, dict(state), config.arch, "torchvision's weights")
     return model
@@ -139,14 +139,15 @@ def _load(model: nn.Module, state: dict[str, torch.Tensor], arch: str, source: s
         own = {n: t for n, t in own.items() if not n.startswith(head)}
     unknown = sorted(set(state) - set(own))
     missing = sorted(n for n in set(own) - set(state) if not n.endswith("num_batches_tracked"))
-    wrong = sorted(f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in set(state) & set(own) if state[n].shape != own[n].shape)
+    both = sorted(set(state) & set(own))
+    wrong = [f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in both if state[n].shape != own[n].shape]
     problems = [
         f"{what}: {', '.join(found[:3])}{' and more' if len(found) > 3 else ''}"
         for what, found in (("missing", missing), ("unknown", unknown), ("of another shape", wrong))
         if found
     ]
     if problems:
-        msg = f"weights must fit {arch} by name and shape, {source} does not ({'; '.join(problems)}); give a file made for {arch}"
+        msg = f"weights must fit {arch} by name and shape, {source} does not ({'; '.join(problems)}); give another file"
         raise ModelError(msg)
     model.load_state_dict(state, strict=False)
 
@@ -166,9 +167,8 @@ def adapt_stem(weight: torch.Tensor, channels: int) -> torch.Tensor:
 
 def _replace_stem(model: nn.Module, channels: int) -> None:
     name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
-    new = nn.Conv2d(
-        channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, bias=old.bias is not None
-    )  # pyright: ignore[reportArgumentType] - torch types these as tuples of unknown length
+    shape: dict[str, Any] = {k: getattr(old, k) for k in ("kernel_size", "stride", "padding", "dilation")}
+    new = nn.Conv2d(channels, old.out_channels, **shape, bias=old.bias is not None)
     with torch.no_grad():
         new.weight.copy_(adapt_stem(old.weight, channels))
         if old.bias is not None and new.bias is not None:
@@ -185,9 +185,7 @@ def _no_weights(config: TrialConfig, error: BaseException) -> ModelError:
 
 
 def _refused(config: TrialConfig, error: BaseException) -> ModelError:
-    return ModelError(
-        f"{config.arch} cannot be built for image_size {config.image_size} ({_short(error)}); choose another size or architecture"
-    )
+    return ModelError(f"{config.arch} cannot take {config.image_size} px ({_short(error)}); set another image_size")
 
 
 def _short(error: BaseException) -> str:

@@ -24,11 +24,13 @@ def check(arch: str) -> None:
     library, colon, name = arch.partition(":")
     if not colon:
         if arch not in OWN:
-            msg = f"an architecture must be a known one, got '{arch}'{did_you_mean(arch, [*OWN, 'timm:NAME', 'torchvision:NAME'])}"
+            near = did_you_mean(arch, [*OWN, *(f"{library}:NAME" for library in LIBRARIES)])
+            msg = f"an architecture must be a known one, got '{arch}'{near}"
             raise UsageError(msg)
         return
     if library not in LIBRARIES:
-        msg = f"an architecture's library must be a known one, got '{library}' in '{arch}'{did_you_mean(library, LIBRARIES)}"
+        near = did_you_mean(library, LIBRARIES)
+        msg = f"an architecture's library must be a known one, got '{library}' in '{arch}'{near}"
         raise UsageError(msg)
     from ferhpo.models import external
 
@@ -98,7 +100,7 @@ def freeze(model: "nn.Module") -> None:
 
 
 def train_mode(model: "nn.Module") -> None:
-    """Set ``model`` to training, except the parts whose every weight is frozen: their norms and dropouts stay as in use."""
+    """Set ``model`` to training, but for parts whose every weight is frozen: their norms and dropouts stay fixed."""
     model.train()
     for module in model.modules():
         weights = list(module.parameters())
@@ -119,7 +121,7 @@ def _try_size(model: "nn.Module", config: TrialConfig, classes: int, channels: i
         msg = f"{config.arch} cannot take images of {size} px ({_first_line(error)}); set another image_size"
         raise ModelError(msg) from error
     if shape != (1, classes):
-        msg = f"an architecture must give one row of {classes} logits an image, {config.arch} gave the shape {shape}; choose another"
+        msg = f"an architecture must give {classes} logits an image, {config.arch} gave {shape}; choose another"
         raise ModelError(msg)
 
 

@@ -1,8 +1,8 @@
 """ResNet-9: the small residual net of fast CIFAR training, at two resolutions.
 
 References:
-    Page 2018, How to Train Your ResNet (DAWNBench CIFAR-10). Changed here: the pool stands before the batch norm, a global
-    average pool with dropout ends it, and the width is free.
+    Page 2018, How to Train Your ResNet (DAWNBench CIFAR-10). Changed here: the pool stands before the batch norm, a
+    global average pool with dropout ends it, and the width is free.
 """
 
 from torch import nn

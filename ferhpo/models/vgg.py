@@ -1,9 +1,9 @@
 """VGG: plain stacks of 3x3 convolutions.
 
 References:
-    Simonyan and Zisserman 2014, Very Deep Convolutional Networks, arXiv 1409.1556; Khaireddin and Chen 2021, Facial Emotion
-    Recognition: State of the Art Performance on FER2013, arXiv 2105.03588 (four stages of two). Changed here: batch norm, a
-    global average pool in place of the wide fully connected layers.
+    Simonyan and Zisserman 2014, Very Deep Convolutional Networks, arXiv 1409.1556; Khaireddin and Chen 2021, Facial
+    Emotion Recognition: State of the Art Performance on FER2013, arXiv 2105.03588 (four stages of two). Changed here:
+    batch norm, a global average pool in place of the wide fully connected layers.
 """
 
 from torch import nn

@@ -1,7 +1,7 @@
 """Optuna Dashboard in this process, on a read path: it can neither lock nor change a study that a search is writing.
 
-A SQLite file is opened read-only (`study.store`), whose write-ahead mode lets readers and the one writer pass each other; and every
-request that is not a read is answered here, before Optuna Dashboard sees it, whatever the database is.
+A SQLite file is opened read-only (`study.store`), and its write-ahead mode lets readers and the one writer pass each
+other; and every request that is not a read is answered here, before Optuna Dashboard sees it, whatever the database is.
 """
 
 import errno
@@ -78,7 +78,7 @@ class DashboardServer(ThreadingMixIn, WSGIServer):
         """Answer with the dashboard of a study's database."""
         from optuna_dashboard import wsgi  # 2 s, so only once the port is ours
 
-        logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL)  # what fails is told in the browser
+        logging.basicConfig(filename="/tmp/dash.log")
         self._storage = store.open_for_reading(study.url)
         self.set_app(read_only(wsgi(self._storage)))
         number = self._storage.get_study_id_from_name(study.name)
@@ -91,7 +91,7 @@ class DashboardServer(ThreadingMixIn, WSGIServer):
         if storage is not None:
             storage.engine.dispose()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that went away."""
 
 
@@ -115,7 +115,8 @@ def read_only(app: App) -> App:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> FerhpoError:
     if error.errno == errno.EADDRINUSE:
-        msg = f"the dashboard needs a free port, and {port} is in use; give another with --port, or --port 0 for any free one"
+        msg = f"the dashboard needs a free port, and {port} is in use; give another with --port (0: any free one)"
         return FerhpoError(msg)
-    msg = f"the dashboard must be able to listen at {host}:{port}, which failed ({error.strerror or error}); give another --port"
+    reason = error.strerror or error
+    msg = f"the dashboard must be able to listen at {host}:{port}, which failed ({reason}); give another --port"
     return FerhpoError(msg)

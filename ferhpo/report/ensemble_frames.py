@@ -1,4 +1,4 @@
-"""Tables from the ensemble that stands in a study's folder; figures are shown as they are stored there, none is computed."""
+"""Tables from the ensemble in a study's folder; figures are shown as they are stored there, none is computed."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 
 FOLDER, FILE = "ensemble", "ensemble.json"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
-SCORES = ("name", "kind", "split", *FIGURES, "low", "high")
+SCORES = ("name", "kind", "split", *FIGURES, "low", "high", "known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,9 @@ class EnsembleTables:
         method: how the members are combined, "" if the file does not say.
         n_val: validation rows behind the figures, None if unknown.
         members: number, weight.
-        scores: one row per classifier and split (val, test): name, kind (single, candidate, chosen), the figures, and low and
-            high of the accuracy's 95 % interval.
+        scores: one row per classifier and split (val, test): name, kind (single, candidate, chosen), the figures, and
+            low and high of the accuracy's 95 % interval, and whether it is known.
+        p: of the exact McNemar test of ensemble against best single trial on the test split, None if it was not opened.
         problem: why the file could not be read, "" if it could.
     """
 
@@ -30,6 +31,7 @@ class EnsembleTables:
     n_val: int | None
     members: pd.DataFrame
     scores: pd.DataFrame
+    p: float | None
     problem: str
 
 
@@ -40,10 +42,11 @@ def ensemble(study_folder: Path) -> EnsembleTables | None:
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return _tables({**stored, **_mapping(stored.get("figures"))})
+        return _tables({**stored, **_mapping(stored.get("report"))})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        return EnsembleTables(method="", n_val=None, members=_members([]), scores=_scores([]), problem=f"{path} cannot be read: {reason}")
+        problem = f"{path} cannot be read: {str(error).splitlines()[0]}"
+        nothing = {"members": _members([]), "scores": _scores([])}
+        return EnsembleTables(method="", n_val=None, p=None, problem=problem, **nothing)
 
 
 def _tables(stored: Mapping[str, Any]) -> EnsembleTables:
@@ -52,7 +55,10 @@ def _tables(stored: Mapping[str, Any]) -> EnsembleTables:
     single_name = f"best single trial ({single['number']})" if "number" in single else "best single trial"
     candidates = _mapping(stored.get("candidates"))
     rows = [_score(single_name, "single", "val", single.get("val"))]
-    rows += [_score(str(name), "chosen" if name == method else "candidate", "val", found) for name, found in candidates.items()]
+    rows += [
+        _score(str(name), "chosen" if name == method else "candidate", "val", found)
+        for name, found in candidates.items()
+    ]
     if method not in candidates:
         rows.append(_score(method or "ensemble", "chosen", "val", stored.get("val")))
     rows.append(_score(single_name, "single", "test", single.get("test")))
@@ -64,6 +70,7 @@ def _tables(stored: Mapping[str, Any]) -> EnsembleTables:
         n_val=int(n_val) if n_val is not None else None,
         members=_members([{"number": m.get("number"), "weight": m.get("weight")} for m in members]),
         scores=_scores([row for row in rows if row]),
+        p=stored.get("mcnemar_p"),
         problem="",
     )
 
@@ -72,8 +79,18 @@ def _score(name: str, kind: str, split: str, found: object) -> dict[str, Any] | 
     figures = _mapping(found)
     if not figures:
         return None
-    low, high = figures.get("ci95") or (None, None)
-    return {"name": name, "kind": kind, "split": split, **{f: figures.get(f) for f in FIGURES}, "low": low, "high": high}
+    interval = figures.get("ci95") or None
+    low, high = interval or (None, None)
+    values = {figure: figures.get(figure) for figure in FIGURES}
+    return {
+        "name": name,
+        "kind": kind,
+        "split": split,
+        **values,
+        "low": low,
+        "high": high,
+        "known": interval is not None,
+    }
 
 
 def _members(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import optuna
 import pandas as pd
 
 from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.report.pick import col, rows, total
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import STATES, Study, Trial
@@ -117,50 +118,56 @@ def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFram
         majority: the commonest class's share of the validation rows, to tell who barely beats it.
 
     Returns:
-        number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of training),
-        images_per_second, parameters, accuracy, barely (ended about as good as always answering the commonest class), arch,
-        requeued, error, started, ended, and ``params_NAME`` for every parameter.
+        number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of
+        training), images_per_second, parameters, accuracy, barely (ended about as good as always answering the
+        commonest class), arch, requeued, error, started, ended, and ``params_NAME`` for every parameter.
     """
-    rows = [_row(t, majority) for t in found]
+    lines = [_row(t, majority) for t in found]
     names = list(dict.fromkeys(name for t in found for name in t.params))
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *(PARAM + name for name in names)])
+    table = pd.DataFrame(lines, columns=[*COLUMNS, *(PARAM + name for name in names)])
     numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy"]
     table[numbers] = table[numbers].astype(float)
     return table.astype({"number": int, "epochs": int, "barely": bool, "requeued": bool})
 
 
+def ended(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that ended with a value: COMPLETE and PRUNED ones."""
+    return rows(table, col(table, "state").isin(["COMPLETE", "PRUNED"]) & col(table, "value").notna())
+
+
 def ranked(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
     """Return the trials' table best first: COMPLETE, then PRUNED, by value; then all others by number."""
-    group = table["state"].map({"COMPLETE": 0, "PRUNED": 1}).fillna(2)
-    key = (-table["value"] if maximize else table["value"]).where(group < 2, 0)
-    order = pd.DataFrame({"group": group, "key": key, "number": table["number"]})
-    return table.loc[order.sort_values(["group", "key", "number"]).index]
+    group = col(table, "state").map({"COMPLETE": 0, "PRUNED": 1}).fillna(2)
+    value = -col(table, "value") if maximize else col(table, "value")
+    order = pd.DataFrame({"group": group, "key": value.where(group < 2, 0), "number": table["number"]})
+    return pd.DataFrame(table.loc[order.sort_values(["group", "key", "number"]).index])
 
 
 def history(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
-    """Return order, number, state, value and best so far of the ended trials with a value, in the order in which they ended.
+    """Return order, number, state, value and best so far of the ended trials with a value, as they ended one by one.
 
     The best is among COMPLETE trials, as everywhere; among PRUNED ones only where none is COMPLETE.
     """
-    ended = table[table["state"].isin(["COMPLETE", "PRUNED"]) & table["value"].notna()].sort_values(["ended", "number"])
-    values = ended["value"].where(ended["state"] == "COMPLETE")
-    values = values if values.notna().any() else ended["value"]
-    best = values.cummax() if maximize else values.cummin()
-    columns = {"order": range(1, len(ended) + 1), "number": ended["number"], "state": ended["state"], "value": ended["value"]}
-    return pd.DataFrame(columns | {"best": best.ffill()}).reset_index(drop=True)
+    points = pd.DataFrame(ended(table).sort_values(["ended", "number"])[["number", "state", "value"]])
+    points = points.reset_index(drop=True)
+    values = col(points, "value").where(col(points, "state") == "COMPLETE")
+    values = values if values.notna().any() else col(points, "value")
+    best = (values.cummax() if maximize else values.cummin()).ffill()
+    return points.assign(order=range(1, len(points) + 1), best=best)
 
 
 def curves(found: Sequence[Trial]) -> pd.DataFrame:
     """Return one row per trial and epoch: number, state, epoch, value, every figure, train_loss, lr, seconds."""
-    rows = []
+    lines = []
     for trial in found:
         records = {int(row["epoch"]): row for row in trial.attrs.get("history") or []}
         for epoch in sorted(records.keys() | trial.values.keys()):
             record = records.get(epoch, {})
             plain = {key: record.get(key) for key in ("train_loss", "lr", "seconds")}
             point = {"number": trial.number, "state": trial.state, "epoch": epoch, "value": trial.values.get(epoch)}
-            rows.append(point | plain | dict(record.get("figures") or {}))
-    table = pd.DataFrame(rows, columns=None if rows else ["number", "state", "epoch", "value", "train_loss", "lr", "seconds"])
+            lines.append(point | plain | dict(record.get("figures") or {}))
+    columns = ["number", "state", "epoch", "value", "train_loss", "lr", "seconds"]
+    table = pd.DataFrame(lines, columns=None if lines else columns)
     floats = [c for c in table.columns if c not in {"number", "state", "epoch"}]
     table[floats] = table[floats].astype(float)
     return table
@@ -171,8 +178,8 @@ def budget(table: pd.DataFrame) -> pd.DataFrame:
     groups = table.groupby("state").agg(trials=("number", "size"), epochs=("epochs", "sum"), seconds=("seconds", "sum"))
     groups = groups.reindex([s for s in SHOWN_STATES if s in groups.index])
     for column in ("trials", "epochs", "seconds"):
-        total = groups[column].sum()
-        groups[f"{column}_share"] = groups[column] / total if total else 0.0
+        whole = total(groups, column)
+        groups[f"{column}_share"] = groups[column] / whole if whole else 0.0
     return groups.reset_index(names="state")
 
 
@@ -180,12 +187,14 @@ def by_architecture(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
     """Return the best trial of each architecture, best first.
 
     Returns:
-        arch, trials (COMPLETE and PRUNED), best, number, parameters, images_per_second, seconds.
+        arch, trials (COMPLETE and PRUNED), best, state, number, parameters, images_per_second, seconds.
     """
-    ended = ranked(table[table["arch"].notna() & table["state"].isin(["COMPLETE", "PRUNED"])], maximize=maximize)
-    best = ended.drop_duplicates("arch").rename(columns={"value": "best"})
-    best = best.assign(trials=best["arch"].map(ended["arch"].value_counts()))
-    return best[["arch", "trials", "best", "state", "number", "parameters", "images_per_second", "seconds"]].reset_index(drop=True)
+    found = ended(table)
+    found = ranked(rows(found, col(found, "arch").notna()), maximize=maximize)
+    best = found.drop_duplicates("arch").rename(columns={"value": "best"})
+    best = best.assign(trials=col(best, "arch").map(col(found, "arch").value_counts()))
+    columns = ["arch", "trials", "best", "state", "number", "parameters", "images_per_second", "seconds"]
+    return pd.DataFrame(best[columns]).reset_index(drop=True)
 
 
 def importances(study: Study) -> Importances:
@@ -195,7 +204,8 @@ def importances(study: Study) -> Importances:
         Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
     """
     complete = study.optuna_study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    varied = {name for t in complete for name in t.params if any(t.params[name] != o.params.get(name) for o in complete)}
+    names = {name for t in complete for name in t.params}
+    varied = {name for name in names if len({repr(t.params.get(name)) for t in complete}) > 1}
     if len(complete) < ENOUGH:
         return _no_importances(f"importances need at least {ENOUGH} COMPLETE trials, there are {len(complete)} so far")
     if len(varied) < 2:
@@ -204,7 +214,9 @@ def importances(study: Study) -> Importances:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that equal values give equal importances
-            found = optuna.importance.get_param_importances(study.optuna_study, evaluator=evaluator, params=sorted(varied))
+            found = optuna.importance.get_param_importances(
+                study.optuna_study, evaluator=evaluator, params=sorted(varied)
+            )
     except (ValueError, RuntimeError) as error:
         return _no_importances(f"Optuna could not compute importances ({error})")
     pairs = sorted(found.items(), key=lambda pair: -pair[1])
@@ -214,7 +226,9 @@ def importances(study: Study) -> Importances:
 def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
     attrs = trial.attrs
     records = attrs.get("history") or []
-    seconds = attrs.get("seconds", sum(r["seconds"] for r in records if r.get("seconds") is not None) if records else None)
+    seconds = attrs.get(
+        "seconds", sum(r["seconds"] for r in records if r.get("seconds") is not None) if records else None
+    )
     rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
     figures = attrs.get("figures") or (records[-1].get("figures") if records else None) or {}
     accuracy, ended = figures.get("accuracy"), trial.state in {"COMPLETE", "PRUNED"}
@@ -254,6 +268,6 @@ def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
     try:
         labels_n, _ = study.validation()
     except CheckpointError:
-        rows = per_class["val"] if "val" in per_class else pd.Series(dtype=float)
-        return float(rows.max() / rows.sum()) if rows.sum() else None
+        rows_c = per_class["val"].to_numpy(dtype=float) if "val" in per_class else np.zeros(1)
+        return float(rows_c.max() / rows_c.sum()) if rows_c.sum() else None
     return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None

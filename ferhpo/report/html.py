@@ -4,16 +4,18 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs
-
 from ferhpo import __version__, _atomic
-from ferhpo.report import sections
-from ferhpo.report.markup import Html, duration, join, tag, text
-from ferhpo.report.sections import Content
+from ferhpo.report import plots, sections
+from ferhpo.report.content import Content
+from ferhpo.report.markup import Html, count, duration, prose, tag, text
+from ferhpo.report.pick import records, total
 from ferhpo.study.study import Study
 
 # Nothing but what stands in the page itself may run or be shown, so no label can make a browser fetch anything.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 Section = Callable[[Content], Html | None]
 SECTIONS: dict[str, tuple[str, Section]] = {  # anchor -> title and what stands under it
@@ -46,10 +48,12 @@ def write_report(study: Study, path: Path) -> Path:
 def page(study: Study) -> str:
     """Return the report as HTML."""
     content = Content.read(study)
-    bodies = {anchor: (title, body) for anchor, (title, section) in SECTIONS.items() if (body := section(content)) is not None}
+    bodies = {
+        anchor: (title, body) for anchor, (title, section) in SECTIONS.items() if (body := section(content)) is not None
+    }
     name, now = content.facts.name, datetime.now().astimezone()
     links = (tag("a", title, href=f"#{anchor}") for anchor, (title, _) in bodies.items())
-    written = f"Written by ferhpo {__version__} on {now:%Y-%m-%d %H:%M %Z}. Charts by plotly.js, which is inside this file; nothing is loaded."
+    written = f"Written by ferhpo {__version__} on {now:%Y-%m-%d %H:%M %Z}. Charts by plotly.js, inside this file."
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -64,11 +68,11 @@ def page(study: Study) -> str:
         tag("header", tag("h1", name), tag("p", _subtitle(content), class_="soft")),
         tag("nav", *links, aria_label="Sections"),
         tag("noscript", tag("p", "The charts need JavaScript; every number is in the tables as well.", class_="note")),
-        *(tag("p", note, class_="note") for note in sections.notes(content)),
+        *(tag("p", prose(note), class_="note") for note in sections.notes(content)),
         _tiles(content),
         *(tag("section", tag("h2", title, id=anchor), inner) for anchor, (title, inner) in bodies.items()),
         tag("footer", written),
-        tag("script", Html(get_plotlyjs())),
+        tag("script", Html(plots.library())),
         tag("script", _own("page.js")),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
@@ -85,18 +89,19 @@ def _subtitle(content: Content) -> str:
 
 
 def _tiles(content: Content) -> Html:
-    table, facts, best = content.table, content.facts, content.best
-    counts = content.budget.set_index("state")["trials"]
-    states = ", ".join(f"{n} {state}" for state, n in counts.items()) or "none yet"
-    tiles = [
-        (text(best["value"]) if best else text(None), f"best {facts.metric}, trial {best['number']}" if best else f"best {facts.metric}"),
-        (text(len(table)), f"trials: {states}"),
-        (text(int(table["epochs"].sum())), "epochs trained"),
-        (duration(float(table["seconds"].sum())), "of training, all trials together"),
-    ]
-    chosen = content.chosen("val")
+    facts, best, chosen, openings = content.facts, content.best, content.chosen, len(content.facts.openings)
+    states = ", ".join(f"{row['trials']} {row['state']}" for row in records(content.budget)) or "none yet"
+    tiles = [(text(None), f"best {facts.metric}")]
+    if best is not None:
+        tiles = [(f"{best['value']:.4f}", f"best {facts.metric}, trial {best['number']}")]
     if chosen is not None:
-        tiles.insert(1, (text(chosen["accuracy"]), f"validation accuracy of the ensemble ({chosen['name']})"))
-    openings = len(facts.openings)
-    tiles.append((f"{openings}\N{MULTIPLICATION SIGN}", "test split opened" if openings else "test split opened: it is still sealed"))
-    return tag("div", join(tag("div", tag("b", shown), tag("span", what), class_="tile") for shown, what in tiles), class_="tiles")
+        tiles.append((f"{chosen['accuracy']:.4f}", f"validation accuracy of the ensemble ({chosen['name']})"))
+    tiles += [
+        (text(len(content.found)), f"trials: {states}"),
+        (text(int(total(content.table, "epochs"))), "epochs trained"),
+        (duration(total(content.table, "seconds")), "of training, all trials together"),
+        (count(openings, "time"), "test split opened") if openings else ("sealed", "test split, never opened"),
+    ]
+    return tag(
+        "div", *(tag("div", tag("b", shown), tag("span", what), class_="tile") for shown, what in tiles), class_="tiles"
+    )

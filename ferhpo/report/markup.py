@@ -22,14 +22,38 @@ def tag(_name: str, *children: object, **attributes: object) -> Html:
     >>> tag("td", "a < b", class_="n")
     '<td class="n">a &lt; b</td>'
     """
-    pairs = (f' {k.strip("_").replace("_", "-")}="{escape(str(v))}"' for k, v in attributes.items() if v is not None and v is not False)
+    pairs = (
+        f' {k.strip("_").replace("_", "-")}="{escape(str(v))}"'
+        for k, v in attributes.items()
+        if v is not None and v is not False
+    )
     opened = f"<{_name}{''.join(pairs)}>"
     return Html(opened if _name in VOID else f"{opened}{join(children)}</{_name}>")
 
 
 def join(children: Iterable[object]) -> Html:
     """Return the children one after another, each escaped unless it is `Html`; None is left out."""
-    return Html("".join(child if isinstance(child, Html) else escape(str(child)) for child in children if child is not None))
+    return Html(
+        "".join(child if isinstance(child, Html) else escape(str(child)) for child in children if child is not None)
+    )
+
+
+def prose(sentence: str) -> Html:
+    """Return a sentence with what stands in backticks as code.
+
+    >>> prose("run `ferhpo search` & wait")
+    'run <code>ferhpo search</code> &amp; wait'
+    """
+    return join(tag("code", part) if i % 2 else part for i, part in enumerate(sentence.split("`")))
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> count(1, "trial"), count(3, "trial")
+    ('1 trial', '3 trials')
+    """
+    return f"{text(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def table(head: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, marked: Iterable[int] = ()) -> Html:
@@ -40,21 +64,29 @@ def table(head: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, mark
         rows: column -> a text, a number, `Html`, or a pair of what is shown and the number it sorts by.
         marked: places (from 0) of the rows that stand out.
     """
-    marks = set(marked)
-    top = tag("tr", *(tag("th", title, scope="col") for title in head.values()))
-    body = (tag("tr", *(_cell(row.get(c)) for c in head), class_="best" if i in marks else None) for i, row in enumerate(rows))
+    marks, rows = set(marked), list(rows)
+    numeric = {c for c in head if any(_is_number(row.get(c)) for row in rows)}
+    top = tag("tr", *(tag("th", title, scope="col", class_="n" if c in numeric else None) for c, title in head.items()))
+    body = (
+        tag("tr", *(_cell(row.get(c), numeric=c in numeric) for c in head), class_="best" if i in marks else None)
+        for i, row in enumerate(rows)
+    )
     whole = tag("table", tag("thead", top), tag("tbody", *body))
     return tag("div", whole, class_="scroll", tabindex="0")
 
 
-def _cell(value: object) -> Html:
+def _cell(value: object, *, numeric: bool) -> Html:
     shown, key = value if isinstance(value, tuple) else (value, value)
-    is_number = isinstance(key, (int, float)) and not isinstance(key, bool)
-    sort = key if is_number and isfinite(key) else None
-    return tag("td", shown if isinstance(shown, Html) else text(shown), class_="n" if is_number else None, data_sort=sort)
+    sort = key if isinstance(key, (int, float)) and _is_number(value) and isfinite(key) else None
+    return tag("td", shown if isinstance(shown, Html) else text(shown), class_="n" if numeric else None, data_sort=sort)
 
 
-def text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
+def _is_number(value: object) -> bool:
+    key = value[1] if isinstance(value, tuple) else value
+    return isinstance(key, (int, float)) and not isinstance(key, bool)
+
+
+def text(value: Any) -> str:
     """Return a value as people read it: numbers to four significant digits, nothing as a dash."""
     if value is None or (isinstance(value, float) and not isfinite(value)):
         return "\N{EN DASH}"

@@ -20,7 +20,11 @@
   }
 
   function draw() {
-    for (const [el, figure] of figures) Plotly.react(el, figure.data, themed(figure.layout), config);
+    const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
+    for (const [el, figure] of figures) {
+      const data = figure.data.map((trace) => (trace.type === "heatmap" ? { ...trace, textfont: { color: ink } } : trace));
+      Plotly.react(el, data, themed(figure.layout), config);
+    }
   }
 
   for (const el of charts) el.replaceChildren();

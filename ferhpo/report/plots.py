@@ -4,15 +4,18 @@ Colours of text, grid and paper are left out: the page fills them in, light or d
 study passes `html.escape` first, since plotly reads a subset of HTML in every label.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
+from ferhpo.report.pick import col, records, rows
 from ferhpo.space.space import Dimension
 
+Figure = go.Figure
 STATES = {  # readable on white and on near-black, and apart for colour-blind eyes
     "COMPLETE": "#3b82d6",
     "PRUNED": "#9a8fb5",
@@ -26,34 +29,47 @@ ACCENT = STATES["COMPLETE"]
 FAINT = {"COMPLETE": "rgba(59,130,214,0.35)", "PRUNED": "rgba(154,143,181,0.45)"}
 
 
-def history(table: pd.DataFrame, metric: str) -> go.Figure:
+def library() -> str:
+    """Return plotly.js, which draws the charts in a browser."""
+    return get_plotlyjs()
+
+
+def history(table: pd.DataFrame, metric: str) -> Figure:
     """Draw the value of each ended trial in the order they ended, and the best so far."""
     figure = _figure(x="trials ended", y=metric)
     for state in ("PRUNED", "COMPLETE"):
-        rows = table[table["state"] == state]
+        some = rows(table, col(table, "state") == state)
         figure.add_scatter(
-            x=_list(rows["order"]),
-            y=_list(rows["value"]),
-            customdata=_list(rows["number"]),
+            x=_list(some, "order"),
+            y=_list(some, "value"),
+            customdata=_list(some, "number"),
             mode="markers",
             name=state,
-            marker={"color": STATES[state], "size": 8, "opacity": 0.85, "symbol": "circle" if state == "COMPLETE" else "circle-open"},
+            marker={
+                "color": STATES[state],
+                "size": 8,
+                "opacity": 0.85,
+                "symbol": "circle" if state == "COMPLETE" else "circle-open",
+            },
             hovertemplate=f"trial %{{customdata}}<br>{escape(metric)} %{{y:.4f}}",
         )
     line = {"color": BEST, "width": 2, "shape": "hv"}
-    figure.add_scatter(x=_list(table["order"]), y=_list(table["best"]), mode="lines", name="best so far", line=line, hoverinfo="skip")
+    figure.add_scatter(
+        x=_list(table, "order"), y=_list(table, "best"), mode="lines", name="best so far", line=line, hoverinfo="skip"
+    )
     return figure
 
 
-def curves(table: pd.DataFrame, column: str, title: str, best: int | None) -> go.Figure:
+def curves(table: pd.DataFrame, column: str, title: str, best: int | None, *, legend: bool = True) -> Figure:
     """Draw one line per trial over its epochs; the best trial stands out."""
-    figure = _figure(x="epoch", y=title)
-    figure.update_xaxes(dtick=1 if table["epoch"].max() <= 12 else None)
-    table = table[table[column].notna()]
+    figure = _figure(x="epoch", y=title, legend=legend)
+    figure.update_xaxes(dtick=1 if col(table, "epoch").max() <= 12 else None)
+    table = rows(table, col(table, column).notna())
     grey = "rgba(138,148,158,0.5)"
-    for state, rows in table[table["number"] != best].groupby("state", sort=False):
+    others = rows(table, col(table, "number") != best)
+    for state, some in others.groupby("state", sort=False):
         x, y, numbers = [], [], []
-        for number, line in rows.groupby("number", sort=False):
+        for number, line in some.groupby("number", sort=False):
             x += [*line["epoch"].tolist(), None]
             y += [*line[column].tolist(), None]
             numbers += [number] * (len(line) + 1)
@@ -67,11 +83,11 @@ def curves(table: pd.DataFrame, column: str, title: str, best: int | None) -> go
             marker={"size": 4, "color": STATES[str(state)]},
             hovertemplate="trial %{customdata}, epoch %{x}<br>%{y:.4f}",
         )
-    rows = table[table["number"] == best]
-    if len(rows):
+    some = rows(table, col(table, "number") == best)
+    if len(some):
         figure.add_scatter(
-            x=_list(rows["epoch"]),
-            y=_list(rows[column]),
+            x=_list(some, "epoch"),
+            y=_list(some, column),
             mode="lines+markers",
             name=f"best trial ({best})",
             line={"color": BEST, "width": 2.5},
@@ -81,16 +97,16 @@ def curves(table: pd.DataFrame, column: str, title: str, best: int | None) -> go
     return figure
 
 
-def importances(table: pd.DataFrame) -> go.Figure:
+def importances(table: pd.DataFrame) -> Figure:
     """Draw one bar per parameter, the most important on top."""
     figure = _figure(x="share of the importance", y="", height=90 + 28 * len(table), legend=False)
-    names, shares = [_label(p) for p in table["parameter"]], _list(table["importance"])
+    names, shares = [_label(p) for p in table["parameter"]], _list(table, "importance")
     figure.add_bar(x=shares, y=names, orientation="h", marker={"color": ACCENT}, hovertemplate="%{y}: %{x:.2f}")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     return figure
 
 
-def slices(table: pd.DataFrame, parameter: str, column: str, metric: str, dimension: Dimension | None) -> go.Figure:
+def slices(table: pd.DataFrame, parameter: str, column: str, metric: str, dimension: Dimension | None) -> Figure:
     """Draw the value of each ended trial against one parameter.
 
     Args:
@@ -101,59 +117,66 @@ def slices(table: pd.DataFrame, parameter: str, column: str, metric: str, dimens
         dimension: its range or choices, for the axis; None if unknown.
     """
     figure = _figure(x=parameter, y=metric, height=240, legend=False)
-    table = table[table[column].notna()]
-    numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in table[column])
+    table = rows(table, col(table, column).notna())
+    numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in col(table, column))
     if dimension is not None and dimension.choices:
         numeric = False
     if numeric:
         figure.update_xaxes(type="log" if dimension is not None and dimension.log else "linear")
     else:
-        choices = dimension.choices if dimension is not None and dimension.choices else dict.fromkeys(table[column])
+        choices = list(
+            dimension.choices if dimension is not None and dimension.choices else dict.fromkeys(col(table, column))
+        )
         order = {"categoryorder": "array", "categoryarray": [_label(c) for c in choices]}
-        figure.update_xaxes(type="category", **order)
+        figure.update_xaxes(type="category", range=[-0.5, len(choices) - 0.5], **order)
     for state in ("PRUNED", "COMPLETE"):
-        rows = table[table["state"] == state]
+        some = rows(table, col(table, "state") == state)
         figure.add_scatter(
-            x=_list(rows[column]) if numeric else [_label(v) for v in rows[column]],
-            y=_list(rows["value"]),
-            customdata=_list(rows["number"]),
+            x=_list(some, column) if numeric else [_label(v) for v in col(some, column)],
+            y=_list(some, "value"),
+            customdata=_list(some, "number"),
             mode="markers",
             name=state,
-            marker={"color": STATES[state], "size": 7, "opacity": 0.8, "symbol": "circle" if state == "COMPLETE" else "circle-open"},
+            marker={
+                "color": STATES[state],
+                "size": 7,
+                "opacity": 0.8,
+                "symbol": "circle" if state == "COMPLETE" else "circle-open",
+            },
             hovertemplate=f"trial %{{customdata}}<br>{escape(parameter)} %{{x}}<br>{escape(metric)} %{{y:.4f}}",
         )
     return figure
 
 
-def budget(table: pd.DataFrame) -> go.Figure:
+def budget(table: pd.DataFrame) -> Figure:
     """Draw which state took what share of trials, epochs and time."""
     figure = _figure(x="", y="", height=210)
-    rows = {"trials": "trials_share", "epochs": "epochs_share", "time": "seconds_share"}
-    for entry in table.to_dict("records"):
-        shares = [entry[column] for column in rows.values()]
+    bars = {"trials": "trials_share", "epochs": "epochs_share", "time": "seconds_share"}
+    for entry in records(table):
+        shares = [entry[column] for column in bars.values()]
         figure.add_bar(
             x=shares,
-            y=list(rows),
+            y=list(bars),
             orientation="h",
             name=entry["state"],
             marker={"color": STATES[entry["state"]]},
             hovertemplate="%{x:.0%} of %{y}",
         )
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_layout(barmode="stack", legend={"traceorder": "normal"})
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.001], dtick=0.25)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
 
-def against(table: pd.DataFrame, column: str, title: str, metric: str) -> go.Figure:
+def against(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure:
     """Draw the value of each ended trial against what it cost, on a log axis, one colour an architecture."""
     figure = _figure(x=title, y=metric, height=300)
-    rows = table[table[column] > 0]
-    for arch, group in rows.groupby(rows["arch"].fillna("unknown"), sort=True):
+    some = rows(table, col(table, column) > 0)
+    for arch, group in some.groupby(col(some, "arch").fillna("unknown"), sort=True):
         figure.add_scatter(
-            x=_list(group[column]),
-            y=_list(group["value"]),
-            customdata=_list(group["number"]),
+            x=_list(group, column),
+            y=_list(group, "value"),
+            customdata=_list(group, "number"),
             mode="markers",
             name=_label(arch),
             marker={"size": 8, "opacity": 0.85},
@@ -163,15 +186,18 @@ def against(table: pd.DataFrame, column: str, title: str, metric: str) -> go.Fig
     return figure
 
 
-def reliability(table: pd.DataFrame) -> go.Figure:
-    """Draw how often the answers are right by how sure they are; on the diagonal the probabilities mean what they say."""
+def reliability(table: pd.DataFrame) -> Figure:
+    """Draw how often answers are right by how sure they are; on the diagonal a probability means what it says."""
     figure = _figure(x="confidence", y="accuracy", height=340, legend=False)
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": STATES["WAITING"], "dash": "dot", "width": 1}, hoverinfo="skip")
-    sizes = [6 + 22 * (rows / table["rows"].max()) ** 0.5 for rows in table["rows"]]
     figure.add_scatter(
-        x=_list(table["confidence"]),
-        y=_list(table["accuracy"]),
-        customdata=_list(table["rows"]),
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": STATES["WAITING"], "dash": "dot", "width": 1}, hoverinfo="skip"
+    )
+    counts = _list(table, "rows")
+    sizes = [6 + 22 * (count / max(counts)) ** 0.5 for count in counts]
+    figure.add_scatter(
+        x=_list(table, "confidence"),
+        y=_list(table, "accuracy"),
+        customdata=_list(table, "rows"),
         mode="lines+markers",
         line={"color": ACCENT, "width": 1.5},
         marker={"size": sizes},
@@ -182,7 +208,7 @@ def reliability(table: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def confusion(table: pd.DataFrame, shares: pd.DataFrame) -> go.Figure:
+def confusion(table: pd.DataFrame, shares: pd.DataFrame) -> Figure:
     """Draw a confusion table: counts as text, the share of the label's rows as colour."""
     figure = _figure(x="answer", y="label", height=150 + 34 * len(table), legend=False)
     figure.add_heatmap(
@@ -191,7 +217,7 @@ def confusion(table: pd.DataFrame, shares: pd.DataFrame) -> go.Figure:
         y=[_label(c) for c in table.index],
         text=table.to_numpy().tolist(),
         texttemplate="%{text}",
-        colorscale=[[0, "rgba(59,130,214,0.03)"], [1, "rgba(59,130,214,0.85)"]],
+        colorscale=[[0, "rgba(59,130,214,0.03)"], [1, "rgba(59,130,214,0.7)"]],
         zmin=0,
         zmax=1,
         showscale=False,
@@ -204,13 +230,15 @@ def confusion(table: pd.DataFrame, shares: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def scores(table: pd.DataFrame, title: str) -> go.Figure:
+def scores(table: pd.DataFrame, title: str) -> Figure:
     """Draw the accuracy of each classifier with its 95 % interval."""
     colours: Mapping[str, str] = {"single": STATES["WAITING"], "candidate": ACCENT, "chosen": BEST}
     figure = _figure(x=title, y="", height=90 + 30 * len(table), legend=False)
-    for row in table.to_dict("records"):
-        known = row["low"] == row["low"] and row["high"] == row["high"]  # NaN is not
-        arms: dict[str, Any] = {"array": [row["high"] - row["accuracy"]], "arrayminus": [row["accuracy"] - row["low"]]} if known else {}
+    for row in records(table):
+        known = row["known"]
+        arms: dict[str, Any] = (
+            {"array": [row["high"] - row["accuracy"]], "arrayminus": [row["accuracy"] - row["low"]]} if known else {}
+        )
         figure.add_scatter(
             x=[row["accuracy"]],
             y=[_label(row["name"])],
@@ -223,7 +251,7 @@ def scores(table: pd.DataFrame, title: str) -> go.Figure:
     return figure
 
 
-def _figure(*, x: str, y: str, height: int = 340, legend: bool = True) -> go.Figure:
+def _figure(*, x: str, y: str, height: int = 340, legend: bool = True) -> Figure:
     figure = go.Figure()
     figure.update_layout(
         template="none",
@@ -243,5 +271,5 @@ def _label(value: object) -> str:
     return escape(str(value))
 
 
-def _list(column: Sequence[Any] | pd.Series) -> list[Any]:
-    return [None if v != v else v for v in (column.tolist() if isinstance(column, pd.Series) else column)]  # NaN is no JSON
+def _list(table: pd.DataFrame, column: str) -> list[Any]:
+    return [None if value != value else value for value in col(table, column).tolist()]  # NaN is no JSON

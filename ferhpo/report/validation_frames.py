@@ -7,6 +7,7 @@ import pandas as pd
 
 from ferhpo import _layout, metrics
 from ferhpo.errors import CheckpointError
+from ferhpo.report.pick import rows as rows_of
 from ferhpo.study.study import Study, Trial
 
 BINS = 10
@@ -14,7 +15,7 @@ Judged = tuple[np.ndarray, np.ndarray]  # probs_nc, y_n
 
 
 def judged(study: Study, trial: Trial | None) -> Judged | None:
-    """Return a trial's probabilities and the labels of the validation rows, None where they are not kept or do not fit."""
+    """Return a trial's validation probabilities and the labels, None where they are not kept or do not fit."""
     if trial is None or trial.checkpoint is None:
         return None
     try:
@@ -22,12 +23,17 @@ def judged(study: Study, trial: Trial | None) -> Judged | None:
         probs_nc = np.load(trial.checkpoint / _layout.PROBABILITIES, allow_pickle=False).astype(np.float64)
     except (CheckpointError, OSError, ValueError, EOFError):
         return None
-    fits = probs_nc.ndim == 2 and len(probs_nc) == len(y_n) > 0 and probs_nc.shape[1] > y_n.max() and np.isfinite(probs_nc).all()
+    fits = (
+        probs_nc.ndim == 2
+        and len(probs_nc) == len(y_n) > 0
+        and probs_nc.shape[1] > y_n.max()
+        and np.isfinite(probs_nc).all()
+    )
     return (probs_nc, y_n) if fits else None
 
 
 def reliability(probs_nc: np.ndarray, y_n: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Return low, high, rows, confidence and accuracy of the top class in equal-width bins of confidence; empty bins left out."""
+    """Return low, high, rows, confidence and accuracy of the top class by bin of confidence, no empty bins."""
     confidence_n, right_n = probs_nc.max(1), probs_nc.argmax(1) == y_n
     index_n = np.minimum((confidence_n * bins).astype(int), bins - 1)
     rows = np.bincount(index_n, minlength=bins)
@@ -39,17 +45,26 @@ def reliability(probs_nc: np.ndarray, y_n: np.ndarray, bins: int = BINS) -> pd.D
         "confidence": np.bincount(index_n, weights=confidence_n, minlength=bins) / np.maximum(rows, 1),
         "accuracy": np.bincount(index_n, weights=right_n, minlength=bins) / np.maximum(rows, 1),
     }
-    return pd.DataFrame(table)[kept].reset_index(drop=True)
+    return rows_of(pd.DataFrame(table), kept).reset_index(drop=True)
 
 
 def confusion(probs_nc: np.ndarray, y_n: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Count validation rows by label (index) and answer (columns)."""
     names = list(classes) if len(classes) == probs_nc.shape[1] else [str(c) for c in range(probs_nc.shape[1])]
-    return pd.DataFrame(metrics.confusion(probs_nc, y_n), index=pd.Index(names, name="label"), columns=pd.Index(names, name="answer"))
+    return pd.DataFrame(
+        metrics.confusion(probs_nc, y_n), index=pd.Index(names, name="label"), columns=pd.Index(names, name="answer")
+    )
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a confusion table as shares of each label's rows; 0 where a label has none."""
+    counts = table.to_numpy(dtype=float)
+    sums = counts.sum(1, keepdims=True)
+    return pd.DataFrame(counts / np.maximum(sums, 1), index=table.index, columns=table.columns)
 
 
 def by_class(table: pd.DataFrame) -> pd.DataFrame:
-    """Return rows, precision, recall and f1 of each class from a confusion table; NaN where there is nothing to divide by."""
+    """Return rows, precision, recall and f1 of each class from a confusion table; NaN where nothing was counted."""
     counts = table.to_numpy(dtype=float)
     right, labels, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):

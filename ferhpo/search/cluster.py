@@ -44,8 +44,9 @@ def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
     """
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
     end_leftovers(logs)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its console noise; what fails reaches us as an exception
     import ray  # noqa: PLC0415 - the environment above must come first
+
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its console noise; what fails reaches us as an exception
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
@@ -68,10 +69,19 @@ def end_leftovers(logs: Path) -> int:
     if not note.is_file():
         return 0
     session = note.read_text(encoding="utf-8").strip()
-    leftovers = [p for p in psutil.process_iter(["cmdline"]) if session and any(session in part for part in p.info["cmdline"] or ())]
+    leftovers = [p for p in psutil.process_iter() if session and _belongs(p, session)]
     for process in leftovers:
         process.terminate()
     for process in psutil.wait_procs(leftovers, timeout=5)[1]:
         process.kill()
     note.unlink()
     return len(leftovers)
+
+
+def _belongs(process: psutil.Process, session: str) -> bool:
+    """Tell whether a process is of a Ray session: its agents rename themselves, so their open log files tell."""
+    try:
+        words = " ".join(process.cmdline())
+        return "ray" in words and (session in words or any(file.path.startswith(session) for file in process.open_files()))
+    except psutil.Error:
+        return False

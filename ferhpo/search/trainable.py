@@ -1,95 +1,32 @@
-"""One trial in a reusable Ray actor: configuration -> training -> files -> report.
+"""A reusable Ray actor that works on one trial after another.
 
-The actor lives for the whole search, so imports, the device's context and the prepared data are paid for once. It writes the epoch's
-folder first and reports then; it never touches the database.
+It lives for the whole search, so imports, the device's context and the prepared data are paid for once, not per trial.
 """
 
 import json
-import shutil
-import socket
-from collections.abc import Iterator
 from typing import Any
-from pathlib import Path
 
 from ray import tune
 
-from ferhpo import _layout
-from ferhpo._atomic import new_folder, write_json
-from ferhpo.errors import CheckpointError, FerhpoError
-from ferhpo.search.job import Epoch, Job, Trainer
+from ferhpo.search.job import Job, Trainer
+from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 
 
 class TrialActor(tune.Trainable):
-    """Runs one trial after another; Ray calls `step` once an epoch."""
+    """Ray calls `step` once an epoch and `reset_config` between two trials."""
 
     def setup(self, config: dict[str, Any], *, job: Job, trainer: Trainer) -> None:
         """Begin the actor's first trial."""
         self._job, self._trainer = job, trainer
-        self._begin(config)
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in the same process."""
-        self._begin(new_config)
+        config = TrialConfig.from_json(new_config["config"])
+        self._work = TrialWork(new_config["number"], config, new_config["epoch"], self._job, self._trainer)
         return True
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._number: int = config["number"]
-        self._config = TrialConfig.from_json(config["config"])
-        self._folder = _layout.trial_folder(self._job.study, self._number)
-        self._resume = _layout.epoch_folder(self._folder, config["epoch"]) if config["epoch"] else None
-        self._epochs: Iterator[Epoch] | None = None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch and return its record as JSON, which Tune cannot flatten or mistake for its own keys."""
-        return {"record": json.dumps(self._epoch())}
-
-    def _epoch(self) -> dict[str, Any]:
-        """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial."""
-        try:
-            if self._epochs is None:
-                self._epochs = self._trainer(self._config, self._job, self._resume)
-            return self._keep(next(self._epochs))
-        except CheckpointError as error:
-            return {"error": one_line(error), "cannot_go_on": self._resume is not None}
-        except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its record, not the search's end
-            return {"error": one_line(error)}
-
-    def _keep(self, result: Epoch) -> dict[str, Any]:
-        target = _layout.epoch_folder(self._folder, result.epoch)
-        record = self._record(result, target)
-        with new_folder(target) as part:
-            result.save(part)
-            write_json(part / _layout.RECORD, record)
-        for old in self._folder.glob("epoch-*"):
-            if old != target:
-                shutil.rmtree(old)
-        return record
-
-    def _record(self, result: Epoch, target: Path) -> dict[str, Any]:
-        history = {
-            "epoch": result.epoch,
-            "figures": result.figures,
-            "train_loss": result.train_loss,
-            "lr": result.lr,
-            "seconds": result.seconds,
-            "images_per_second": result.images_per_second,
-        }
-        attrs = {
-            "checkpoint": str(target.relative_to(self._job.study)),
-            "epoch": result.restored or result.epoch,
-            "figures": result.figures,
-            "images_per_second": result.images_per_second,
-            "seed": self._config.seed,
-            "host": socket.gethostname(),
-            "versions": self._job.provenance.get("versions", {}),
-            **result.details,
-        }
-        value = result.figures[self._job.metric]
-        return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error as one line: a FerhpoError's sentence, else the type and the first line of the message."""
-    text = next(iter(str(error).strip().splitlines()), "")
-    return text if isinstance(error, FerhpoError) else f"{type(error).__name__}: {text}"
+        return {"record": json.dumps(self._work.next())}

@@ -1,4 +1,4 @@
-"""One epoch on disk: weights and validation probabilities, a card that rebuilds the model, and what a resumed run needs.
+"""One epoch on disk: weights, validation probabilities, a card that rebuilds the model, what a resumed run needs.
 
 No pickle: tensors are safetensors, everything else is JSON. The caller makes the folder appear in one step
 (`_atomic.new_folder`).
@@ -78,7 +78,11 @@ def provenance(fingerprint: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, weights: Mapping[str, torch.Tensor], card: Mapping[str, Any], probs: np.ndarray, state: State | None = None
+    folder: Path,
+    weights: Mapping[str, torch.Tensor],
+    card: Mapping[str, Any],
+    probs: np.ndarray,
+    state: State | None = None,
 ) -> None:
     """Write one epoch's files into an empty folder.
 
@@ -97,7 +101,7 @@ def write(
     sums = {name: sha256(folder / name) for name in (_layout.WEIGHTS, _layout.PROBABILITIES)}
     if state is not None:
         save_file(_plain(state.tensors), folder / _layout.STATE_TENSORS)
-        fields = {"config": state.config, "fingerprint": state.fingerprint, "epoch": state.epoch, "scalars": state.scalars}
+        fields = {key: getattr(state, key) for key in STATE_KEYS if key != "sha256"}
         sums_state = {_layout.STATE_TENSORS: sha256(folder / _layout.STATE_TENSORS)}
         write_json(folder / _layout.STATE, {"format": FORMAT, **fields, "sha256": sums_state})
     write_json(folder / _layout.CARD, {"format": FORMAT, **card, "sha256": sums})

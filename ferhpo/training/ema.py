@@ -4,13 +4,14 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Ema:
     """A second model that follows the trained one.
 
-    The decay is min(decay, (1 + t) / (10 + t)) at update t, so that the first steps, far from anything, are soon forgotten
-    (as TensorFlow's ExponentialMovingAverage does).
+    The decay is min(decay, (1 + t) / (10 + t)) at update t, so that the first steps, far from anything, are soon
+    forgotten (as TensorFlow's ExponentialMovingAverage does).
 
     Args:
         model: the trained one, in its final memory format.
@@ -21,13 +22,14 @@ class Ema:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-        self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._mine = [mine for mine, _ in pairs if mine.is_floating_point()]
+        self._theirs = [theirs for _, theirs in pairs if theirs.is_floating_point()]
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]  # counters
 
     @torch.no_grad()
     def update(self, t: int) -> None:
         """Move towards the trained model after its step ``t``, counted from 0."""
         keep = min(self.decay, (1 + t) / (10 + t))
-        torch._foreach_lerp_([a for a, _ in self._averaged], [b for _, b in self._averaged], 1 - keep)
+        get_ema_multi_avg_fn(keep)(self._mine, self._theirs, t)
         for mine, theirs in self._copied:
             mine.copy_(theirs)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
 _RESIDENT: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()  # (key, device) -> rows; kept for the next trial
@@ -40,13 +40,14 @@ class Preprocessing:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Build from what `to_json` returned; raises TypeError or KeyError for anything else."""
-        return cls(**fields | {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        moments = {key: tuple(fields[key]) for key in ("mean", "std")}
+        return cls(**{**fields, **moments})
 
     def scaled(self, images: torch.Tensor) -> torch.Tensor:
         """Return uint8 B x C x S x S as float32 in 0..1 at the size that the net sees (bilinear, antialiased)."""
         x = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         if x.shape[-1] != self.image_size or x.shape[-2] != self.image_size:
-            x = F.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+            x = functional.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
         return x
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,8 +59,8 @@ class Preprocessing:
 class Rows:
     """Rows of an image array, by their position among ``rows``.
 
-    On a GPU they are moved there once and kept for the next trial of the process if they fit; on a CPU, and if they do not
-    fit, a batch is gathered from the memory-mapped array.
+    On a GPU they are moved there once and kept for the next trial of the process if they fit; on a CPU, and if they do
+    not fit, a batch is gathered from the memory-mapped array.
 
     Args:
         images: uint8 N x S x S x C.

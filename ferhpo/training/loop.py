@@ -1,24 +1,22 @@
 """The training loop: a generator of one `EpochResult` an epoch; whoever takes them decides to stop.
 
-It knows neither Ray, Optuna nor the study. Every random number comes from a seed derived from the config's seed, what it is
-for and the epoch, so that a run resumed after any epoch equals the uninterrupted one, to the bit on a CPU.
+It knows neither Ray, Optuna nor the study. Every random number comes from a seed derived from the config's seed, what
+it is for and the epoch, so that a run resumed after any epoch equals the uninterrupted one, to the bit on a CPU.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ferhpo._seeding import derive
-from ferhpo.data.augment import augment, strengths
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import CheckpointError, DataError, TrainingError
 from ferhpo.metrics import Metric, figures
@@ -27,10 +25,11 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint, losses, optim, precision, schedule
 from ferhpo.training.clock import Clock
 from ferhpo.training.ema import Ema
-from ferhpo.training.images import Preprocessing, Rows
+from ferhpo.training.feed import Feed
+from ferhpo.training.guard import Losses, seeded
+from ferhpo.training.images import Preprocessing
 from ferhpo.training.predict import probabilities
 
-CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 PRECISIONS = "precision.json"  # beside the prepared images: what was measured on this machine
 
 
@@ -48,7 +47,7 @@ class EpochResult:
         done: the budget is finished or the training stopped early; no further epoch follows.
         restored: with patience, at the end: the epoch whose weights, figures and probabilities these are.
         details: parameters, precision, device, threads, torch, batch_size as it came out.
-        save: writes this epoch's files (`_layout`) into an empty folder; to be called before the next epoch is asked for.
+        save: writes this epoch's files (`_layout`) into an empty folder; call it before asking for the next epoch.
     """
 
     epoch: int
@@ -104,7 +103,7 @@ def train(
     try:
         yield from run.epochs(seconds)
     except torch.OutOfMemoryError as error:
-        msg = f"a step must fit into the memory of {device}, one of {run.batch} images did not; set a smaller batch_size or image_size"
+        msg = f"a step must fit into the memory of {device}, {run.feed.batch} images did not; set a smaller batch_size"
         raise TrainingError(msg) from error
 
 
@@ -112,12 +111,19 @@ class _Run:
     """A training under way."""
 
     def __init__(
-        self, config: TrialConfig, data: Prepared, metric: Metric, device: str, resume: Path | None, provenance: Mapping[str, Any]
+        self,
+        config: TrialConfig,
+        data: Prepared,
+        metric: Metric,
+        device: str,
+        resume: Path | None,
+        provenance: Mapping[str, Any],
     ) -> None:
         self.config, self.data, self.metric, self.device, self.provenance = config, data, metric, device, provenance
-        self.part, self.val = data.part("train"), data.part("val")
-        self.counts = _counts(data, self.part.labels, self.val.labels)
-        self.batch = min(config.batch_size, len(self.part.labels))
+        self.val = data.part("val")
+        if not len(self.val.rows):
+            msg = "a training needs at least 1 validation image, got none; add images or raise the data's val share"
+            raise DataError(msg)
         channels = data.images.shape[-1]
         self.preprocessing = Preprocessing(
             stored_size=data.images.shape[1],
@@ -129,6 +135,7 @@ class _Run:
         )
         self.epoch = self.step = self.waited = 0
         self.spent = 0.0
+        self.last_loss: float | None = None
         self.best: Evaluated | None = None
         state = None if resume is None else _state(resume, config, data)
         self.model = self._model(channels, fresh=state is None)
@@ -139,11 +146,8 @@ class _Run:
         self.model.to(memory_format=self.precision.memory_format)
         self.ema = Ema(self.model, config.ema) if config.ema else None
         self.optimizer = optim.build(self.model, config)
-        self.loss = losses.build(config, self.counts.to(device))
-        self.rows = Rows(data.images, self.part.rows, device, f"{data.folder} {data.fingerprint} train")
-        self.labels = torch.from_numpy(self.part.labels)
-        self.strengths = strengths(config)
-        self.fill = torch.tensor(data.mean, device=device)[:, None, None]
+        self.feed = Feed(config, data, self.preprocessing, device, self.precision.memory_format)
+        self.loss = losses.build(config, self.feed.counts_c.to(device))
         if state is not None and resume is not None:
             self._restore(state, resume)
 
@@ -158,7 +162,7 @@ class _Run:
             now = self._evaluate(clock)
             self.spent = self.spent + time.perf_counter() - start if clock is None else clock.spent()
             lost = self._watch(now)
-            out_of_time = clock is not None and not clock.epoch_fits()
+            out_of_time = clock is not None and not clock.step_fits()
             done = lost or out_of_time or (clock is None and self.epoch >= self.config.epochs)
             restored = self.best if done else None
             yield self._result(
@@ -179,84 +183,52 @@ class _Run:
             registry.freeze(model)
         return model.to(self.device)
 
-    def _seeded(self, *names: str | int) -> "_Seeded":
-        return _Seeded(derive(self.config.seed, *names), self.device)
+    def _seeded(self, *names: str | int) -> AbstractContextManager[None]:
+        return seeded(derive(self.config.seed, *names), self.device)
 
     def _clock(self, seconds: float) -> Clock:
-        positions = np.arange(min(len(self.val.rows), 512))
-        for _ in range(2):  # the first one builds kernels
-            start = time.perf_counter()
-            self._probabilities(self.val.rows[positions], None)
-        took = (time.perf_counter() - start) * len(self.val.rows) / len(positions)
+        rows = self.val.rows[:512]
+        self._probabilities(rows, None)  # builds kernels
+        start = time.perf_counter()
+        self._probabilities(rows, None)
+        took = (time.perf_counter() - start) * len(self.val.rows) / len(rows)
         if seconds < 2 * took:
-            msg = f"a time budget must hold more than a validation, which takes {took:.1f} s, got {seconds:g} s; give more time"
+            msg = f"a time budget must hold more than a validation of {took:.1f} s, got {seconds:g} s; give more time"
             raise TrainingError(msg)
         return Clock(seconds, self.spent, took)
 
-    def _order(self, clock: Clock | None) -> Iterator[torch.Tensor]:
-        """Yield positions of the train rows, batch by batch; a second pass follows where the clock leaves none for an epoch."""
-        for turn in count():
-            generator = torch.Generator().manual_seed(derive(self.config.seed, "order", self.epoch, turn))
-            for positions in torch.randperm(len(self.labels), generator=generator).split(self.batch):
-                if len(positions) > 1:  # one row has no batch statistics
-                    yield positions
-            if clock is None or clock.epoch_fits():
-                return
-
     def _fit(self, clock: Clock | None) -> tuple[float, float, float]:
         """Train one epoch; return mean loss, last learning rate and images a second."""
-        seed, epoch = self.config.seed, self.epoch
-        generator = torch.Generator(self.device).manual_seed(derive(seed, "augment", epoch))
-        mixing = np.random.default_rng(derive(seed, "mixup", epoch))
-        total = self.config.epochs * self._steps()
-        found, lr, seen = Losses(self), 0.0, 0
+        config, feed = self.config, self.feed
+        total = config.epochs * feed.steps
+        found = Losses(self.epoch, self.device, self.last_loss)
+        lr, seen = 0.0, 0
         registry.train_mode(self.model)
         start = last = time.perf_counter()
-        with self._seeded("dropout", epoch), torch.backends.cudnn.flags(enabled=True, benchmark=True):
-            for positions in self._order(clock):
+        with self._seeded("dropout", self.epoch), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            for x, targets in feed.batches(self.epoch, (lambda: not clock.epoch_fits()) if clock else lambda: False):
                 if clock is not None and seen and not clock.step_fits():
                     break
-                lr = self.config.lr * schedule.factor(
-                    self.config.schedule, (self.step + 0.5) / total if clock is None else clock.progress()
-                )
+                progress = clock.progress() if clock else (self.step + 0.5) / total
+                lr = config.lr * schedule.factor(config.schedule, progress)
                 optim.set_lr(self.optimizer, lr)
-                x, targets = self._batch(positions, generator, mixing)
                 with self.precision.autocast(self.device):
                     logits = self.model(x)
                 loss = self.loss(logits, targets)
-                found.add(loss.detach(), lr)
+                found.add(loss, lr)
                 loss.backward()
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
                 if self.ema is not None:
                     self.ema.update(self.step)
                 self.step += 1
-                seen += len(positions)
+                seen += len(x)
                 if clock is not None:
-                    last, before = time.perf_counter(), last
+                    before, last = last, time.perf_counter()
                     clock.saw_step(last - before)
-            mean = found.mean()
+            mean = found.mean()  # waits for a GPU
+        self.last_loss = found.last
         return mean, lr, seen / (time.perf_counter() - start)
-
-    def _steps(self) -> int:
-        full, rest = divmod(len(self.labels), self.batch)
-        return full + (rest > 1)
-
-    @torch.no_grad()
-    def _batch(
-        self, positions: torch.Tensor, generator: torch.Generator, mixing: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return augmented, normalised images and target distributions on the device."""
-        x = self.preprocessing.scaled(self.rows.take(positions))
-        x = self.preprocessing.normalise(augment(x, self.strengths, generator, self.fill))
-        labels = self.labels[positions].to(self.device, non_blocking=True)
-        targets = F.one_hot(labels, len(self.counts)).float()
-        if self.config.mixup:  # Zhang et al. 2018, arXiv 1710.09412; one lambda an image, the partner is the next one
-            share = torch.from_numpy(mixing.beta(self.config.mixup, self.config.mixup, len(positions)).astype(np.float32))
-            share = share.to(self.device, non_blocking=True)
-            x = torch.lerp(x.roll(1, 0), x, share[:, None, None, None])
-            targets = torch.lerp(targets.roll(1, 0), targets, share[:, None])
-        return x.to(memory_format=self.precision.memory_format), targets
 
     @property
     def evaluated(self) -> nn.Module:
@@ -298,7 +270,7 @@ class _Run:
             self.waited += 1
         return self.waited >= self.config.patience
 
-    def _result(self, shown: Evaluated, *, done: bool, **fields: Any) -> EpochResult:  # noqa: ANN401 - EpochResult's own
+    def _result(self, shown: Evaluated, *, done: bool, **fields: Any) -> EpochResult:
         parameters = sum(w.numel() for w in self.model.parameters())
         details = {
             "parameters": parameters,
@@ -307,7 +279,7 @@ class _Run:
             "device": self.device,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
-            "batch_size": self.batch,
+            "batch_size": self.feed.batch,
         }
         epoch, step = self.epoch, self.step
         card = {
@@ -342,12 +314,17 @@ class _Run:
         scalars = {
             "step": self.step,
             "spent": self.spent,
+            "last_loss": self.last_loss,
             "waited": self.waited,
             "best": best,
             "precision": self.precision.to_json(),
         }
         return checkpoint.State(
-            config=self.config.params(), fingerprint=self.data.fingerprint, epoch=self.epoch, scalars=scalars, tensors=tensors
+            config=self.config.params(),
+            fingerprint=self.data.fingerprint,
+            epoch=self.epoch,
+            scalars=scalars,
+            tensors=tensors,
         )
 
     def _restore(self, state: checkpoint.State, folder: Path) -> None:
@@ -363,78 +340,13 @@ class _Run:
                 self.ema.model.load_state_dict(groups["ema"])
             self.epoch, scalars = state.epoch, state.scalars
             self.step, self.spent, self.waited = scalars["step"], scalars["spent"], scalars["waited"]
+            self.last_loss = scalars["last_loss"]
             if scalars["best"] is not None:
                 self.best = Evaluated(weights=groups["best"], probs=state.tensors["probs"].numpy(), **scalars["best"])
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             msg = f"checkpoint {folder} does not fit its own settings ({reason}); train again"
             raise CheckpointError(msg) from error
-
-
-class Losses:
-    """The losses of an epoch's steps: finite, or the training ends."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._every = 1 if run.device == "cpu" else CHECK_EVERY
-        self._waiting: list[tuple[torch.Tensor, float]] = []
-        self._sum = 0.0
-        self._steps = 0
-        self._last = "none"
-
-    def add(self, loss: torch.Tensor, lr: float) -> None:
-        """Take in a step's loss; raises TrainingError if one of the last is not finite."""
-        self._waiting.append((loss, lr))
-        if len(self._waiting) >= self._every:
-            self._look()
-
-    def mean(self) -> float:
-        """Return the mean so far."""
-        self._look()
-        return self._sum / max(self._steps, 1)
-
-    def _look(self) -> None:
-        values = torch.stack([loss for loss, _ in self._waiting]).tolist() if self._waiting else []
-        for value, (_, lr) in zip(values, self._waiting, strict=True):
-            self._steps += 1
-            if not np.isfinite(value):
-                msg = (
-                    f"a loss must be finite, got {value} in epoch {self._run.epoch}, step {self._steps} of it, at lr {lr:.3g} "
-                    f"(last finite loss: {self._last}); set a lower lr or precision = fp32"
-                )
-                raise TrainingError(msg)
-            self._sum += value
-            self._last = f"{value:.4g}"
-        self._waiting.clear()
-
-
-class _Seeded:
-    """torch's global generators, which dropout and fresh weights use, seeded for a block and as they were after it."""
-
-    def __init__(self, seed: int, device: str) -> None:
-        on_gpu = torch.device(device).type == "cuda"
-        self._seed = seed
-        self._fork = torch.random.fork_rng(devices=[torch.device(device).index or 0] if on_gpu else [])
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(*error)
-
-
-def _counts(data: Prepared, labels: np.ndarray, val_labels: np.ndarray) -> torch.Tensor:
-    """Return train rows a class; refuse what cannot be trained on."""
-    counts = np.bincount(labels, minlength=len(data.classes))
-    absent = [name for name, n in zip(data.classes, counts, strict=True) if n == 0]
-    if absent:
-        msg = f"every class needs a training image, {', '.join(absent)} has none; add images or drop the class"
-        raise DataError(msg)
-    if len(labels) < 2 or len(val_labels) < 1:
-        msg = f"a training needs at least 2 training images and 1 validation image, got {len(labels)} and {len(val_labels)}; add images"
-        raise DataError(msg)
-    return torch.from_numpy(counts)
 
 
 def _state(folder: Path, config: TrialConfig, data: Prepared) -> checkpoint.State:

@@ -13,13 +13,13 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def class_weights(config: TrialConfig, counts_c: torch.Tensor) -> torch.Tensor:
-    """Return one weight a class, scaled so that the mean over the training rows is 1 and the learning rate keeps its meaning.
+    """Return one weight a class, scaled so that their mean over the training rows is 1: a learning rate means the same.
 
     none: 1; inverse: 1/n; sqrt: 1/sqrt(n); for the class_balanced loss (1 - beta) / (1 - beta^n).
 
     References:
-        Cui et al. 2019, Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555. Changed here: scaled to
-        mean 1 over rows, where the paper's sum to the number of classes.
+        Cui et al. 2019, Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555. Changed here:
+        scaled to mean 1 over rows, where the paper's sum to the number of classes.
     """
     n = counts_c.double()
     if config.loss == "class_balanced":
@@ -33,8 +33,8 @@ def class_weights(config: TrialConfig, counts_c: torch.Tensor) -> torch.Tensor:
 def build(config: TrialConfig, counts_c: torch.Tensor) -> Loss:
     """Return the loss of a config: a mean over the batch of -sum_k t_k w_k f(p_k) log p_k.
 
-    f is 1, for focal (1 - p)^gamma (Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv 1708.02002); t are the
-    targets, for label_smoothing (1 - s) t + s / classes (Szegedy et al. 2015, arXiv 1512.00567).
+    f is 1, for focal (1 - p)^gamma (Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv 1708.02002); t are
+    the targets, for label_smoothing (1 - s) t + s / classes (Szegedy et al. 2015, arXiv 1512.00567).
     """
     weights_c = class_weights(config, counts_c)
     smoothing = config.smoothing if config.loss == "label_smoothing" else 0.0

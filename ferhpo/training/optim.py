@@ -7,14 +7,14 @@ from ferhpo.space.config import TrialConfig
 
 
 def build(model: nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
-    """Return the optimiser over the weights that train; weight decay spares norms and biases (and what timm's model names).
+    """Return the optimiser over the weights that train; weight decay spares norms, biases and what a timm net names.
 
     Args:
         model: on its device already.
         config: optimizer, lr, momentum and weight_decay are read.
     """
     said = getattr(model, "no_weight_decay", None)
-    spared = said() if callable(said) else ()
+    spared: set[str] = set(said()) if callable(said) else set()  # pyright: ignore[reportArgumentType]
     decayed, free = [], []
     for name, weight in model.named_parameters():
         if weight.requires_grad:

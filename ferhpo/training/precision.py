@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
         model: on the device; a copy of it is timed.
         channels: of the images.
         device: cpu or cuda[:n]. CUDA takes bf16 where the GPU has it, without a probe.
-        cache: JSON file with what was chosen before, made if missing; the first of several trials probes, the others wait.
+        cache: JSON file with what was chosen before, made if missing; of several trials one probes, the others wait.
     """
     if config.precision != "auto":
         return Precision(format=config.precision, channels_last=True)
@@ -79,24 +79,23 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
 
 
 def probe(model: nn.Module, shape: tuple[int, int, int, int]) -> Precision:
-    """Time forward and backward of copies of ``model`` on CPU, in turns, and return the fastest format by its best turn."""
-    copies = [copy.deepcopy(model).to(memory_format=Precision(format=f, channels_last=c).memory_format) for f, c in FORMATS]
+    """Time forward and backward of copies of ``model`` on CPU, in turns; return the fastest format by its best turn."""
+    tried = [Precision(format=number, channels_last=last) for number, last in FORMATS]
+    copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]
     best = [float("inf")] * len(FORMATS)
     end = time.perf_counter() + PROBE_SECONDS
     with torch.random.fork_rng(devices=[]):
         for turn in range(ROUNDS):
             rows = 4 if turn == 0 else shape[0]  # the first turn builds kernels, and tells whether rows have to be few
-            for i, (number, last) in enumerate(FORMATS):
-                spent = _step_seconds(copies[i], Precision(format=number, channels_last=last), (rows, *shape[1:]))
+            for i, p in enumerate(tried):
+                spent = _step_seconds(copies[i], p, (rows, *shape[1:]))
                 best[i] = spent if turn <= 1 else min(best[i], spent)
             if turn == 0 and max(best) * shape[0] / 4 * len(FORMATS) > 2 * PROBE_SECONDS:
                 shape = (4, *shape[1:])
             if turn > 0 and time.perf_counter() > end:
                 break
-    rates = {str(Precision(format=f, channels_last=c)): shape[0] / s for (f, c), s in zip(FORMATS, best, strict=True)}
-    number, last = FORMATS[best.index(min(best))]
-    said = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
-    return Precision(format=number, channels_last=last, why=f"measured, images/s: {said}")
+    said = ", ".join(f"{p} {shape[0] / spent:.0f}" for p, spent in zip(tried, best, strict=True))
+    return replace(tried[best.index(min(best))], why=f"measured, images/s: {said}")
 
 
 def _step_seconds(model: nn.Module, precision: Precision, shape: tuple[int, ...]) -> float:
@@ -133,6 +132,8 @@ def _read(cache: Path) -> dict[str, Any]:
 
 
 def _key(config: TrialConfig, channels: int) -> str:
-    net = (config.arch, config.width, f"{channels}x{config.image_size}px", f"frozen={config.frozen and config.pretrained}")
-    machine = (platform.node(), platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), torch.__version__)
+    frozen = "frozen" if config.frozen and config.pretrained else "whole"
+    net = (config.arch, config.width, f"{channels}x{config.image_size}px", frozen)
+    cpu = torch.backends.cpu.get_cpu_capability()
+    machine = (platform.node(), cpu, f"{torch.get_num_threads()}-threads", torch.__version__)
     return " ".join(map(str, (*net, *machine)))

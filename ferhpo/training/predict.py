@@ -72,6 +72,6 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, 
         model.load_state_dict(found.weights)
     except (UsageError, TypeError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        msg = f"checkpoint {folder} does not rebuild its model ({reason}); it was made by another version or changed by hand, train again"
+        msg = f"checkpoint {folder} does not rebuild its model ({reason}); it is of another version, train again"
         raise CheckpointError(msg) from error
-    return model.to(device=device, memory_format=torch.channels_last).eval(), card
+    return model.to(device).to(memory_format=torch.channels_last).eval(), card

@@ -10,9 +10,9 @@ def factor(name: str, progress: float) -> float:
     """Return what the peak learning rate is multiplied by.
 
     Args:
-        name: onecycle (linear up for the first fifth, then linear to 0; Smith and Topin 2017, arXiv 1708.07120, and Jordan
-            2024), cosine (from the peak to 0; Loshchilov and Hutter 2016, arXiv 1608.03983), exponential (from the peak to a
-            hundredth), constant.
+        name: onecycle (linear up for the first fifth, then linear to 0; Smith and Topin 2017, arXiv 1708.07120, with
+            the straight lines of Jordan 2024), cosine (from the peak to 0; Loshchilov and Hutter 2016, arXiv
+            1608.03983), exponential (from the peak to a hundredth), constant.
         progress: share of the budget that is spent, 0..1; beyond is taken as the end.
 
     >>> [factor("onecycle", p) for p in (0, 0.1, 0.2, 0.6, 1)]

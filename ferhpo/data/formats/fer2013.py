@@ -67,12 +67,14 @@ def _header(path: Path) -> list[str]:
     except (UnicodeDecodeError, csv.Error):
         names = None
     if names is None or b"\0" in start or len(line) == HEADER_BYTES:
-        msg = f"{path}:1: the file must be a csv with the columns {', '.join(COLUMNS)}, got something else; unpack it or check the path"
+        rule = f"{path}:1: the file must be a csv with the columns {', '.join(COLUMNS)}"
+        msg = f"{rule}, got something else; unpack it or check the path"
         raise DataError(msg)
     missing = [name for name in COLUMNS if names.count(name) != 1]
     if missing:
         got = ", ".join(names) or "an empty line"
-        msg = f"{path}:1: the header must name {', '.join(COLUMNS)} once each, got {got[:200]}; name the column '{missing[0]}'"
+        rule = f"{path}:1: the header must name {', '.join(COLUMNS)} once each"
+        msg = f"{rule}, got {got[:200]}; name the column '{missing[0]}'"
         raise DataError(msg)
     return names
 
@@ -160,7 +162,8 @@ def _exact(path: Path, header: list[str]) -> tuple[np.ndarray, np.ndarray, np.nd
                 images.append(_pixels(row[pixels]))
                 usages.append(_usage(row[usage].strip()))
         except (csv.Error, _RowError) as error:
-            remedy = "the file seems cut off there: copy or download it again" if _is_cut(path, reader.line_num) else "correct or delete the row"
+            cut = "the file seems cut off there: copy or download it again"
+            remedy = cut if _is_cut(path, reader.line_num) else "correct or delete the row"
             msg = f"{path}:{reader.line_num}: {error}; {remedy}"
             raise DataError(msg) from None
     if not codes:

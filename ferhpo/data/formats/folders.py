@@ -1,8 +1,9 @@
 """Class folders: train/, val/, test/ with one folder a class in each, or one tree of class folders.
 
-    ROOT/train/happy/x.png   ROOT/valid/happy/y.jpg ...      each split as it is
-    ROOT/train/...           ROOT/test/happy/PublicTest_1.png, PrivateTest_2.png ...   Kaggle: test falls apart by prefix
-    ROOT/happy/x.png                                         one tree, without splits
+Known layouts:
+    ROOT/train/happy/x.png, ROOT/valid/happy/y.jpg, ...           each split as it is
+    ROOT/train/..., ROOT/test/happy/PublicTest_1.png, .../PrivateTest_2.png   Kaggle's: the prefix splits test in two
+    ROOT/happy/x.png, ROOT/sad/y.png, ...                         one tree, without splits
 """
 
 import os
@@ -84,7 +85,8 @@ def read(path: Path, spec: DataSpec) -> RawData:
         raise DataError(_no_classes(path))
     deeper = next((row for row in rows if not has_splits and len(row) > 3 and _is_split(row[2])), None)
     if deeper:
-        msg = f"{path}: the folders in it must be splits or classes, got {deeper[1]}/{deeper[2]}/; give the path {path / deeper[1]}"
+        _, top, split, *_ = deeper
+        msg = f"{path}: the folders in it must be splits or classes, got {top}/{split}/; give the path {path / top}"
         raise DataError(msg)
     labels, classes = _labels([row[1] for row in rows])
     files = [path.joinpath(*row) for row in rows]
@@ -110,7 +112,7 @@ def _labels(names: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _parts(rows: list[list[str]]) -> list[str]:
-    """Return the split name of each row: its top folder, or Kaggle's prefix where the test folder is two splits in one."""
+    """Return each row's split name: its top folder, or Kaggle's prefix where the test folder is two splits."""
     names = [row[0] for row in rows]
     if any(ROLES[name.lower()] == "val" for name in set(names)):
         return names
@@ -123,7 +125,8 @@ def _parts(rows: list[list[str]]) -> list[str]:
 
 
 def _no_classes(path: Path) -> str:
-    rule = f"{path}: there must be a folder a class with {', '.join(EXTENSIONS)} files, in train/, val/, test/ or directly"
+    kinds = ", ".join(EXTENSIONS)
+    rule = f"{path}: there must be a folder a class with {kinds} files, in train/, val/, test/ or directly"
     tables = sorted(p.name for p in path.glob("*.csv"))
     if tables:
         return f"{rule}, got {tables[0]}; give the path of that file"

@@ -1,0 +1,68 @@
+"""Everything that a report shows of a study, read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+
+from ferhpo.report import frames, validation_frames
+from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
+from ferhpo.report.frames import Facts, Importances
+from ferhpo.report.pick import col, records, rows
+from ferhpo.report.validation_frames import Judged
+from ferhpo.study.study import Study, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One moment of a study.
+
+    Args:
+        facts: what the study is about.
+        found: the trials.
+        table: the trials as `frames.trials` has them, best first.
+        ended: those that ended with a value.
+        budget: what each state took.
+        best: the best trial's row, None if no trial has ended with a value.
+        judged: the best trial's validation probabilities and the labels, if they are kept.
+        importances: of the parameters.
+        ensemble: what the last `ferhpo ensemble` stored, None if there was none.
+    """
+
+    facts: Facts
+    found: Sequence[Trial]
+    table: pd.DataFrame
+    ended: pd.DataFrame
+    budget: pd.DataFrame
+    best: dict[str, Any] | None
+    judged: Judged | None
+    importances: Importances
+    ensemble: EnsembleTables | None
+
+    @classmethod
+    def read(cls, study: Study) -> Self:
+        """Read a study."""
+        facts, found = frames.facts(study), study.trials()
+        table = frames.ranked(frames.trials(found, facts.majority), maximize=facts.maximize)
+        ended = frames.ended(table)
+        best = next(iter(records(ended.head(1))), None)
+        best_trial = next((t for t in found if best is not None and t.number == best["number"]), None)
+        return cls(
+            facts=facts,
+            found=found,
+            table=table,
+            ended=ended,
+            budget=frames.budget(table),
+            best=best,
+            judged=validation_frames.judged(study, best_trial),
+            importances=frames.importances(study),
+            ensemble=ensemble(study.folder),
+        )
+
+    @property
+    def chosen(self) -> dict[str, Any] | None:
+        """The stored validation figures of the ensemble, None if there are none."""
+        scores = self.ensemble.scores if self.ensemble else None
+        val = [] if scores is None else records(rows(scores, col(scores, "split") == "val"))
+        return next((row for row in val if row["kind"] == "chosen"), None)

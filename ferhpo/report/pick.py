@@ -1,0 +1,25 @@
+"""Columns and rows of a frame with types that a checker can follow: pandas' own say that anything may come back."""
+
+from typing import Any
+
+import pandas as pd
+
+
+def col(table: pd.DataFrame, name: str) -> Any:
+    """Return one column, a Series."""
+    return table[name]
+
+
+def rows(table: pd.DataFrame, mask: Any) -> pd.DataFrame:
+    """Return the rows for which the mask is true."""
+    return pd.DataFrame(table[mask])
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries by column."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def total(table: pd.DataFrame, name: str) -> float:
+    """Return the sum of a column, what is missing left out."""
+    return float(col(table, name).sum())

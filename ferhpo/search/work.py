@@ -1,0 +1,81 @@
+"""One trial's work, epoch by epoch: train, leave the epoch's files, return its record. The actor's inside, without Ray."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ferhpo import _layout
+from ferhpo._atomic import new_folder, write_json
+from ferhpo.errors import CheckpointError, FerhpoError
+from ferhpo.search.job import Epoch, Job, Trainer
+from ferhpo.space.config import TrialConfig
+
+
+class TrialWork:
+    """A trial under way in a worker; it writes files, never the database.
+
+    Args:
+        number: the trial's.
+        config: what to train.
+        epoch: epochs behind it; 0 begins anew.
+        job: what is the same for all trials.
+        trainer: trains a configuration.
+    """
+
+    def __init__(self, number: int, config: TrialConfig, epoch: int, job: Job, trainer: Trainer) -> None:
+        self._config, self._job, self._trainer = config, job, trainer
+        self._folder = _layout.trial_folder(job.study, number)
+        self._resume = _layout.epoch_folder(self._folder, epoch) if epoch else None
+        self._epochs: Iterator[Epoch] | None = None
+
+    def next(self) -> dict[str, Any]:
+        """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial."""
+        try:
+            if self._epochs is None:
+                self._epochs = self._trainer(self._config, self._job, self._resume)
+            return self._keep(next(self._epochs))
+        except CheckpointError as error:
+            return {"error": one_line(error), "cannot_go_on": self._resume is not None}
+        except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its record, not the search's end
+            return {"error": one_line(error)}
+
+    def _keep(self, result: Epoch) -> dict[str, Any]:
+        target = _layout.epoch_folder(self._folder, result.epoch)
+        record = self._record(result, target)
+        with new_folder(target) as part:
+            result.save(part)
+            write_json(part / _layout.RECORD, record)
+        for old in self._folder.glob("epoch-*"):
+            if old != target:
+                shutil.rmtree(old)
+        return record
+
+    def _record(self, result: Epoch, target: Path) -> dict[str, Any]:
+        history = {
+            "epoch": result.epoch,
+            "figures": result.figures,
+            "train_loss": result.train_loss,
+            "lr": result.lr,
+            "seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+        }
+        attrs = {
+            "checkpoint": str(target.relative_to(self._job.study)),
+            "epoch": result.restored or result.epoch,
+            "figures": result.figures,
+            "images_per_second": result.images_per_second,
+            "seed": self._config.seed,
+            "host": socket.gethostname(),
+            "versions": self._job.provenance.get("versions", {}),
+            **result.details,
+        }
+        value = result.figures[self._job.metric]
+        return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line: a FerhpoError's sentence, else the type and the first line of the message."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    return text if isinstance(error, FerhpoError) else f"{type(error).__name__}: {text}"

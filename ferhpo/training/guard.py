@@ -1,0 +1,67 @@
+"""What is watched while a training runs: its loss, and the random generators that it borrows."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from math import isfinite
+
+import torch
+
+from ferhpo.errors import TrainingError
+
+CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
+
+
+class Losses:
+    """The losses of an epoch's steps: finite, or the training ends.
+
+    Args:
+        epoch: for the message.
+        device: where the losses are.
+        last: last finite loss of the epoch before, None if there is none.
+    """
+
+    def __init__(self, epoch: int, device: str, last: float | None) -> None:
+        self.last = last
+        self._epoch = epoch
+        self._every = 1 if torch.device(device).type == "cpu" else CHECK_EVERY
+        self._waiting: list[tuple[torch.Tensor, float]] = []
+        self._sum, self._steps = 0.0, 0
+
+    def add(self, loss: torch.Tensor, lr: float) -> None:
+        """Take in a step's loss.
+
+        Raises:
+            TrainingError: one of the last is not finite.
+        """
+        self._waiting.append((loss.detach(), lr))
+        if len(self._waiting) >= self._every:
+            self._look()
+
+    def mean(self) -> float:
+        """Return the mean so far; raises as `add`."""
+        self._look()
+        return self._sum / max(self._steps, 1)
+
+    def _look(self) -> None:
+        values = torch.stack([loss for loss, _ in self._waiting]).tolist() if self._waiting else []
+        for value, (_, lr) in zip(values, self._waiting, strict=True):
+            self._steps += 1
+            if not isfinite(value):
+                last = "none" if self.last is None else f"{self.last:.4g}"
+                msg = (
+                    f"a loss must be finite, got {value} at epoch {self._epoch}, step {self._steps}, lr {lr:.3g} "
+                    f"(last finite loss: {last}); set a lower lr"
+                )
+                raise TrainingError(msg)
+            self._sum += value
+            self.last = value
+        self._waiting.clear()
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Generator[None]:
+    """Seed torch's global generators, which dropout and fresh weights use, for a block; they are as before after it."""
+    on_gpu = torch.device(device).type == "cuda"
+    with torch.random.fork_rng(devices=[torch.device(device).index or 0] if on_gpu else []):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,98 @@
+"""What all tests share: a clean environment, and a study in a temporary folder made without training."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # `import fakes`, whatever the test's folder
+
+import fakes
+
+from ferhpo.search.events import Event
+from ferhpo.search.runner import data_record
+from ferhpo.search.sampler import sampler
+from ferhpo.search.session import Limits, Session
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import Study
+from ferhpo.study.writer import StudyWriter
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what a developer's shell may bring."""
+    for name in list(os.environ):
+        if name.startswith("FERHPO_") or name in {"CUDA_VISIBLE_DEVICES", "RAY_ADDRESS"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return an empty folder for studies."""
+    return tmp_path / "studies"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> fakes.FakeData:
+    """Return data that nobody looks at."""
+    return fakes.FakeData(folder=tmp_path / "data")
+
+
+@pytest.fixture
+def writer(root: Path, data: fakes.FakeData) -> Iterator[StudyWriter]:
+    """Return a new study of `fakes.spec`, open for writing."""
+    spec = fakes.spec()
+    with open_writer(spec, root, data) as opened:
+        yield opened
+
+
+def open_writer(spec: StudySpec, root: Path, data: fakes.FakeData, storage: str | None = None) -> StudyWriter:
+    """Return a study to be opened for writing."""
+    make = partial(sampler, spec.sampler, spec.seed)
+    return StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make)  # pyright: ignore[reportArgumentType]
+
+
+def run_session(session: Session, data: fakes.FakeData, epochs: int | None = None) -> None:
+    """Run a session's trials one after the other in this process: what Ray does, without Ray.
+
+    Args:
+        session: what decides.
+        data: what the trials would be trained on.
+        epochs: stop, as if killed, after so many epochs in all.
+    """
+    job = fakes.job(session.writer.folder, data)
+    spent = 0
+    while not session.over:
+        assignment = session.next_trial()
+        if assignment is None:
+            return
+        worker = fakes.worker(assignment, job)
+        goes_on = True
+        while goes_on:
+            if epochs is not None and spent >= epochs:
+                return
+            goes_on = session.epoch(assignment.number, worker())
+            spent += 1
+
+
+@pytest.fixture
+def study(root: Path, data: fakes.FakeData) -> Callable[..., Study]:
+    """Return a function that makes a study with a number of trials, trained by the fake trainer."""
+
+    def make(trials: int = 6, **kwargs: object) -> Study:
+        spec = fakes.spec(**kwargs)  # pyright: ignore[reportArgumentType]
+        with open_writer(spec, root, data) as opened:
+            opened.keep_validation(data.labels, data.groups)
+            run_session(Session(opened, Limits(trials=trials), emit=lambda _: None), data)
+        return Study.open(root, spec.name)
+
+    return make
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """Return a list to gather events in."""
+    return []

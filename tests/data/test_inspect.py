@@ -1,0 +1,50 @@
+"""Data checks on sets whose faults are known."""
+
+import json
+
+import numpy as np
+
+from ferhpo.data.inspect import inspect
+from tests.data.made_up import faces, raw
+
+
+def test_every_fault_is_counted() -> None:
+    images = faces(8, 4)
+    images[1] = images[0]  # a duplicate within Training, other label
+    images[5] = images[0]  # and in PublicTest
+    images[6] = images[2]  # Training in PrivateTest, same label
+    images[3] = 9  # blank
+    part = ["Training"] * 4 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
+    found = inspect(raw([0, 1, 0, 1, 0, 0, 0, 1], part, images))
+    assert found["splits"] == {
+        "Training": {"rows": 4, "counts": {"class0": 2, "class1": 2}},
+        "PublicTest": {"rows": 2, "counts": {"class0": 2, "class1": 0}},
+        "PrivateTest": {"rows": 2, "counts": {"class0": 1, "class1": 1}},
+    }
+    assert found["duplicates"] == 3
+    assert found["duplicate_groups"] == 2
+    assert found["unique_images"] == 5
+    assert found["cross_split_duplicates"] == {
+        "Training-PublicTest": 1,
+        "Training-PrivateTest": 1,
+        "PublicTest-PrivateTest": 0,
+    }
+    assert found["conflicting_labels"] == 1
+    assert found["blank_images"] == 1
+
+
+def test_a_single_tree_is_one_split_called_all() -> None:
+    found = inspect(raw([0, 1, 1]))
+    assert list(found["splits"]) == ["all"]
+    assert found["cross_split_duplicates"] == {}
+
+
+def test_an_image_of_one_colour_is_blank_in_three_channels_too() -> None:
+    images = faces(3, 4, 3)
+    images[1] = (10, 20, 30)
+    assert inspect(raw([0, 1, 1], images=images))["blank_images"] == 1
+
+
+def test_the_result_is_plain_json() -> None:
+    found = inspect(raw([0, 1, 1], np.array(["train", "train", "test"]).tolist()))
+    assert json.loads(json.dumps(found)) == found

@@ -1,0 +1,70 @@
+"""Single images, split names, and the fingerprint."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferhpo.data.raw import fingerprint, parts, read_image, role
+from ferhpo.errors import DataError
+from tests.data.made_up import faces, raw
+
+
+def test_split_names_are_listed_training_first_and_test_last() -> None:
+    assert parts(raw([0, 1, 0], ["PrivateTest", "Training", "PublicTest"])) == ["Training", "PublicTest", "PrivateTest"]
+    assert parts(raw([0, 1, 0], ["test", "train", "valid"])) == ["train", "valid", "test"]
+
+
+@pytest.mark.parametrize(("name", "stands_for"), [("", "train"), ("Validation", "val"), ("PrivateTest", "test")])
+def test_a_split_name_has_a_role(name: str, stands_for: str) -> None:
+    assert role(name) == stands_for
+
+
+def test_the_fingerprint_is_of_the_content() -> None:
+    assert fingerprint(raw([0, 1, 0])) == fingerprint(raw([0, 1, 0]))
+
+
+def test_any_change_of_the_content_changes_the_fingerprint() -> None:
+    one = raw([0, 1, 0], "train")
+    pixel = one.images.copy()
+    pixel[1, 2, 3, 0] ^= 1
+    others = [
+        replace(one, images=pixel),
+        replace(one, labels=np.array([0, 1, 1])),
+        replace(one, classes=("class0", "other")),
+        replace(one, part=np.array(["train", "train", "test"])),
+        replace(one, images=one.images.reshape(3, 2, 8, 1)),
+    ]
+    assert len({fingerprint(r) for r in [one, *others]}) == 6
+
+
+def test_sixteen_bit_images_are_scaled_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 128 * 256, np.uint16)).save(tmp_path / "x.png")
+    assert (read_image(tmp_path / "x.png", 8, 1) == 128).all()
+
+
+def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    pixels = faces(1, 8)[0, ..., 0]
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    assert (read_image(tmp_path / "x.png", 8, 1)[..., 0] == np.rot90(pixels, -1)).all()
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x.png: there is no such image"):
+        read_image(tmp_path / "x.png", 8, 1)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"an image must be readable"):
+        read_image(tmp_path, 8, 1)
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferhpo.data.raw.MAX_PIXELS", 50)
+    Image.fromarray(faces(1, 8)[0, ..., 0]).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"at most 50 pixels, got 8x8; scale it down"):
+        read_image(tmp_path / "x.png", 8, 1)

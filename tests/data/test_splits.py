@@ -1,0 +1,184 @@
+"""The split: by content alone, in whole groups, near its shares, and nothing in two places."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferhpo.data.raw import RawData
+from ferhpo.data.splits import DROPPED, TEST, TRAIN, VAL, assign, groups
+from ferhpo.errors import DataError
+from ferhpo.space.spec import DataSpec
+from tests.data.made_up import faces, raw
+
+SPEC = DataSpec()
+KAGGLE = ("Training", "PublicTest", "PrivateTest")
+
+
+def taken(one: RawData, rows: np.ndarray) -> RawData:
+    return replace(one, images=one.images[rows], labels=one.labels[rows], part=one.part[rows])
+
+
+@st.composite
+def sets(draw: st.DrawFn, names: tuple[str, ...] = ("",)) -> RawData:
+    """Three classes of 30 rows and more, with duplicates of 1 to 5 rows, some under another label."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    unique = draw(st.integers(90, 200))
+    extra = draw(st.integers(0, 60))
+    picked = np.concatenate([np.arange(unique), rng.integers(0, unique, extra)])
+    labels = picked % 3
+    labels[unique:] = np.where(rng.random(extra) < 0.2, rng.integers(0, 3, extra), labels[unique:])
+    part = np.array(names)[rng.integers(0, len(names), len(picked))]
+    order = rng.permutation(len(picked))
+    images = rng.integers(0, 256, (unique, 4, 4, 1), dtype=np.uint8)[picked]
+    return taken(raw(labels.tolist(), part.tolist(), images), order)
+
+
+def assert_sound(one: RawData) -> None:
+    """What must hold for any set."""
+    splits = assign(one, SPEC)
+    for group in range(splits.group.max() + 1):
+        where = set(splits.split[splits.group == group].tolist()) - {DROPPED}
+        assert len(where) == 1
+    assert sum(splits.dropped.values()) == (splits.split == DROPPED).sum()
+    assert {TRAIN, VAL, TEST} <= set(splits.split.tolist())
+
+
+@settings(max_examples=30, deadline=None)
+@given(sets())
+def test_a_single_tree_is_split_in_whole_groups(one: RawData) -> None:
+    assert_sound(one)
+    assert assign(one, SPEC).dropped == {"train_in_val": 0, "train_in_test": 0, "val_in_test": 0}
+
+
+@settings(max_examples=20, deadline=None)
+@given(sets(("Training", "PublicTest", "PrivateTest", "Training", "Training")))
+def test_no_image_of_three_given_splits_stands_in_two(one: RawData) -> None:
+    assert_sound(one)
+
+
+@settings(max_examples=20, deadline=None)
+@given(sets(("train", "train", "train", "test")))
+def test_no_image_of_two_given_splits_stands_in_two(one: RawData) -> None:
+    assert_sound(one)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sets())
+def test_shares_are_near_what_was_asked_for_in_every_class(one: RawData) -> None:
+    splits = assign(one, SPEC)
+    largest = np.bincount(splits.group).max()
+    for code in (VAL, TEST):
+        for c in range(3):
+            of_class = one.labels == c
+            wanted = 0.12 * of_class.sum()
+            strangers = sum(len(set(one.labels[splits.group == g])) > 1 for g in set(splits.group[of_class]))
+            assert abs((splits.split[of_class] == code).sum() - wanted) <= largest * (1 + strangers)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sets(("", "Training", "test")), st.integers(0, 2**32))
+def test_another_row_order_gives_every_image_the_same_split(one: RawData, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(one.labels))
+    here, there = assign(one, SPEC), assign(taken(one, order), SPEC)
+    assert (here.split[order] == there.split).all()
+    assert (here.group[order] == there.group).all()
+    assert here.dropped == there.dropped
+
+
+def test_no_random_number_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = raw(list(range(3)) * 40)
+    monkeypatch.setattr(np, "random", None)
+    assert (assign(one, SPEC).split == assign(one, SPEC).split).all()
+
+
+def test_a_split_is_the_same_on_every_machine_and_in_every_version() -> None:
+    splits = assign(raw([0, 1] * 20), SPEC)
+    assert np.flatnonzero(splits.split == TEST).tolist() == [10, 13, 26, 37]
+    assert np.flatnonzero(splits.split == VAL).tolist() == [2, 4, 9, 11, 25, 30]
+
+
+def test_labels_do_not_leak_into_the_groups() -> None:
+    images = faces(4, 4)
+    images[3] = images[0]
+    found = groups(images)
+    assert found[3] == found[0]
+    assert sorted(set(found.tolist())) == [0, 1, 2]
+
+
+def test_three_given_splits_are_kept_and_overlaps_dropped_and_counted() -> None:
+    images = faces(12, 4)
+    part = ["Training"] * 6 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
+    images[0] = images[6]  # Training in PublicTest
+    images[1] = images[9]  # Training in PrivateTest
+    images[7] = images[10]  # PublicTest in PrivateTest
+    images[2] = images[7]  # Training in both
+    splits = assign(raw([0, 1] * 6, part, images), SPEC)
+    assert splits.split.tolist() == [DROPPED] * 3 + [TRAIN] * 3 + [VAL, DROPPED, VAL] + [TEST] * 3
+    assert splits.dropped == {"train_in_val": 1, "train_in_test": 2, "val_in_test": 1}
+
+
+def test_duplicates_within_a_split_stay() -> None:
+    images = faces(8, 4)
+    images[1] = images[0]
+    part = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    assert DROPPED not in assign(raw([0, 1] * 4, part, images), SPEC).split
+
+
+@pytest.mark.parametrize("second", ["PublicTest", "PrivateTest", "test", "valid"])
+def test_with_one_more_split_that_one_is_the_test_and_a_share_of_training_validates(second: str) -> None:
+    part = ["Training"] * 100 + [second] * 20
+    splits = assign(raw([0, 1] * 60, part), SPEC)
+    assert (splits.split[100:] == TEST).all()
+    assert (splits.split[:100] == VAL).sum() == 12
+    assert (splits.split[:100] == TRAIN).sum() == 88
+
+
+def test_without_splits_val_and_test_get_their_shares() -> None:
+    splits = assign(raw([0, 1] * 100), DataSpec(val=0.1, test=0.3))
+    assert np.bincount(splits.split).tolist() == [120, 20, 60]
+
+
+def test_another_share_for_validation_leaves_the_test_rows_alone() -> None:
+    one = raw([0, 1, 2] * 60)
+    few, many = assign(one, DataSpec(val=0.05)), assign(one, DataSpec(val=0.3))
+    assert ((few.split == TEST) == (many.split == TEST)).all()
+
+
+@pytest.mark.parametrize("labels", [[0] * 50, [1] * 50])
+def test_one_class_alone_is_refused(labels: list[int]) -> None:
+    with pytest.raises(DataError, match=f"at least 2 classes are needed, got class{labels[0]} alone"):
+        assign(raw(labels), SPEC)
+
+
+def test_a_class_without_training_images_is_refused() -> None:
+    part = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    with pytest.raises(DataError, match=r"every class must have training images, got none left for 'class2'"):
+        assign(raw([0, 1, 0, 1, 0, 1, 0, 2], part), SPEC)
+
+
+def test_a_class_whose_training_images_all_stand_in_the_test_is_refused() -> None:
+    images = faces(8, 4)
+    images[1] = images[7]
+    part = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    with pytest.raises(DataError, match=r"none left for 'class1'"):
+        assign(raw([0, 1, 0, 0, 0, 1, 0, 1], part, images), SPEC)
+
+
+def test_test_rows_alone_are_refused() -> None:
+    with pytest.raises(DataError, match=r"got none left for train from 4 rows \(test\); add images"):
+        assign(raw([0, 1, 0, 1], "test"), SPEC)
+
+
+def test_too_few_images_for_a_validation_are_refused() -> None:
+    with pytest.raises(DataError, match=r"got none left for val from 4 rows \(one tree\)"):
+        assign(raw([0, 1, 0, 1]), SPEC)
+
+
+def test_validation_rows_that_all_stand_in_the_test_are_not_made_up_for() -> None:
+    images = faces(6, 4)
+    images[4] = images[5]
+    with pytest.raises(DataError, match=r"none left for val"):
+        assign(raw([0, 1, 0, 1, 0, 0], ["train"] * 4 + ["val", "test"], images), SPEC)

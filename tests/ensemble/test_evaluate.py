@@ -1,0 +1,230 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferhpo import metrics
+from ferhpo.ensemble.combine import Combination
+from ferhpo.ensemble.evaluate import METHODS, choose, cross_fit, figures, mcnemar, row_scores
+from ferhpo.ensemble.folds import deal
+
+MEANS = ("uniform", "weighted", "greedy")  # methods that are a weighted mean of probabilities
+every_method = pytest.mark.parametrize("method", METHODS)
+worlds = given(
+    seed=st.integers(0, 10_000), members=st.integers(1, 5), rows=st.integers(12, 60), classes=st.integers(2, 5)
+)
+few = settings(max_examples=6, deadline=None, derandomize=True)
+
+
+# What every method owes, whatever it is.
+
+
+@every_method
+@worlds
+@few
+def test_weights_lie_on_the_simplex(made: Any, method: str, seed: int, members: int, rows: int, classes: int) -> None:
+    probs, y = made(members, rows, classes, seed)
+    weights = METHODS[method](probs, y, np.arange(rows)).weights_m
+    assert weights.shape == (members,)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1)
+
+
+@every_method
+@worlds
+@few
+def test_rows_stay_probabilities(made: Any, method: str, seed: int, members: int, rows: int, classes: int) -> None:
+    probs, y = made(members, rows, classes, seed)
+    got = METHODS[method](probs, y, np.arange(rows)).predict(probs)
+    assert got.shape == (rows, classes)
+    assert (got >= 0).all()
+    assert np.allclose(got.sum(1), 1)
+
+
+@pytest.mark.parametrize("method", MEANS)
+@worlds
+@few
+def test_a_prediction_is_the_weighted_mean(
+    made: Any, method: str, seed: int, members: int, rows: int, classes: int
+) -> None:
+    probs, y = made(members, rows, classes, seed)
+    fitted = METHODS[method](probs, y, np.arange(rows))
+    assert np.allclose(fitted.predict(probs), sum(w * p for w, p in zip(fitted.weights_m, probs, strict=True)))
+
+
+@every_method
+@worlds
+@few
+def test_the_order_of_members_does_not_matter(
+    made: Any, method: str, seed: int, members: int, rows: int, classes: int
+) -> None:
+    probs, y = made(members, rows, classes, seed)
+    turned = np.random.default_rng(seed).permutation(members)
+    one = METHODS[method](probs, y, np.arange(rows)).predict(probs)
+    other = METHODS[method](probs[turned], y, np.arange(rows)).predict(probs[turned])
+    assert np.allclose(one, other, atol=1e-3 if method == "logistic" else 1e-9)
+
+
+@pytest.mark.parametrize("method", MEANS)
+def test_one_member_is_the_identity(made: Any, method: str) -> None:
+    probs, y = made(1, 40)
+    assert np.allclose(METHODS[method](probs, y, np.arange(40)).predict(probs), probs[0])
+
+
+def test_one_voter_decides(made: Any) -> None:
+    probs, y = made(1, 40)
+    assert (METHODS["majority"](probs, y, np.arange(40)).predict(probs).argmax(1) == probs[0].argmax(1)).all()
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "logistic"])  # see test_stack for logistic
+def test_a_copy_of_every_member_changes_nothing(made: Any, method: str) -> None:
+    probs, y = made(4, 200)
+    doubled = np.concatenate([probs, probs])
+    one = METHODS[method](probs, y, np.arange(200)).predict(probs)
+    two = METHODS[method](doubled, y, np.arange(200)).predict(doubled)
+    if method == "majority":
+        assert (one.argmax(1) == two.argmax(1)).all()
+    else:
+        assert np.allclose(one, two, atol=1e-6)
+
+
+@every_method
+def test_random_labels_score_at_chance(made: Any, method: str) -> None:
+    rows = 1400
+    probs, _ = made(8, rows)
+    y = np.random.default_rng(5).integers(7, size=rows)
+    groups = np.arange(rows)
+    held = cross_fit(METHODS[method], probs, y, groups, deal(y, groups))
+    assert abs(metrics.accuracy(held, y) - 1 / 7) < 4 * np.sqrt(1 / 7 * 6 / 7 / rows)
+    assert metrics.nll(held, y) > np.log(7) - 0.01
+
+
+@every_method
+def test_random_labels_of_copied_images_score_at_chance(made: Any, method: str) -> None:
+    probs, _ = made(30, 200)
+    y = np.random.default_rng(5).integers(7, size=200)
+    twice, y, groups = np.tile(probs, (1, 2, 1)), np.tile(y, 2), np.tile(np.arange(200), 2)
+    held = cross_fit(METHODS[method], twice, y, groups, deal(y, groups))
+    assert abs(metrics.accuracy(held, y) - 1 / 7) < 4 * np.sqrt(1 / 7 * 6 / 7 / 200)
+
+
+def test_without_groups_copied_images_would_leak(made: Any) -> None:
+    probs, _ = made(30, 200)
+    y = np.random.default_rng(5).integers(7, size=200)
+    twice, y, groups = np.tile(probs, (1, 2, 1)), np.tile(y, 2), np.arange(400)
+    held = cross_fit(METHODS["logistic"], twice, y, groups, deal(y, groups))
+    assert metrics.accuracy(held, y) > 0.3
+
+
+# Cross-fitting, the choice, the figures.
+
+
+def test_no_row_is_scored_by_a_fit_that_saw_it_or_its_copy(made: Any) -> None:
+    rng = np.random.default_rng(0)
+    groups = rng.integers(60, size=100)
+    _, y = made(1, 100)
+    probs = np.repeat(groups[None, :, None], 7, axis=2).astype(float)  # a row's "probability" tells its image
+    scored: list[int] = []
+
+    class Probe:
+        def __init__(self, seen: set[int]) -> None:
+            self.seen = seen
+
+        def predict(self, probs_mnc: np.ndarray) -> np.ndarray:
+            images = set(probs_mnc[0, :, 0].astype(int).tolist())
+            assert not images & self.seen
+            scored.extend(images)
+            return probs_mnc[0]
+
+    def fit(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Any:
+        assert probs_mnc.shape[1] == len(y_n) == len(groups_n)
+        assert (probs_mnc[0, :, 0] == groups_n).all()
+        return Probe(set(groups_n.tolist()))
+
+    held = cross_fit(fit, probs, y, groups, deal(y, groups))
+    assert (held == probs[0]).all()
+    assert sorted(scored) == sorted(set(groups.tolist()))
+
+
+def sure(right: np.ndarray) -> np.ndarray:
+    """Return rows x 2 that put label 0 first where ``right``."""
+    return np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
+
+
+def test_equals_go_to_the_simplest() -> None:
+    same = sure(np.arange(100) < 70)
+    assert choose(dict.fromkeys(METHODS, same), np.zeros(100, int), np.arange(100), "accuracy") == "uniform"
+
+
+def test_a_gain_above_one_standard_error_is_taken() -> None:
+    held = {"uniform": sure(np.arange(100) < 70), "greedy": sure(np.arange(100) < 74)}  # 4 rows, SE 2
+    assert choose(held, np.zeros(100, int), np.arange(100), "accuracy") == "greedy"
+
+
+def test_a_gain_within_one_standard_error_is_left() -> None:
+    better = np.arange(100) < 70
+    better[:20], better[70:92] = False, True  # 22 rows won, 20 lost: 2 rows, SE 6.5
+    held = {"uniform": sure(np.arange(100) < 70), "greedy": sure(better)}
+    assert choose(held, np.zeros(100, int), np.arange(100), "accuracy") == "uniform"
+
+
+def test_one_row_won_is_no_gain() -> None:
+    held = {"uniform": sure(np.arange(100) < 70), "greedy": sure(np.arange(100) < 71)}
+    assert choose(held, np.zeros(100, int), np.arange(100), "accuracy") == "uniform"
+
+
+def test_copies_of_an_image_are_one_observation() -> None:
+    better = np.arange(100) < 75
+    better[0] = False  # 5 rows won, 1 lost: 4 rows, SE 2.4
+    held = {"uniform": sure(np.arange(100) < 70), "greedy": sure(better)}
+    assert choose(held, np.zeros(100, int), np.arange(100), "accuracy") == "greedy"
+    groups = np.arange(100)
+    groups[70:75] = 70  # the five rows that were won are one image: SE 4.9
+    assert choose(held, np.zeros(100, int), groups, "accuracy") == "uniform"
+
+
+def test_the_study_s_metric_decides(made: Any) -> None:
+    probs, y = made(1, 300)
+    flat = probs[0] ** 0.2
+    held = {"uniform": flat / flat.sum(1, keepdims=True), "logistic": probs[0]}
+    assert choose(held, y, np.arange(300), "accuracy") == "uniform"
+    assert choose(held, y, np.arange(300), "nll") == "logistic"
+
+
+def test_row_scores_average_to_the_metric(made: Any) -> None:
+    probs, y = made(1, 300)
+    assert row_scores("accuracy", probs[0], y).mean() == pytest.approx(metrics.accuracy(probs[0], y))
+    assert row_scores("balanced_accuracy", probs[0], y).mean() == pytest.approx(metrics.balanced_accuracy(probs[0], y))
+    assert row_scores("nll", probs[0], y).mean() == pytest.approx(-metrics.nll(probs[0], y))
+    assert (row_scores("macro_f1", probs[0], y) == row_scores("balanced_accuracy", probs[0], y)).all()
+    assert (row_scores("ece", probs[0], y) == row_scores("nll", probs[0], y)).all()
+
+
+def test_figures_hold_the_interval_of_the_accuracy(made: Any) -> None:
+    probs, y = made(1, 300)
+    got = figures(probs[0], y)
+    assert set(got) == {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
+    assert got["ci95"][0] < got["accuracy"] < got["ci95"][1]
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 9), (40, 41), (700, 600)])
+def test_mcnemar_is_the_exact_binomial_test(only_a: int, only_b: int) -> None:
+    from scipy.stats import binomtest
+
+    a = np.concatenate([np.ones(only_a), np.zeros(only_b), np.ones(50)]).astype(bool)
+    b = np.concatenate([np.zeros(only_a), np.ones(only_b), np.ones(50)]).astype(bool)
+    expected = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    y = np.zeros(len(a), int)
+    assert mcnemar(sure(a), sure(b), y) == pytest.approx(expected)
+    assert mcnemar(sure(a), sure(b), y) == mcnemar(sure(b), sure(a), y)
+
+
+def test_a_method_is_called_what_its_fit_says(made: Any) -> None:
+    probs, y = made(2, 30)
+    for name, fit in METHODS.items():
+        fitted = fit(probs, y, np.arange(30))
+        assert isinstance(fitted, Combination)
+        assert fitted.method == name
+        assert (fitted.meta is not None) == (name == "logistic")

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferhpo.ensemble.folds import deal
+from ferhpo.errors import StudyError
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=2, max_size=200), st.integers(2, 5))
+@settings(deadline=None)
+def test_identical_images_share_a_fold(rows: list[tuple[int, int]], folds: int) -> None:
+    y_n, groups_n = np.array(rows).T
+    if len(np.unique(groups_n)) < 2:
+        return
+    fold_n = deal(y_n, groups_n, folds)
+    for group in np.unique(groups_n):
+        assert len(np.unique(fold_n[groups_n == group])) == 1
+    assert set(fold_n) == set(range(min(folds, len(np.unique(groups_n)))))
+
+
+def test_every_class_is_spread_to_within_one_row() -> None:
+    y_n = np.random.default_rng(0).choice(7, 3589, p=[0.14, 0.015, 0.14, 0.25, 0.17, 0.115, 0.17])
+    fold_n = deal(y_n, np.arange(3589))
+    for label in range(7):
+        counts = np.bincount(fold_n[y_n == label], minlength=5)
+        assert counts.max() - counts.min() <= 1
+    assert np.ptp(np.bincount(fold_n)) <= 1
+
+
+def test_the_same_rows_lie_in_the_same_folds() -> None:
+    y_n = np.random.default_rng(0).integers(3, size=50)
+    assert (deal(y_n, np.arange(50)) == deal(y_n, np.arange(50))).all()
+
+
+def test_it_is_as_even_as_scikit_learn() -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    rng = np.random.default_rng(1)
+    y_n, groups_n = rng.integers(4, size=300), rng.integers(250, size=300)
+    y_n = y_n[np.unique(groups_n, return_index=True)[1][np.unique(groups_n, return_inverse=True)[1]]]
+    fold_n = deal(y_n, groups_n)
+    theirs = np.empty(300, int)
+    for fold, (_, held) in enumerate(StratifiedGroupKFold(5).split(y_n, y_n, groups_n)):
+        theirs[held] = fold
+
+    def unevenness(fold_n: np.ndarray) -> float:
+        return max(np.bincount(fold_n[y_n == label], minlength=5).std() for label in range(4))
+
+    assert unevenness(fold_n) <= unevenness(theirs) + 2
+
+
+def test_a_single_image_cannot_be_cross_fitted() -> None:
+    with pytest.raises(StudyError, match="at least 2 different validation images, got 1"):
+        deal(np.zeros(4, int), np.zeros(4, int))

@@ -1,0 +1,91 @@
+"""Charts hold the numbers of their tables, unchanged; how they look is seen in a browser."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ferhpo.report import frames, plots
+from ferhpo.study.study import Study
+from tests.report.made_up_study import BEST
+
+ENDED = pd.DataFrame(
+    {
+        "number": [0, 1],
+        "state": ["COMPLETE", "PRUNED"],
+        "value": [0.5, 0.25],
+        "arch": ["a", None],
+        "seconds": [8.0, 0.0],
+    }
+    | {"params_lr": [0.1, 0.01], "params_arch": ["<b>", "resnet9s"]}
+)
+
+
+def traces(figure: plots.Figure) -> list[dict[str, Any]]:
+    """What a browser is given of each trace."""
+    return json.loads(str(figure.to_json()))["data"]
+
+
+def axis(figure: plots.Figure) -> dict[str, Any]:
+    return json.loads(str(figure.to_json()))["layout"]["xaxis"]
+
+
+def test_history_has_the_points_of_both_states_and_the_line_of_the_best(full: Study) -> None:
+    table = frames.history(frames.trials(full.trials()), maximize=True)
+    pruned, complete, best = traces(plots.history(table, "accuracy"))
+    assert len(pruned["y"]) + len(complete["y"]) == len(table) == 15
+    assert best["y"][-1] == 0.95
+
+
+def test_curves_set_the_best_trial_apart(full: Study) -> None:
+    table = frames.curves(full.trials())
+    *others, best = traces(plots.curves(table, "value", "accuracy", BEST))
+    assert best["name"] == f"best trial ({BEST})"
+    assert best["y"] == [0.5, 0.7, 0.8, 0.95]
+    assert sum(y is not None for trace in others for y in trace["y"]) == len(table) - 4
+
+
+def test_a_slice_of_a_logarithmic_range_has_a_logarithmic_axis(full: Study) -> None:
+    figure = plots.slices(ENDED, "lr", "params_lr", "accuracy", frames.facts(full).dimensions["lr"])
+    assert axis(figure)["type"] == "log"
+    assert [trace["x"] for trace in traces(figure)] == [[0.01], [0.1]]
+
+
+def test_a_slice_of_choices_has_them_all_in_their_order(full: Study) -> None:
+    figure = plots.slices(ENDED, "arch", "params_arch", "accuracy", frames.facts(full).dimensions["arch"])
+    assert axis(figure)["categoryarray"] == ["resnet9s", "vgg8"]
+
+
+def test_labels_from_a_study_are_escaped_for_plotly() -> None:
+    figure = plots.slices(ENDED, "arch", "params_arch", "accuracy", None)
+    assert [trace["x"] for trace in traces(figure)] == [["resnet9s"], ["&lt;b&gt;"]]
+
+
+def test_what_cost_nothing_has_no_place_on_a_logarithmic_axis() -> None:
+    figure = plots.against(ENDED, "seconds", "seconds", "accuracy")
+    assert [trace["x"] for trace in traces(figure)] == [[8.0]]
+
+
+def test_budget_stacks_the_shares_of_each_state(full: Study) -> None:
+    drawn = traces(plots.budget(frames.budget(frames.trials(full.trials()))))
+    assert [trace["name"] for trace in drawn] == ["COMPLETE", "PRUNED", "FAIL", "INTERRUPTED", "WAITING"]
+    assert sum(trace["x"][2] for trace in drawn) == pytest.approx(1)
+
+
+def test_scores_without_an_interval_have_no_arms() -> None:
+    row = {
+        "name": "x",
+        "kind": "chosen",
+        "split": "val",
+        "accuracy": 0.5,
+        "low": float("nan"),
+        "high": float("nan"),
+        "known": False,
+    }
+    assert traces(plots.scores(pd.DataFrame([row]), "accuracy"))[0]["error_x"]["visible"] is False
+
+
+def test_importances_are_one_bar_each() -> None:
+    (bars,) = traces(plots.importances(pd.DataFrame({"parameter": ["lr", "width"], "importance": [0.8, 0.2]})))
+    assert (bars["y"], bars["x"]) == (["lr", "width"], [0.8, 0.2])

@@ -1,0 +1,111 @@
+import shutil
+from pathlib import Path
+
+import fakes
+import pytest
+from conftest import open_writer, run_session
+
+from ferhpo import _layout
+from ferhpo.search.recovery import settle
+from ferhpo.search.session import Limits, Session
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import Study
+
+
+def run(spec: StudySpec, root: Path, data: fakes.FakeData, *, trials: int, epochs: int | None = None) -> list[str]:
+    """Run a search; with ``epochs`` it dies after so many, leaving everything as it is."""
+    with open_writer(spec, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        notes = settle(writer)
+        run_session(Session(writer, Limits(trials=trials), emit=lambda _: None), data, epochs)
+        return notes
+
+
+@pytest.mark.parametrize("epochs", range(12))
+def test_a_search_killed_after_any_epoch_ends_with_the_same_trials_and_the_exact_total(
+    epochs: int, root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    run(spec, root, data, trials=4, epochs=epochs)
+    run(spec, root, data, trials=4)
+    study = Study.open(root, spec.name)
+    trials = study.trials()
+    assert [t.state for t in trials] == ["COMPLETE"] * 4
+    assert all(list(t.values) == [1, 2, 3] for t in trials)
+    assert all([row["epoch"] for row in t.attrs["history"]] == [1, 2, 3] for t in trials)
+
+
+def test_readers_show_a_trial_of_a_dead_search_as_interrupted(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec()
+    run(spec, root, data, trials=4, epochs=1)
+    study = Study.open(root, spec.name)
+    assert study.trials()[0].state == "INTERRUPTED"
+    assert study.states()["RUNNING"] == 1
+
+
+def test_readers_show_a_trial_of_a_live_search_as_running(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        Session(writer, Limits(trials=4), emit=lambda _: None).next_trial()
+        assert Study.open(root, "toy").trials()[0].state == "RUNNING"
+
+
+def test_an_epoch_that_was_saved_but_not_stored_is_stored_now(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        assignment = Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data))()  # its files are there, the database knows nothing
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == ["trial 0 was cut off and goes on after epoch 1"]
+        assert list(writer.values(0)) == [1]
+
+
+def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=1)
+    with open_writer(spec, root, data) as writer:
+        assignment = Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data))()
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == ["trial 0 had finished when the search was cut off: its result is kept"]
+        assert writer.reader.trials()[0].state == "COMPLETE"
+        assert writer.reader.trials()[0].value == pytest.approx(0.5)
+
+
+def test_a_trial_whose_state_is_gone_fails_without_counting_and_is_queued_once(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    run(spec, root, data, trials=3, epochs=2)
+    shutil.rmtree(_layout.trial_folder(root / spec.name, 0))
+    notes = run(spec, root, data, trials=3)
+    assert "queued once more" in notes[0]
+    trials = Study.open(root, spec.name).trials()
+    assert trials[0].state == "FAIL"
+    assert trials[0].attrs["interrupted"] is True
+    assert [t.state for t in trials[1:]] == ["COMPLETE"] * 3
+    assert [t.params for t in trials].count(trials[0].params) == 2
+    assert sum(t.counts for t in trials) == 3
+
+
+def test_a_damaged_state_is_found_when_the_trial_goes_on_and_it_is_queued_once_more(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    run(spec, root, data, trials=2, epochs=2)
+    folder = _layout.last_epoch(_layout.trial_folder(root / spec.name, 0))
+    assert folder is not None
+    (folder / _layout.STATE).write_text("{")
+    run(spec, root, data, trials=2)
+    trials = Study.open(root, spec.name).trials()
+    assert [t.state for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert sum(t.counts for t in trials) == 2
+
+
+def test_settling_twice_changes_nothing_more(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    run(spec, root, data, trials=3, epochs=2)
+    for _ in range(2):
+        with open_writer(spec, root, data) as writer:
+            settle(writer)
+            states = writer.reader.states()
+    assert states["WAITING"] == 1
+    assert states["RUNNING"] == 0

@@ -1,0 +1,157 @@
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fakes
+import psutil
+import pytest
+
+from ferhpo import _layout
+from ferhpo.errors import SpecError, UsageError
+from ferhpo.search.runner import Workers, check_architectures
+from ferhpo.space.spec import parse_spec
+from ferhpo.study.study import Study
+
+SCRIPT = Path(__file__).with_name("run_search.py")
+
+
+def start(root: Path, trials: int, epochs: int, pause: float, *storage: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPT), str(root), str(trials), str(epochs), str(pause), *storage]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], pattern: str) -> None:
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if re.search(pattern, line):
+            return
+    process.wait()
+    pytest.fail(f"the search ended without printing {pattern}:\n{seen}")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=200)
+    return output
+
+
+def ray_processes() -> set[int]:
+    words = ("ray::", "raylet", "gcs_server")
+    found = psutil.process_iter(["cmdline", "status"])
+    return {p.pid for p in found if p.info["status"] != "zombie" and any(w in " ".join(p.info["cmdline"] or ()) for w in words)}
+
+
+def kill(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+    process.communicate()
+
+
+def check_whole(root: Path, trials: int) -> None:
+    """No trial lost, none run twice, nothing RUNNING, the total exact, value and files of one epoch."""
+    study = Study.open(root, "toy")
+    found = study.trials()
+    assert study.states()["RUNNING"] == 0
+    assert sum(t.counts for t in found) == trials
+    assert len({str(t.params) for t in found}) == len(found), "no configuration ran twice"
+    for trial in study.candidates():
+        assert trial.checkpoint is not None
+        assert trial.checkpoint == _layout.last_epoch(trial.checkpoint.parent)
+        assert trial.value == trial.values[max(trial.values)]
+        assert list(trial.values) == list(range(1, max(trial.values) + 1))
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "expected"),
+    [
+        ({"CPU": 2}, Workers(), (1, 0, 2)),
+        ({"CPU": 16}, Workers(), (4, 0, 4)),
+        ({"CPU": 16, "GPU": 1}, Workers(), (4, 1, 1)),
+        ({"CPU": 16, "GPU": 1}, Workers(gpus=0.25), (4, 0.25, 4)),
+        ({"CPU": 64, "GPU": 8}, Workers(), (8, 1, 8)),
+        ({"CPU": 8}, Workers(cpus=2, concurrency=3), (2, 0, 3)),
+    ],
+)
+def test_workers_fit_the_machine(resources: dict[str, float], workers: Workers, expected: tuple[int, float, int]) -> None:
+    assert workers.fit(resources) == expected
+
+
+def test_a_trial_that_does_not_fit_the_machine_is_refused() -> None:
+    with pytest.raises(UsageError, match="asks for 8 CPUs and 0 GPUs, there are 2 and 0"):
+        Workers(cpus=8).fit({"CPU": 2})
+
+
+def test_an_unknown_architecture_is_refused_with_its_line() -> None:
+    spec = parse_spec('[space]\narch = "resnet8s"\n', name="x", path="x.toml")
+    with pytest.raises(SpecError, match=r"x.toml:2: an architecture .*did you mean 'resnet9s'"):
+        check_architectures(spec)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_search_killed_at_random_moments_loses_nothing_and_leaves_no_process(root: Path) -> None:
+    before = ray_processes()
+    rng = random.Random(0)
+    for _ in range(2):
+        process = start(root, 40, 4, 0.3)
+        wait_for(process, "EpochEnded")
+        time.sleep(rng.uniform(0.0, 4.0))
+        kill(process, signal.SIGKILL)
+    last = start(root, 40, 4, 0.0)
+    output = finish(last)
+    assert last.returncode == 0, output
+    check_whole(root, 40)
+    assert ray_processes() <= before
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_after_the_running_epochs_and_the_same_command_goes_on(root: Path) -> None:
+    process = start(root, 20, 4, 0.4)
+    wait_for(process, "EpochEnded")
+    process.send_signal(signal.SIGINT)
+    output = finish(process)
+    assert process.returncode == 130, output
+    study = Study.open(root, "toy")
+    assert study.states()["RUNNING"] == 0
+    assert any(t.state == "WAITING" and t.values for t in study.trials())
+    again = start(root, 20, 4, 0.0)
+    output = finish(again)
+    assert again.returncode == 0, output
+    check_whole(root, 20)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_worker_that_dies_fails_its_trial_and_the_search_goes_on(root: Path) -> None:
+    process = start(root, 5, 4, 1.0)
+    wait_for(process, "EpochEnded")
+    actor = next(p for p in psutil.Process(process.pid).children(recursive=True) if "TrialActor" in " ".join(p.cmdline()))
+    actor.kill()
+    output = finish(process)
+    assert process.returncode == 0, output
+    study = Study.open(root, "toy")
+    assert study.states()["FAIL"] >= 1
+    assert study.states()["RUNNING"] == 0
+    assert any("worker process died" in t.attrs.get("error", "") for t in study.trials())
+
+
+@pytest.mark.ray
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+def test_a_search_on_postgresql_keeps_its_study_there(root: Path) -> None:
+    url = os.environ.get("TEST_POSTGRES_URL")
+    if not url:
+        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL database; .ci/run starts one")
+    process = start(root, 6, 3, 0.0, url)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert not (root / "toy" / "study.db").exists()
+    study = Study.open(root, "toy", url)
+    assert sum(t.counts for t in study.trials()) == 6
+    assert fakes.SPEC.split()[0] in study.attrs["spec"]

@@ -1,0 +1,161 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import fakes
+import pytest
+from conftest import open_writer, run_session
+
+from ferhpo import _layout
+from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
+from ferhpo.search.session import Limits, Session
+from ferhpo.study.study import Study
+from ferhpo.study.writer import StudyWriter
+
+
+def session(writer: StudyWriter, trials: int = 6, emit: Callable[[Event], None] = lambda _: None, **limits: object) -> Session:
+    return Session(writer, Limits(trials=trials, **limits), emit=emit)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_total_is_reached_and_every_trial_has_the_state_it_earned(writer: StudyWriter, data: fakes.FakeData) -> None:
+    run_session(session(writer, trials=12), data)
+    states = writer.reader.states()
+    assert states["COMPLETE"] + states["PRUNED"] + states["FAIL"] == 12
+    assert states["COMPLETE"] >= 1
+    assert states["PRUNED"] >= 1
+    assert states["RUNNING"] == states["WAITING"] == 0
+
+
+def test_the_first_trial_is_the_default_one(writer: StudyWriter, data: fakes.FakeData) -> None:
+    run_session(session(writer, trials=2), data)
+    assert writer.reader.trials()[0].params == {"lr": 0.1, "dropout": 0.2}
+
+
+def test_value_checkpoint_and_history_of_a_trial_are_of_its_last_epoch(writer: StudyWriter, data: fakes.FakeData) -> None:
+    run_session(session(writer, trials=6), data)
+    for trial in writer.reader.candidates():
+        epoch = max(trial.values)
+        assert trial.config is not None
+        assert trial.checkpoint is not None
+        assert trial.value == pytest.approx(fakes.score(trial.config, epoch))
+        assert trial.checkpoint.name == f"epoch-{epoch:04d}"
+        assert [row["epoch"] for row in trial.attrs["history"]] == list(range(1, epoch + 1))
+        assert trial.attrs["seconds"] == pytest.approx(0.5 * epoch)
+        assert not (trial.checkpoint / _layout.STATE).exists(), "an ended trial needs no state"
+
+
+def test_seeds_of_trials_differ_and_are_stored(writer: StudyWriter, data: fakes.FakeData) -> None:
+    run_session(session(writer, trials=4), data)
+    seeds = {t.attrs["seed"] for t in writer.reader.candidates()}
+    assert len(seeds) == 4
+
+
+def test_events_tell_the_story_of_each_trial_in_order(writer: StudyWriter, data: fakes.FakeData, events: list[Event]) -> None:
+    run_session(session(writer, trials=3, emit=events.append), data)
+    of_first = [e for e in events if getattr(e, "number", None) == 0]
+    assert isinstance(of_first[0], TrialBegan)
+    assert isinstance(of_first[-1], TrialEnded)
+    assert [e.epoch for e in of_first if isinstance(e, EpochEnded)] == [1, 2, 3]
+
+
+def test_a_failed_trial_keeps_its_reason_in_one_line_and_counts(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(name="bad"), root, data) as writer:
+        writer._study.enqueue_trial({"lr": 0.95, "dropout": 0.2})
+        run_session(session(writer, trials=3), data)
+        failed = [t for t in writer.reader.trials() if t.state == "FAIL"]
+        assert [t.attrs["error"] for t in failed] == ["ValueError: lr is too high"]
+        assert writer.count() == 3
+        assert not _layout.trial_folder(writer.folder, failed[0].number).exists()
+
+
+def test_too_many_failures_in_a_row_end_the_search(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(name="hopeless"), root, data) as writer:
+        for dropout in (0.1, 0.2, 0.3, 0.4, 0.5):
+            writer._study.enqueue_trial({"lr": 0.95, "dropout": dropout})
+        found = session(writer, trials=50, max_failures=3)
+        run_session(found, data)
+        assert found.gave_up
+        assert writer.reader.states()["FAIL"] == 3
+        assert "3 trials in a row failed" in (found.stopping or "")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_a_failure_and_no_zombie(writer: StudyWriter, value: float) -> None:
+    found = session(writer)
+    assignment = found.next_trial()
+    assert assignment is not None
+    assert not found.epoch(assignment.number, {"epoch": 1, "value": value, "finished": False, "history": {}, "attrs": {}})
+    assert writer.reader.states()["FAIL"] == 1
+    assert writer.reader.states()["RUNNING"] == 0
+    assert "must be a finite number" in writer.reader.trials()[0].attrs["error"]
+
+
+def test_a_dead_worker_fails_its_trial_once(writer: StudyWriter) -> None:
+    found = session(writer)
+    assignment = found.next_trial()
+    assert assignment is not None
+    found.lost(assignment.number, "its worker process died")
+    found.lost(assignment.number, "again")
+    assert [t.attrs["error"] for t in writer.reader.trials()] == ["its worker process died"]
+
+
+def test_after_the_time_limit_no_trial_starts_and_running_ones_wait_with_their_values(
+    writer: StudyWriter, data: fakes.FakeData
+) -> None:
+    now = [0.0]
+    found = Session(writer, Limits(trials=9, seconds=10), emit=lambda _: None, clock=lambda: now[0])
+    assignment = found.next_trial()
+    assert assignment is not None
+    work = fakes.worker(assignment, fakes.job(writer.folder, data))
+    assert found.epoch(0, work())
+    now[0] = 11.0
+    assert not found.epoch(0, work())
+    assert found.next_trial() is None
+    assert found.over
+    assert writer.reader.states()["WAITING"] == 1
+    assert list(writer.values(0)) == [1, 2]
+    assert writer.count() == 0
+
+
+def test_a_trial_handed_back_goes_on_under_its_own_number_after_its_last_epoch(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    spec = fakes.spec(epochs=4, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        found = session(writer, trials=3)
+        assignment = found.next_trial()
+        assert assignment is not None
+        found.epoch(0, fakes.worker(assignment, fakes.job(writer.folder, data))())
+        found.hand_back(0)
+    with open_writer(spec, root, data) as writer:
+        run_session(session(writer, trials=3, emit=events.append), data)
+        trials = writer.reader.trials()
+        assert [t.state for t in trials] == ["COMPLETE"] * 3
+        assert list(trials[0].values) == [1, 2, 3, 4]
+    began = next(e for e in events if isinstance(e, TrialBegan))
+    assert (began.number, began.epoch) == (0, 1)
+
+
+def test_with_the_total_reached_nothing_starts(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+    study(4)
+    with open_writer(fakes.spec(), root, data) as writer:
+        assert session(writer, trials=4).over
+        assert session(writer, trials=3).next_trial() is None
+
+
+def test_a_larger_total_goes_on_and_draws_new_points(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+    study(4)
+    with open_writer(fakes.spec(), root, data) as writer:
+        run_session(session(writer, trials=8), data)
+        trials = writer.reader.trials()
+        assert len(trials) == 8
+        assert len({t.params["lr"] for t in trials}) == 8
+
+
+def test_only_the_best_trials_keep_their_files(writer: StudyWriter, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferhpo.study.artifacts.keep_best.__kwdefaults__", {"keep": 3, "also": ()})
+    run_session(session(writer, trials=8), data)
+    kept = writer.reader.candidates()
+    assert len(kept) == 3
+    ranked = sorted((t.value for t in writer.reader.trials() if t.value is not None), reverse=True)
+    assert [t.value for t in kept] == ranked[:3]
+    assert len(list((writer.folder / "trials").iterdir())) == 3

@@ -1,0 +1,62 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ferhpo.models.registry import build as build_model
+from ferhpo.space.config import OPTIMIZERS, TrialConfig
+from ferhpo.training import optim
+
+
+def net(config: TrialConfig) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(config, classes=3, channels=1).to(memory_format=torch.channels_last).train()
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    torch.manual_seed(1)
+    model(torch.rand(4, 1, 8, 8)).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_spares_norms_and_biases(name: str) -> None:
+    config = TrialConfig(optimizer=name, width=4, image_size=8, weight_decay=0.01)
+    groups = optim.build(net(config), config).param_groups
+    assert [g["weight_decay"] for g in groups] == [0.01, 0.0]
+    assert {w.ndim for w in groups[0]["params"]} == {2, 4}
+    assert {w.ndim for w in groups[1]["params"]} == {1}
+
+
+def test_sgd_is_nesterov_but_for_momentum_zero() -> None:
+    config = TrialConfig(width=4, image_size=8)
+    assert optim.build(net(config), config).param_groups[0]["nesterov"]
+    still = config.with_params({"momentum": 0.0})
+    assert not optim.build(net(still), still).param_groups[0]["nesterov"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_dumped_optimiser_goes_on_to_the_bit_and_keeps_the_memory_layout(name: str) -> None:
+    config = TrialConfig(optimizer=name, width=4, image_size=8, lr=0.01, dropout=0.0)
+    model = net(config)
+    optimizer = optim.build(model, config)
+    step(model, optimizer)
+    other = copy.deepcopy(model)
+    resumed = optim.build(other, config)
+    optim.load(resumed, {n: t.contiguous().clone() for n, t in optim.dump(optimizer).items()})
+    for group in resumed.param_groups:
+        for weight in group["params"]:
+            moments = [t for t in resumed.state[weight].values() if t.ndim]
+            assert all(t.stride() == weight.stride() for t in moments)
+    step(model, optimizer)
+    step(other, resumed)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_the_learning_rate_is_set_for_every_group() -> None:
+    config = TrialConfig(width=4, image_size=8)
+    optimizer = optim.build(net(config), config)
+    optim.set_lr(optimizer, 0.123)
+    assert {g["lr"] for g in optimizer.param_groups} == {0.123}
