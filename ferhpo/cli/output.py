@@ -1,10 +1,13 @@
 """Printing: tables for people and JSON for programs on stdout, talk on stderr."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
+
+WIDE = 240  # columns of a table that goes into a file or a pipe
 
 
 def say(text: str) -> None:
@@ -30,8 +33,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, object]], *, title: str | None = None) -> None:

@@ -7,6 +7,7 @@ other; and every request that is not a read is answered here, before Optuna Dash
 import errno
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -36,7 +37,9 @@ def serve(study: Study, *, host: str = HOST, port: int = PORT, ready: Callable[[
         FerhpoError: the port is taken, or host and port cannot be listened at.
         StudyError: the database cannot be read.
     """
-    with listen(study, host=host, port=port) as server:
+    with listen(study, host=host, port=port) as server, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna warns at every request that few trials make poor importances
+        logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL)  # what fails is told in the browser
         try:
             if ready is not None:
                 ready(server.url)
@@ -78,7 +81,6 @@ class DashboardServer(ThreadingMixIn, WSGIServer):
         """Answer with the dashboard of a study's database."""
         from optuna_dashboard import wsgi  # 2 s, so only once the port is ours
 
-        logging.basicConfig(filename="/tmp/dash.log")
         self._storage = store.open_for_reading(study.url)
         self.set_app(read_only(wsgi(self._storage)))
         number = self._storage.get_study_id_from_name(study.name)

@@ -84,6 +84,7 @@ class StudyWriter:
             self._check_same()
         else:
             self._study = optuna.create_study(study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction)
+            self._study.set_metric_names([self.spec.metric])
         if self._storage_url:
             _atomic.write_bytes(self.folder / store.STORAGE_FILE, store.without_password(url).encode())
         attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ferhpo.data.augment import augment, strengths
 from ferhpo.space.config import OPERATIONS, TrialConfig
 
-OFF = dict.fromkeys(OPERATIONS, 0.0)
+OFF: dict[str, float] = dict.fromkeys(OPERATIONS, 0.0)
 quick = settings(deadline=None, max_examples=30)
 some = st.fixed_dictionaries({name: st.floats(0, 1) for name in OPERATIONS})
 

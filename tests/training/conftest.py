@@ -1,6 +1,6 @@
 """A made-up data set that is quick to learn, behind the attributes of `data.cache.Prepared`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from ferhpo.data.cache import Prepared
 from ferhpo.space.config import TrialConfig
 
 
-def made_up(folder: Path, *, train: int = 50, val: int = 24, size: int = 8, channels: int = 1, classes: int = 3) -> Prepared:
+def made_up(
+    folder: Path, *, train: int = 50, val: int = 24, size: int = 8, channels: int = 1, classes: int = 3
+) -> Prepared:
     """Images whose class is the band of rows that is bright, with noise; classes take turns."""
     rng = np.random.default_rng(0)
     n = train + val
@@ -41,7 +43,7 @@ def made_up(folder: Path, *, train: int = 50, val: int = 24, size: int = 8, chan
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():  # noqa: ANN202
+def _one_thread() -> Iterator[None]:
     """Two threads on a busy machine wait for each other; small nets gain nothing from the second."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@ from torch import nn
 from ferhpo.training.ema import Ema
 
 
-def net() -> nn.Module:
+def net() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
 
@@ -13,21 +13,21 @@ def net() -> nn.Module:
 def test_an_average_goes_by_its_warm_up_and_then_by_its_decay() -> None:
     model = net()
     ema = Ema(model, 0.5)
-    want = model[0].weight.detach().clone()  # pyright: ignore[reportAttributeAccessIssue]
+    want = model.get_parameter("0.weight").detach().clone()
     for t in range(20):
         with torch.no_grad():
             for weight in model.parameters():
                 weight.add_(1)
         ema.update(t)
         keep = min(0.5, (1 + t) / (10 + t))
-        want = keep * want + (1 - keep) * model[0].weight.detach()  # pyright: ignore[reportAttributeAccessIssue]
+        want = keep * want + (1 - keep) * model.get_parameter("0.weight").detach()
     assert torch.allclose(ema.model.state_dict()["0.weight"], want, atol=1e-4)
 
 
 def test_buffers_are_averaged_and_counters_copied() -> None:
     model = net()
     ema = Ema(model, 0.9)
-    model(torch.rand(8, 1, 5, 5))
+    model.forward(torch.rand(8, 1, 5, 5))
     ema.update(0)
     state, followed = ema.model.state_dict(), model.state_dict()
     assert torch.allclose(state["1.running_mean"], 0.9 * followed["1.running_mean"])

@@ -1,0 +1,173 @@
+"""What needs neither library is tested at once; what imports timm (9 s) or torchvision (5 s) is marked slow."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ferhpo.errors import ModelError, UsageError
+from ferhpo.models import external
+from ferhpo.models.external import adapt_stem, heads, load_file
+from ferhpo.models.registry import architectures, build, check, freeze
+from ferhpo.space.config import TrialConfig
+
+
+class Small(nn.Module):
+    """A net with a stem, a norm and a classifier, like theirs."""
+
+    def __init__(self, channels: int = 3, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 4, 3)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, classes)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    torch.manual_seed(0)
+    save_file(Small().state_dict(), path)
+    return path
+
+
+def change(path: Path, **tensors: torch.Tensor | None) -> Path:
+    state: dict[str, Any] = {n.replace("_", ".", 1): t for n, t in tensors.items()}
+    whole = {**external_state(path), **state}
+    save_file({n: t for n, t in whole.items() if t is not None}, path)
+    return path
+
+
+def external_state(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file as read
+
+    return read(path)
+
+
+def test_a_grey_stem_gives_what_the_colour_stem_gave_for_grey_images() -> None:
+    weight, grey = torch.rand(4, 3, 3, 3), torch.rand(2, 1, 6, 6)
+    want = nn.functional.conv2d(grey.repeat(1, 3, 1, 1), weight)
+    assert torch.allclose(nn.functional.conv2d(grey, adapt_stem(weight, 1)), want, atol=1e-5)
+    back = adapt_stem(weight.sum(1, keepdim=True), 3)
+    assert torch.allclose(nn.functional.conv2d(grey.repeat(1, 3, 1, 1), back), want, atol=1e-5)
+
+
+def test_a_file_that_fits_is_loaded_whole(weights: Path) -> None:
+    model = Small()
+    load_file(model, weights, "timm:small")
+    assert all(torch.equal(w, external_state(weights)[n]) for n, w in model.state_dict().items())
+
+
+def test_a_classifier_of_another_shape_stays_fresh_and_the_stem_is_adapted(weights: Path) -> None:
+    model = Small(channels=1, classes=7)
+    fresh = {n: w.clone() for n, w in model.fc.state_dict().items()}
+    load_file(model, weights, "timm:small")
+    state = external_state(weights)
+    assert torch.equal(model.conv1.weight, state["conv1.weight"].sum(1, keepdim=True))
+    assert all(torch.equal(w, fresh[n]) for n, w in model.fc.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"bn1_weight": None}, "missing: bn1.weight"),
+        ({"bn1_other": torch.zeros(1)}, "unknown: bn1.other"),
+        ({"bn1_bias": torch.zeros(5)}, r"of another shape: bn1.bias \(5,\) for \(4,\)"),
+    ],
+)
+def test_anything_else_that_does_not_fit_is_named(weights: Path, tensors: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=rf"weights must fit timm:small by name and shape, .*{message}"):
+        load_file(Small(), change(weights, **tensors), "timm:small")
+
+
+def test_a_file_that_is_missing_or_no_safetensors_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"must be a safetensors file, .*gone.* cannot be read"):
+        load_file(Small(), tmp_path / "gone", "timm:small")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ModelError, match=r"must be a safetensors file, .*text.* cannot be read"):
+        load_file(Small(), tmp_path / "text", "timm:small")
+
+
+def test_the_classifier_is_what_timm_says_or_the_last_linear_layer_or_convolution() -> None:
+    assert heads(Small()) == ("fc",)
+    said = Small()
+    vars(said)["pretrained_cfg"] = {"classifier": ("conv1", "fc")}
+    assert heads(said) == ("conv1", "fc")
+    assert heads(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 3, 1))) == ("1",)
+
+
+LIBRARY = [("timm:mobilenetv3_small_050", 32), ("torchvision:shufflenet_v2_x0_5", 32)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "size"), LIBRARY)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_librarys_net_is_built_loaded_from_a_file_and_frozen(
+    arch: str, size: int, channels: int, tmp_path: Path
+) -> None:
+    config = TrialConfig(arch=arch, image_size=size, dropout=0.3)
+    source = build(config, classes=11, channels=3)
+    save_file({n: w.contiguous() for n, w in source.state_dict().items()}, tmp_path / "w.safetensors")
+    loaded = config.with_params({"pretrained": True, "weights": str(tmp_path / "w.safetensors")})
+    model = build(loaded, classes=7, channels=channels)
+    assert model(torch.rand(2, channels, size, size)).shape == (2, 7)
+    stem = next(n for n, w in source.state_dict().items() if w.ndim == 4)
+    assert torch.allclose(model.state_dict()[stem], adapt_stem(source.state_dict()[stem], channels))
+    freeze(model)
+    trained = [n for n, w in model.named_parameters() if w.requires_grad]
+    assert len(trained) == 2
+    assert all(n.startswith(heads(model)[0]) for n in trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "size"), LIBRARY)
+def test_weights_that_cannot_be_had_are_told_with_what_to_do(
+    arch: str, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", _no_network)
+    config = TrialConfig(arch=arch, image_size=size, pretrained=True)
+    if arch.startswith("timm"):
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", _no_network)
+    with pytest.raises(ModelError, match=r'pretrained weights of .* cannot be had.*weights = "file.safetensors"'):
+        build(config, classes=7, channels=1)
+
+
+def _no_network(*_: object, **__: object) -> None:
+    msg = "no network in tests"
+    raise OSError(msg)
+
+
+@pytest.mark.slow
+def test_a_size_that_a_librarys_net_cannot_take_is_refused() -> None:
+    with pytest.raises(ModelError, match="torchvision:alexnet cannot take images of 16 px"):
+        build(TrialConfig(arch="torchvision:alexnet", image_size=16), classes=7, channels=3)
+
+
+@pytest.mark.slow
+def test_a_transformer_of_the_library_takes_the_configs_size() -> None:
+    for arch in ("timm:vit_tiny_patch16_224", "torchvision:vit_b_32"):
+        model = build(TrialConfig(arch=arch, image_size=32), classes=7, channels=1)
+        assert model(torch.rand(1, 1, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.slow
+def test_unknown_names_of_the_libraries_are_refused_with_the_nearest_and_tags_are_known() -> None:
+    with pytest.raises(UsageError, match="did you mean 'resnet18'"):
+        check("torchvision:resnet19")
+    with pytest.raises(
+        UsageError, match="an architecture of timm must be a known one, got 'timm:mobilnetv3_small_100'"
+    ):
+        check("timm:mobilnetv3_small_100")
+    check("timm:resnet18.a1_in1k")
+
+
+@pytest.mark.slow
+def test_the_libraries_are_listed_by_pattern() -> None:
+    found = [a.name for a in architectures("resnet18")]
+    assert {"timm:resnet18", "torchvision:resnet18"} <= set(found)
+    assert {a.family for a in architectures("torchvision:*")} == {"torchvision"}
+    assert external.names("timm")

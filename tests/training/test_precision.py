@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ferhpo.models.registry import build
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import precision
+from ferhpo.training.precision import Precision, choose, probe
+
+CONFIG = TrialConfig(width=4, image_size=8)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_KNOWN", {})
+
+
+def net() -> nn.Module:
+    return build(CONFIG, classes=3, channels=1)
+
+
+def test_a_configured_format_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "probe", None)
+    chosen = choose(CONFIG.with_params({"precision": "bf16"}), net(), 1, "cpu")
+    assert str(chosen) == "bf16 channels_last"
+
+
+def test_the_probe_says_what_it_measured_and_leaves_the_net_as_it_was() -> None:
+    model = net()
+    before = {n: w.clone() for n, w in model.state_dict().items()}
+    torch.manual_seed(1)
+    want = torch.rand(1)
+    torch.manual_seed(1)
+    chosen = probe(model, (4, 1, 8, 8))
+    assert (chosen.format, chosen.channels_last) in precision.FORMATS
+    assert chosen.why.startswith("measured, images/s: fp32 ")
+    assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
+    assert torch.equal(torch.rand(1), want)
+
+
+def test_the_fastest_format_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16 channels_last": 1.0}
+    monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape: cost[str(p)] * shape[0])
+    assert str(probe(net(), (8, 1, 8, 8))) == "bf16 channels_last"
+    cost["bf16 channels_last"] = 2.5
+    assert str(probe(net(), (8, 1, 8, 8))) == "fp32 channels_last"
+
+
+def test_an_answer_is_kept_in_the_process_and_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="bf16", channels_last=True))
+    cache = tmp_path / "made" / "precision.json"
+    first = choose(CONFIG, net(), 1, "cpu", cache)
+    assert choose(CONFIG, net(), 1, "cpu", cache) == first
+    monkeypatch.setattr(precision, "_KNOWN", {})
+    assert choose(CONFIG, net(), 1, "cpu", cache) == first
+    assert len(asked) == 1
+    choose(CONFIG.with_params({"width": 5}), net(), 1, "cpu", cache)
+    assert len(asked) == 2
+    assert len(json.loads(cache.read_text())) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"format": "bf16"}}'])
+def test_a_damaged_cache_file_costs_a_probe_and_nothing_else(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "probe", lambda *_: Precision(format="fp32", channels_last=False))
+    cache = tmp_path / "precision.json"
+    cache.write_text(text)
+    assert str(choose(CONFIG, net(), 1, "cpu", cache)) == "fp32"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "probe", lambda *_: Precision(format="fp32", channels_last=False))
+    (tmp_path / "file").write_text("")
+    assert str(choose(CONFIG, net(), 1, "cpu", tmp_path / "file" / "precision.json")) == "fp32"
+
+
+def test_autocast_is_on_for_bf16_alone() -> None:
+    layer = nn.Linear(2, 2)
+    for number, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with Precision(format=number, channels_last=True).autocast("cpu"):
+            assert layer(torch.rand(1, 2)).dtype == dtype

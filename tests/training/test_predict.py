@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ferhpo import _layout
+from ferhpo.data.cache import Prepared
+from ferhpo.errors import CheckpointError
+from ferhpo.metrics import metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training.images import Preprocessing
+from ferhpo.training.loop import train
+from ferhpo.training.predict import load_model, probabilities
+
+
+@pytest.fixture
+def folder(data: Prepared, tiny: TrialConfig, tmp_path: Path) -> Path:
+    epoch = tmp_path / "epoch"
+    epoch.mkdir()
+    config = tiny.with_params({"epochs": 1, "ema": 0.9, "flip": 1.0})
+    for result in train(config, data, metric=metric("accuracy"), provenance={"trial": 3}):
+        result.save(epoch)
+    return epoch
+
+
+def test_a_loaded_model_gives_the_validation_probabilities_again(folder: Path, data: Prepared) -> None:
+    model, card = load_model(folder)
+    preprocessing = Preprocessing.from_json(card["preprocessing"])
+    val = data.part("val")
+    probs = probabilities(model, data.images, preprocessing, rows=val.rows)
+    assert np.allclose(probs, np.load(folder / _layout.PROBABILITIES), atol=1e-6)
+    assert probs.dtype == np.float32
+    assert card["provenance"]["trial"] == 3
+    assert card["provenance"]["fingerprint"] == data.fingerprint
+
+
+def test_rows_are_all_images_unless_given_and_batches_change_nothing(folder: Path, data: Prepared) -> None:
+    model, card = load_model(folder)
+    preprocessing = Preprocessing.from_json(card["preprocessing"])
+    whole = probabilities(model, data.images, preprocessing)
+    parts = probabilities(model, data.images, preprocessing, batch=5)
+    assert whole.shape == (74, 3)
+    assert np.allclose(whole, parts, atol=1e-6)
+    assert np.allclose(whole.sum(1), 1, atol=1e-5)
+
+
+def test_a_mirrored_prediction_is_the_same_for_the_mirror_image(folder: Path, data: Prepared) -> None:
+    model, card = load_model(folder)
+    preprocessing = Preprocessing.from_json(card["preprocessing"])
+    assert preprocessing.mirror
+    images = np.ascontiguousarray(data.images[:, :, ::-1])
+    a, b = (probabilities(model, x, preprocessing) for x in (data.images, images))
+    assert np.allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("config", {"arch": "resnet9t"}, "did you mean 'resnet9'"),
+        ("config", {"lr": -1}, "lr must be at least"),
+        ("preprocessing", {}, "'mean'"),
+        ("preprocessing", {"size": 1, "mean": [0], "std": [1]}, "size"),
+        ("classes", ["a", "b"], "classifier.bias"),
+    ],
+)
+def test_a_card_that_does_not_fit_its_weights_is_refused(folder: Path, key: str, value: object, message: str) -> None:
+    card = json.loads((folder / _layout.CARD).read_text())
+    (folder / _layout.CARD).write_text(json.dumps(card | {key: value}))
+    with pytest.raises(CheckpointError, match=f"does not rebuild its model .*{message}"):
+        load_model(folder)
+
+
+def test_loading_leaves_the_random_generators_alone(folder: Path) -> None:
+    torch.manual_seed(0)
+    want = torch.rand(2)
+    torch.manual_seed(0)
+    load_model(folder)
+    assert torch.equal(torch.rand(2), want)
