@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,7 +70,8 @@ def is_path(study: str) -> bool:
 
 def remember(study: str, root: Path) -> None:
     """Make a study the one last used under a root."""
-    write_json(root / LAST, _last(root) | {"study": str(Path(study).resolve()) if is_path(study) else study})
+    with suppress(OSError):  # a root that may only be read is still good for reading
+        write_json(root / LAST, _last(root) | {"study": str(Path(study).resolve()) if is_path(study) else study})
 
 
 def remember_ensemble(folder: Path, root: Path) -> None:

@@ -81,7 +81,7 @@ def search(
     if outcome.interrupted:
         say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")
         return 130
-    if outcome.gave_up or not outcome.study.best():
+    if outcome.gave_up or (outcome.done and outcome.study.best() is None):
         msg = f"a search needs a trial that works, and {'too many failed in a row' if outcome.gave_up else 'none did'}; see `ferhpo study show`"
         raise SearchError(msg)
     say(closing(outcome.done, limits.trials, reached=outcome.reached, nothing_new=outcome.new == 0))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, StudyOption, chosen, name_of
+from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, StudyOption, chosen, name_of, remember
 from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
 
 if TYPE_CHECKING:
@@ -18,15 +18,24 @@ def open_study(study: str | None, root: Path, storage: str | None = None) -> "St
     """Open the study that `--study` stands for, for reading."""
     from ferhpo.study.study import Study  # noqa: PLC0415 - optuna takes half a second
 
-    return Study.open(root, name_of(chosen(study, root)), storage)
+    opened = Study.open(root, name_of(chosen(study, root)), storage)
+    if study is not None:
+        remember(study, root)
+    return opened
 
 
 @app.command("list")
 def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> None:
     """List the studies under the root with their states and best values."""
-    from ferhpo.study.study import list_studies  # noqa: PLC0415
+    from ferhpo.errors import StudyError  # noqa: PLC0415
+    from ferhpo.study.study import Study, study_names  # noqa: PLC0415
 
-    rows = [summary(study) for study in list_studies(root)]
+    rows = []
+    for name in study_names(root):
+        try:
+            rows.append(summary(Study.open(root, name)))
+        except StudyError as error:  # one that cannot be read hides no other
+            say(f"{name}: {error}")
     if output is Format.json:
         print_json(rows)
     elif rows:

@@ -6,14 +6,15 @@ so the next one ends exactly those.
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from ferhpo._atomic import write_bytes
-from ferhpo.errors import UsageError
+from ferhpo.errors import SearchError, UsageError
 
 QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would wrap each worker in uv
@@ -41,6 +42,7 @@ def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
 
     Raises:
         UsageError: there is no cluster at ``address``.
+        SearchError: Ray does not start.
     """
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
     end_leftovers(logs)
@@ -50,17 +52,25 @@ def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
-        context = ray.init(address=address, log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        msg = f"--address must name a running Ray cluster, got '{address}' ({str(error).splitlines()[0]}); try `ray status`"
-        raise UsageError(msg) from None
-    try:
+        context = _init(ray.init, address=address, log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **local)
         if not address:
             write_bytes(logs / NOTE, context.address_info["session_dir"].encode())
         yield ray.cluster_resources()
     finally:
         ray.shutdown()
         (logs / NOTE).unlink(missing_ok=True)
+
+
+def _init(init: Callable[..., Any], *, address: str | None, **kwargs: Any) -> Any:
+    try:
+        return init(address=address, **kwargs)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if address:
+            msg = f"--address must name a running Ray cluster, got '{address}' ({reason}); try `ray status`"
+            raise UsageError(msg) from None
+        msg = f"a search needs Ray to start on this machine, which it did not ({reason}); see /tmp/ray/session_latest/logs"
+        raise SearchError(msg) from None
 
 
 def end_leftovers(logs: Path) -> int:

@@ -1,6 +1,8 @@
 """What to try next: Optuna's samplers by the study file's name."""
 
-import optuna
+import warnings
+
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from ferhpo._seeding import derive
@@ -18,5 +20,6 @@ def sampler(spec: SamplerSpec, seed: int, done: int) -> BaseSampler:
     own = derive(seed, "sampler", done) % 2**32
     if spec.name == "random":
         return RandomSampler(seed=own)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return TPESampler(seed=own, n_startup_trials=spec.startup, multivariate=True, group=True)
+    with warnings.catch_warnings():  # `group`, which conditional spaces need, is still called experimental
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=own, n_startup_trials=spec.startup, multivariate=True, group=True)

@@ -4,14 +4,16 @@ A SQLite file is kept in write-ahead mode, so that readers never block the one w
 a dashboard cannot harm a search (optuna-dashboard issue 545).
 """
 
-import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ferhpo.errors import StudyError, UsageError
 
@@ -27,8 +29,11 @@ def sqlite_url(path: Path) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return a storage URL that can be shown and stored."""
-    return make_url(url).set(password=None).render_as_string() if "://" in url else url
+    """Return a storage URL that can be shown and stored; only its scheme where it cannot even be parsed."""
+    try:
+        return make_url(url).set(password=None).render_as_string()
+    except ArgumentError:
+        return f"{url.partition(':')[0]}:..."
 
 
 def is_sqlite(url: str) -> bool:
@@ -68,8 +73,7 @@ def open_for_reading(url: str) -> RDBStorage:
     if not path.is_file():
         msg = f"a study database must exist, got {path}; run `ferhpo search` first or correct --study or --root"
         raise StudyError(msg)
-    read_only = read_only_url(path)
-    return _open(read_only, {"connect_args": {"timeout": 60}}, skip_table_creation=True)
+    return _open(read_only_url(path), {"connect_args": {"timeout": 60}}, shown=str(path), skip_table_creation=True)
 
 
 def read_only_url(path: Path) -> str:
@@ -77,21 +81,30 @@ def read_only_url(path: Path) -> str:
     return f"sqlite:///file:{path.resolve()}?mode=ro&uri=true"
 
 
-def _open(url: str, engine_kwargs: dict[str, Any], **kwargs: Any) -> RDBStorage:  # noqa: ANN401 - RDBStorage's own
+@contextmanager
+def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
+    """Hold a PostgreSQL study's lock, which the server drops with our connection; elsewhere the lock file of the folder serves.
+
+    Raises:
+        BlockingIOError: another process, on whatever machine, holds it.
+    """
+    if storage.engine.dialect.name != "postgresql":
+        yield
+        return
+    with storage.engine.connect() as connection:
+        query = text("SELECT pg_try_advisory_lock(hashtext(:name))")
+        if not connection.execute(query, {"name": f"ferhpo {name}"}).scalar():
+            raise BlockingIOError
+        yield
+
+
+def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, **kwargs: Any) -> RDBStorage:
     try:
         return RDBStorage(url, engine_kwargs=engine_kwargs, **kwargs)
     except ImportError as error:
         msg = f"this --storage needs a database driver ({error.name}); for PostgreSQL: pip install 'ferhpo[postgres]'"
         raise UsageError(msg) from None
-    except (SQLAlchemyError, sqlite3.Error, RuntimeError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        msg = f"the study database must open, got {without_password_safe(url)}: {reason}; correct --storage or the file"
+    except (StorageInternalError, SQLAlchemyError, RuntimeError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        msg = f"a study database must open, got {shown or without_password(url)}: {reason}; correct --storage or restore the file"
         raise StudyError(msg) from None
-
-
-def without_password_safe(url: str) -> str:
-    """Return `without_password`, or only the scheme where the URL cannot even be parsed."""
-    try:
-        return without_password(url)
-    except SQLAlchemyError:
-        return url.partition(":")[0] + "://..."

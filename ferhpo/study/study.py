@@ -9,7 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from ferhpo import _layout
 from ferhpo._atomic import is_locked
@@ -21,6 +23,7 @@ from ferhpo.study import store
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
+BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,14 @@ class Study:
         folder = _layout.study_folder(root, name)
         url = storage or remembered_url(folder)
         if store.is_sqlite(url) and not Path(url.removeprefix("sqlite:///")).is_file():
-            names = sorted(p.parent.name for p in root.glob(f"*/{store.DATABASE}"))
+            names = study_names(root)
             hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
             msg = f"a study must exist in {root}, got '{name}'{hint}"
             raise StudyError(msg)
         handle = load(store.open_for_reading(url), name, store.without_password(url))
+        if not BEGUN <= handle.user_attrs.keys():
+            msg = f"a study must be one that `ferhpo search` began, and '{name}' was not, or was cut off that moment; search it (again)"
+            raise StudyError(msg)
         return cls(name=name, folder=folder, url=url, optuna_study=handle)
 
     @property
@@ -214,6 +220,10 @@ def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> opt
     """
     try:
         return optuna.load_study(study_name=name, storage=storage)
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        msg = f"the study database must be readable, got {shown_url}: {reason}; restore the file or correct --storage"
+        raise StudyError(msg) from None
     except KeyError:
         names = optuna.get_all_study_names(storage)
         hint = did_you_mean(name, names) if names else "; the database is empty"
@@ -227,10 +237,9 @@ def remembered_url(folder: Path) -> str:
     return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / store.DATABASE)
 
 
-def list_studies(root: Path) -> list[Study]:
-    """Open every study under a root for reading, by name."""
-    marks = {p.parent.name for file in (store.DATABASE, store.STORAGE_FILE) for p in root.glob(f"*/{file}")}
-    return [Study.open(root, name) for name in sorted(marks)]
+def study_names(root: Path) -> list[str]:
+    """Return the names of the studies under a root, in order."""
+    return sorted({p.parent.name for file in (store.DATABASE, store.STORAGE_FILE) for p in root.glob(f"*/{file}")})
 
 
 def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:

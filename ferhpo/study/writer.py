@@ -61,23 +61,24 @@ class StudyWriter:
     def __enter__(self) -> Self:
         """Take the lock, open or begin the study, check that it is the same one."""
         with ExitStack() as stack:
+            url = self._storage_url or remembered_url(self.folder)
             try:
                 stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
+                self._rdb = store.open_for_writing(url)
+                stack.callback(self._rdb.engine.dispose)
+                stack.enter_context(store.one_writer(self._rdb, self.spec.name))
             except BlockingIOError:
                 msg = f"a study takes one search at a time, and '{self.spec.name}' has one now; wait for it or stop it"
                 raise StudyError(msg) from None
-            self._open()
+            self._open(url)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         """Drop the lock and the connections."""
-        self._rdb.engine.dispose()
         self._stack.close()
 
-    def _open(self) -> None:
-        url = self._storage_url or remembered_url(self.folder)
-        self._rdb = store.open_for_writing(url)
+    def _open(self, url: str) -> None:
         names = optuna.get_all_study_names(self._rdb)
         if self.spec.name in names:
             self._study = load(self._rdb, self.spec.name, store.without_password(url))

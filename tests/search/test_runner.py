@@ -131,7 +131,7 @@ def test_ctrl_c_ends_after_the_running_epochs_and_the_same_command_goes_on(root:
 def test_a_worker_that_dies_fails_its_trial_and_the_search_goes_on(root: Path) -> None:
     process = start(root, 5, 4, 1.0)
     wait_for(process, "EpochEnded")
-    actor = next(p for p in psutil.Process(process.pid).children(recursive=True) if "TrialActor" in " ".join(p.cmdline()))
+    actor = next(p for p in psutil.Process(process.pid).children(recursive=True) if "ray::_Inner" in " ".join(p.cmdline()))
     actor.kill()
     output = finish(process)
     assert process.returncode == 0, output

@@ -1,0 +1,180 @@
+"""Seconds of overhead a trial: no-op training through ferhpo's real search path, beside Ray Tune with OptunaSearch as it comes.
+
+    uv run python benchmarks/overhead.py [--trials 100] [--usual 20] [--json FILE]
+
+Both sides run 5 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from the end of the first
+trial to the end of the last, so that Ray's start does not count. The usual side keeps Tune's default of a fresh actor for each trial.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferhpo import _layout
+from ferhpo._atomic import write_json
+from ferhpo.search.events import Event, TrialEnded
+from ferhpo.search.job import Job
+from ferhpo.search.runner import Workers, search, versions
+from ferhpo.search.session import Limits
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import parse_spec
+
+EPOCHS = 5
+SPEC = """
+[budget]
+epochs = 5
+[scheduler]
+name = "none"
+[space]
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+dropout = { low = 0.0, high = 0.9, default = 0.2 }
+weight_decay = { low = 1e-5, high = 1e-2, log = true, default = 5e-4 }
+augment = { low = 0.0, high = 1.0, default = 0.4 }
+batch_size = { choices = [64, 128], default = 128 }
+optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOp:
+    """An epoch that took no time and leaves no weights."""
+
+    epoch: int
+    value: float
+    train_loss: float = 0.0
+    lr: float = 0.1
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    restored: int | None = None
+
+    @property
+    def done(self) -> bool:
+        """The budget is spent."""
+        return self.epoch == EPOCHS
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the value as accuracy."""
+        return {"accuracy": self.value}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Write what recovery looks for."""
+        write_json(folder / _layout.STATE, {})
+
+
+def no_op(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[NoOp]:  # noqa: ARG001 - a trainer's arguments
+    """Yield the epochs of a trial at once."""
+    for epoch in range(1, EPOCHS + 1):
+        yield NoOp(epoch=epoch, value=1 / (1 + abs(config.lr - 0.1)) - 0.1 / epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoData:
+    """Stands in for prepared images."""
+
+    folder: Path
+    source: Path | None = None
+    format: str = "synthetic"
+    fingerprint: str = "0" * 64
+    classes: tuple[str, ...] = ("a", "b")
+    counts: Any = None
+
+    def part(self, name: str) -> "NoData":  # noqa: ARG002
+        """Return itself as the validation rows."""
+        return self
+
+    labels = groups = np.arange(2)
+
+
+def ours(trials: int) -> float:
+    """Return seconds a trial of ferhpo's search."""
+    ends: list[float] = []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        search(
+            parse_spec(SPEC, name="overhead"),
+            NoData(folder=Path(folder) / "data"),  # pyright: ignore[reportArgumentType]
+            Path(folder),
+            emit=emit,
+            limits=Limits(trials=trials),
+            workers=Workers(cpus=1, concurrency=2),
+            trainer=no_op,
+        )
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def usual(trials: int) -> float:
+    """Return seconds a trial of Ray Tune with OptunaSearch, fresh actors, as its documentation shows it."""
+    import optuna
+    import ray
+    from ray import tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    def train(config: dict[str, Any]) -> None:
+        for epoch in range(1, EPOCHS + 1):
+            tune.report({"accuracy": 1 / (1 + abs(config["lr"] - 0.1)) - 0.1 / epoch})
+
+    ends: list[float] = []
+
+    class Clock(tune.Callback):
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        space = {"lr": tune.loguniform(1e-3, 1.0), "dropout": tune.uniform(0.0, 0.9), "batch_size": tune.choice([64, 128])}
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
+        tune.Tuner(
+            tune.with_resources(train, {"cpu": 1}),
+            param_space=space,
+            tune_config=tune.TuneConfig(
+                metric="accuracy",
+                mode="max",
+                num_samples=trials,
+                search_alg=OptunaSearch(storage=storage),
+                max_concurrent_trials=2,
+            ),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0, callbacks=[Clock()]),
+        ).fit()
+        ray.shutdown()
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def main() -> None:
+    """Run both sides and print them side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--usual", type=int, default=20, help="trials of the usual side; 0 leaves it out")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    found: dict[str, Any] = {"seconds_per_trial": {str(args.trials): ours(args.trials)}}
+    print(f"ferhpo, {args.trials} trials x {EPOCHS} epochs: {found['seconds_per_trial'][str(args.trials)]:.3f} s a trial")
+    if args.usual:
+        found["usual_seconds_per_trial"] = usual(args.usual)
+        ratio = found["usual_seconds_per_trial"] / found["seconds_per_trial"][str(args.trials)]
+        print(f"Ray Tune + OptunaSearch, {args.usual} trials: {found['usual_seconds_per_trial']:.3f} s a trial ({ratio:.1f}x)")
+    found |= {"machine": platform.processor() or platform.machine(), "date": date.today().isoformat(), "versions": versions()}
+    if args.json:
+        write_json(args.json, found)
+
+
+if __name__ == "__main__":
+    main()
