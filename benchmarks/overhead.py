@@ -1,13 +1,14 @@
-"""Seconds of overhead a trial: no-op training through ferhpo's real search path, beside Ray Tune with OptunaSearch as it comes.
+"""Seconds of overhead a trial: no-op training through ferhpo's search, beside Ray Tune with OptunaSearch as it comes.
 
     uv run python benchmarks/overhead.py [--trials 100] [--usual 20] [--json FILE]
 
-Both sides run 5 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from the end of the first
-trial to the end of the last, so that Ray's start does not count. The usual side keeps Tune's default of a fresh actor for each trial.
+Both sides run 5 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from
+the end of the first trial to the end of the last, so that Ray's start does not count. The usual side keeps Tune's
+default of a fresh actor for each trial.
 """
 
 import argparse
-import json
+import logging
 import platform
 import tempfile
 import time
@@ -139,8 +140,12 @@ def usual(trials: int) -> float:
             ends.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        space = {"lr": tune.loguniform(1e-3, 1.0), "dropout": tune.uniform(0.0, 0.9), "batch_size": tune.choice([64, 128])}
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        space = {
+            "lr": tune.loguniform(1e-3, 1.0),
+            "dropout": tune.uniform(0.0, 0.9),
+            "batch_size": tune.choice([64, 128]),
+        }
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
         tune.Tuner(
             tune.with_resources(train, {"cpu": 1}),
@@ -166,12 +171,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found: dict[str, Any] = {"seconds_per_trial": {str(args.trials): ours(args.trials)}}
-    print(f"ferhpo, {args.trials} trials x {EPOCHS} epochs: {found['seconds_per_trial'][str(args.trials)]:.3f} s a trial")
+    print(
+        f"ferhpo, {args.trials} trials x {EPOCHS} epochs: {found['seconds_per_trial'][str(args.trials)]:.3f} s a trial"
+    )
     if args.usual:
         found["usual_seconds_per_trial"] = usual(args.usual)
         ratio = found["usual_seconds_per_trial"] / found["seconds_per_trial"][str(args.trials)]
-        print(f"Ray Tune + OptunaSearch, {args.usual} trials: {found['usual_seconds_per_trial']:.3f} s a trial ({ratio:.1f}x)")
-    found |= {"machine": platform.processor() or platform.machine(), "date": date.today().isoformat(), "versions": versions()}
+        seconds = found["usual_seconds_per_trial"]
+        print(f"Ray Tune + OptunaSearch, {args.usual} trials: {seconds:.3f} s a trial ({ratio:.1f}x)")
+    found |= {
+        "machine": platform.processor() or platform.machine(),
+        "date": date.today().isoformat(),
+        "versions": versions(),
+    }
     if args.json:
         write_json(args.json, found)
 

@@ -1,13 +1,13 @@
 """Where things lie on disk: every path and file name that two folders of the package share.
 
-    ROOT/                       ./studies of the working directory, or --root
-      .last                     name of the study last used here
-      .cache/KEY/               prepared images, shared by all studies of this root
-      NAME/
-        study.db                the study database (unless --storage names another)
-        trials/0007/epoch-0003/ one epoch: the checkpoint and the validation probabilities that belong together
-        ensemble/               the artifact that `ferhpo predict` loads
-        report.html  logs/  run.lock
+ROOT/                       ./studies of the working directory, or --root
+  .last                     name of the study last used here
+  .cache/KEY/               prepared images, shared by all studies of this root
+  NAME/
+    study.db                the study database (unless --storage names another)
+    trials/0007/epoch-0003/ one epoch: the checkpoint and the validation probabilities that belong together
+    ensemble/               the artifact that `ferhpo predict` loads
+    report.html  logs/  run.lock
 """
 
 from pathlib import Path

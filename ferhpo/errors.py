@@ -13,8 +13,8 @@
 A message is one sentence: the rule, what was got, what to do.
 """
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 

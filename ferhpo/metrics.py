@@ -6,6 +6,7 @@ Shapes: ``probs_nc`` is rows x classes, each row a probability vector; ``y_n`` h
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Metric:
     maximize: bool
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         """``"maximize"`` or ``"minimize"``, as Optuna spells it."""
         return "maximize" if self.maximize else "minimize"
 
@@ -134,6 +135,6 @@ def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float]:
 
 
 def scored(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float | list[float]]:
-    """Return `figures` and ``ci95``, Wilson's interval of the accuracy: what is printed of a predictor; arguments as `figures`."""
+    """Return `figures` and ``ci95``, Wilson's interval of the accuracy; arguments as `figures`."""
     found = figures(probs_nc, y_n)
     return {**found, "ci95": list(wilson(found["accuracy"], len(y_n)))}

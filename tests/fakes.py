@@ -1,4 +1,4 @@
-"""A trainer whose score is a known function of its config, and data that nobody looks at: a whole search in a second."""
+"""A trainer whose score is a known function of its config, and data that nobody looks at: a search in a second."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def spec(*, name: str = "toy", epochs: int = 3, trials: int = 4, scheduler: str 
 
 
 def score(config: TrialConfig, epoch: int) -> float:
-    """Return the value of a configuration after an epoch: best at lr 0.1 and dropout 0.2, growing with the epochs, never 1."""
+    """Return the value after an epoch: best at lr 0.1 and dropout 0.2, growing with the epochs, never 1."""
     distance = abs(np.log10(config.lr) + 1) / 2 + abs(config.dropout - 0.2)
     return float(np.exp(-distance) * (1 - 0.5 / epoch))
 
@@ -91,7 +91,9 @@ class FakeEpoch:
     @property
     def figures(self) -> dict[str, float]:
         """Return the score under every metric's name."""
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"), score(self.config, self.epoch))
+        return dict.fromkeys(
+            ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"), score(self.config, self.epoch)
+        )
 
     @property
     def details(self) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class FakeEpoch:
         return {"parameters": 1234}
 
     def save(self, folder: Path) -> None:
-        """Write probabilities that have about the score's accuracy, a card, and the state of a training that can go on."""
+        """Write probabilities of about the score's accuracy, a card, and the state of a training that can go on."""
         seed = int(hashlib.sha256(self.config.to_json().encode()).hexdigest()[:8], 16)
         rng = np.random.default_rng(seed)
         probs = rng.dirichlet(np.ones(3), size=len(LABELS)).astype(np.float32)
@@ -110,7 +112,13 @@ class FakeEpoch:
         write_bytes(folder / _layout.WEIGHTS, b"weights")
         checks = {name: sha256(folder / name) for name in (_layout.PROBABILITIES, _layout.WEIGHTS)}
         provenance = {"fingerprint": self.job.provenance["fingerprint"]}
-        card = {"format": 1, "config": self.config.params(), "classes": CLASSES, "epoch": self.epoch, "figures": self.figures}
+        card = {
+            "format": 1,
+            "config": self.config.params(),
+            "classes": CLASSES,
+            "epoch": self.epoch,
+            "figures": self.figures,
+        }
         write_json(folder / _layout.CARD, {**card, "provenance": provenance, "sha256": checks})
         if not self.done:
             write_json(folder / _layout.STATE, {"epoch": self.epoch})
@@ -125,7 +133,7 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
         except (OSError, ValueError) as error:
             raise CheckpointError(str(error)) from None
     for epoch in range(first, config.epochs + 1):
-        if config.lr > 0.9:  # noqa: PLR2004
+        if config.lr > 0.9:
             msg = "lr is too high\nand this line is not shown"
             raise ValueError(msg)
         time.sleep(pause)
@@ -139,6 +147,6 @@ def job(study: Path, data: FakeData) -> Job:
 
 
 def worker(assignment: Assignment, given: Job) -> Callable[[], dict[str, Any]]:
-    """Return a function that trains the next epoch of an assignment and returns its record: the actor's work, without Ray."""
+    """Return a function that trains an assignment's next epoch and returns its record: an actor without Ray."""
     work = TrialWork(assignment.number, assignment.config, assignment.epoch, given, trainer)
     return lambda: json.loads(json.dumps(work.next()))

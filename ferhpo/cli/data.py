@@ -22,17 +22,23 @@ def inspect_(
     size: Annotated[int, typer.Option(help="Pixels a side to which images of other sizes are brought.")] = 48,
     output: FormatOption = Format.table,
 ) -> None:
-    """Count classes, duplicates, leaks between splits, conflicting labels and blank images; rendered faces without --data."""
-    from ferhpo.data.inspect import inspect  # noqa: PLC0415 - numpy and pyarrow
-    from ferhpo.data.load import load  # noqa: PLC0415
-    from ferhpo.space.spec import DataSpec  # noqa: PLC0415
+    """Count classes, duplicates, leaks between splits, conflicting labels and blank images.
+
+    Without --data it looks at the rendered faces.
+    """
+    from ferhpo.data.inspect import inspect
+    from ferhpo.data.load import load
+    from ferhpo.space.spec import DataSpec
 
     found = inspect(load(DataSpec(format="auto" if data else "synthetic", size=size), data))
     if output is Format.json:
         print_json(found)
         return
     classes = list(next(iter(found["splits"].values()))["counts"])
-    rows = [(name or "all", split["rows"], *(split["counts"][c] for c in classes)) for name, split in found["splits"].items()]
+    rows = [
+        (name or "all", split["rows"], *(split["counts"][c] for c in classes))
+        for name, split in found["splits"].items()
+    ]
     print_table(("split", "rows", *classes), rows)
     leaks = found["cross_split_duplicates"]
     print_facts(

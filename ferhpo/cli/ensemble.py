@@ -39,8 +39,8 @@ def ensemble(
 
     Methods are scored by cross-fitting over the validation rows; the test split stays sealed without --test.
     """
-    from ferhpo.ensemble.build import build  # noqa: PLC0415
-    from ferhpo.study.source import open_data  # noqa: PLC0415
+    from ferhpo.ensemble.build import build
+    from ferhpo.study.source import open_data
 
     opened = open_study(study, root, storage)
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if test else None
@@ -56,7 +56,11 @@ def ensemble(
 def show(report: "EnsembleReport") -> None:
     """Print members and methods side by side."""
     members = zip(report.numbers, report.weights, strict=True)
-    print_table(("member", "weight"), [(f"trial {number}", weight) for number, weight in members], title=f"ensemble: {report.method}")
+    print_table(
+        ("member", "weight"),
+        [(f"trial {number}", weight) for number, weight in members],
+        title=f"ensemble: {report.method}",
+    )
     rows = [(f"best single (trial {report.best_number})", report.best_val)]
     rows += [(f"{name} *" if name == report.method else name, figures) for name, figures in report.candidates.items()]
     columns = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
@@ -64,11 +68,18 @@ def show(report: "EnsembleReport") -> None:
     body = [(name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[c] for c in columns[1:])) for name, f in rows]
     print_table(head, body, title=f"validation, cross-fitted, {report.n_val} rows")
     if report.test is None:
-        say("test split: sealed; --test opens it" + (f" (opened {report.test_openings} times so far)" if report.test_openings else ""))
+        say(
+            "test split: sealed; --test opens it"
+            + (f" (opened {report.test_openings} times so far)" if report.test_openings else "")
+        )
         return
-    rows = [(f"best single (trial {report.best_number})", report.test.best_single), (f"ensemble: {report.method}", report.test.ensemble)]
+    rows = [
+        (f"best single (trial {report.best_number})", report.test.best_single),
+        (f"ensemble: {report.method}", report.test.ensemble),
+    ]
     body = [(name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[c] for c in columns[1:])) for name, f in rows]
-    print_table(head, body, title=f"test, {report.test.n} rows, opened {report.test_openings} times; McNemar p = {report.test.mcnemar_p:.3g}")
+    times, p = report.test_openings, report.test.mcnemar_p
+    print_table(head, body, title=f"test, {report.test.n} rows, opened {times} times; McNemar p = {p:.3g}")
 
 
 def _near(folder: Path) -> str:

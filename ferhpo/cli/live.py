@@ -122,7 +122,9 @@ def line(board: Board, event: Event) -> str | None:
             start = f" (goes on after epoch {event.epoch})" if event.epoch else ""
             return f"trial {event.number} begins{start}: {settings(event.params)}"
         case EpochEnded():
-            return f"trial {event.number} epoch {event.epoch}/{event.epochs}: {cell(event.value)} ({event.seconds:.1f} s)"
+            return (
+                f"trial {event.number} epoch {event.epoch}/{event.epochs}: {cell(event.value)} ({event.seconds:.1f} s)"
+            )
         case TrialEnded():
             reason = f": {event.error}" if event.error else ""
             value = "" if event.value is None else f" {cell(event.value)}"
@@ -134,12 +136,15 @@ def line(board: Board, event: Event) -> str | None:
 def draw(board: Board) -> Group:
     """Return the live view: the running trials, the last ended ones, one status line, the newest notes."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header, side in (("trial", "right"), ("state", "left"), ("epoch", "right"), (board.metric.name, "right")):
-        table.add_column(header, justify=side)
+    table.add_column("trial", justify="right")
+    table.add_column("state")
+    table.add_column("epoch", justify="right")
+    table.add_column(board.metric.name, justify="right")
     table.add_column("settings", overflow="ellipsis", no_wrap=True)
     running = [row for row in board.rows.values() if row.state == "running"]
     ended = [row for row in board.rows.values() if row.state != "running"]
-    for row in [*ended[-max(0, SHOWN - len(running)) :], *running]:
+    room = max(0, SHOWN - len(running))
+    for row in [*ended[len(ended) - min(room, len(ended)) :], *running]:
         mark = " *" if board.best and board.best[0] == row.number else ""
         table.add_row(str(row.number), row.state, f"{row.epoch}/{row.epochs}", cell(row.value) + mark, Text(row.params))
     return Group(table, Text(board.status(), style="bold"), *(Text(note, style="dim") for note in board.notes))

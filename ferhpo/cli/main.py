@@ -39,7 +39,10 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001, FBT002
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Take the options that stand before a command."""
 
@@ -72,7 +75,9 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         if show is not None:
             show()
         return getattr(error, "exit_code", 2)
-    text = f"ferhpo itself failed: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
+    text = (
+        f"ferhpo itself failed: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
+    )
     return _fail(text, 1, debug=debug)
 
 

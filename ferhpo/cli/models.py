@@ -12,12 +12,14 @@ SHOWN = 60
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern like 'timm:resnet*'.", show_default="ours")] = "",
+    pattern: Annotated[
+        str, typer.Argument(help="Part of a name, or a pattern like 'timm:resnet*'.", show_default="ours")
+    ] = "",
     *,
     output: FormatOption = Format.table,
 ) -> None:
     """List architectures: ours, and timm's and torchvision's by pattern."""
-    from ferhpo.models.registry import architectures  # noqa: PLC0415
+    from ferhpo.models.registry import architectures
 
     found = architectures(pattern)
     if output is Format.json:
@@ -27,4 +29,4 @@ def models(
     if len(found) > SHOWN:
         say(f"and {len(found) - SHOWN} more; --format json has them all")
     if not pattern:
-        say("timm's and torchvision's: arch = 'timm:NAME' or 'torchvision:NAME'; `ferhpo models 'timm:mobilenet*'` lists them")
+        say("other libraries': arch = 'timm:NAME' or 'torchvision:NAME'; `ferhpo models 'timm:mobilenet*'` lists them")

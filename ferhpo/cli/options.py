@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 QUICKSTART = "quickstart"
 LAST = ".last"
-PASSWORD = re.compile(r"(://[^:@/\s]*)(:)[^@/\s]*@")
+PASSWORD = re.compile(r"(://[^:@/\s]*:)\S*(?=@)|([?&](?:ssl)?password=)[^&\s]*")
 
 
 class Format(StrEnum):
@@ -31,15 +31,23 @@ class Format(StrEnum):
 
 StudyOption = Annotated[
     str | None,
-    typer.Option("--study", "-s", help="Name or TOML file of a study.", show_default="the one last used here, else quickstart"),
+    typer.Option(
+        "--study", "-s", help="Name or TOML file of a study.", show_default="the one last used here, else quickstart"
+    ),
 ]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds what studies leave.", file_okay=False)]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", "-d", help="fer2013.csv or a folder of class folders.", show_default="the study's own")
+    Path | None,
+    typer.Option("--data", "-d", help="fer2013.csv or a folder of class folders.", show_default="the study's own"),
 ]
 StorageOption = Annotated[
     str | None,
-    typer.Option("--storage", envvar="FERHPO_STORAGE", help="URL of an Optuna database.", show_default="study.db in the study's folder"),
+    typer.Option(
+        "--storage",
+        envvar="FERHPO_STORAGE",
+        help="URL of an Optuna database.",
+        show_default="study.db in the study's folder",
+    ),
 ]
 TestOption = Annotated[bool, typer.Option("--test", help="Open the sealed test split; recorded in the study.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
@@ -95,7 +103,7 @@ def _last(root: Path) -> dict[str, str]:
 
 def command_line() -> str:
     """Return what the user typed, for the record; the password of a database URL is left out."""
-    return PASSWORD.sub(r"\1\2***@", " ".join(["ferhpo", *sys.argv[1:]]))
+    return PASSWORD.sub(r"\1\2***", " ".join(["ferhpo", *sys.argv[1:]]))
 
 
 def find_spec(study: str, root: Path) -> "StudySpec":
@@ -107,7 +115,7 @@ def find_spec(study: str, root: Path) -> "StudySpec":
         UsageError: there is none of that name, with the nearest.
         SpecError: the file breaks a rule.
     """
-    from ferhpo.space.spec import read_spec  # noqa: PLC0415 - numpy
+    from ferhpo.space.spec import read_spec
 
     if is_path(study):
         return read_spec(Path(study))
@@ -116,7 +124,7 @@ def find_spec(study: str, root: Path) -> "StudySpec":
         if (folder / f"{study}.toml").is_file():
             return read_spec(folder / f"{study}.toml")
     if (_layout.study_folder(root, study)).is_dir():
-        from ferhpo.study.study import Study  # noqa: PLC0415 - optuna takes half a second
+        from ferhpo.study.study import Study
 
         return Study.open(root, study).spec
     known = {p.stem for folder in folders for p in folder.glob("*.toml")}

@@ -15,18 +15,20 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+def print_json(value: Any) -> None:
     """Print a result for programs."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print a result for people: one table, as wide as it needs to be when stdout is no terminal."""
-    from rich.console import Console  # noqa: PLC0415 - not for --help
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, show_header=any(headers)
+    )
     rows = [[cell(value) for value in row] for row in rows]
     for i, header in enumerate(headers):
         numeric = bool(rows) and all(row[i][:1] in "-+0123456789" for row in rows if row[i])
@@ -48,10 +50,10 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e4 else f"{value:.4f}".rstrip("0").rstrip(".")  # noqa: PLR2004
+        return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e4 else f"{value:.4f}".rstrip("0").rstrip(".")
     return str(value)
 
 
-def settings(params: dict[str, Any] | Any) -> str:  # noqa: ANN401
+def settings(params: dict[str, Any] | Any) -> str:
     """Return parameters in one line, shortest first the names that people look for."""
     return " ".join(f"{name}={cell(value)}" for name, value in params.items())

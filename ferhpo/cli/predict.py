@@ -23,17 +23,22 @@ def predict(
     """Say which class each picture shows, with the probability of every class."""
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")
-    from ferhpo.ensemble.infer import load, read_images  # noqa: PLC0415 - torch
+    from ferhpo.ensemble.infer import load, read_images
 
     loaded = load(folder)
-    found = [row(p, loaded.classes, probs) for p, probs in zip(images, loaded.predict(read_images(images, loaded.preprocessing)), strict=True)]
+    found = [
+        row(p, loaded.classes, probs)
+        for p, probs in zip(images, loaded.predict(read_images(images, loaded.preprocessing)), strict=True)
+    ]
     if output is Format.json:
         print_json(found)
     else:
-        print_table(("image", "label", *loaded.classes), [(r["path"], r["label"], *r["probabilities"].values()) for r in found])
+        print_table(
+            ("image", "label", *loaded.classes), [(r["path"], r["label"], *r["probabilities"].values()) for r in found]
+        )
 
 
-def row(path: Path, classes: tuple[str, ...], probs: Any) -> dict[str, Any]:  # noqa: ANN401 - an array of floats
+def row(path: Path, classes: tuple[str, ...], probs: Any) -> dict[str, Any]:
     """Return one picture's result."""
     return {
         "path": str(path),
@@ -50,6 +55,9 @@ def find_ensemble(given: Path | None, study: str | None, root: Path) -> Path:
     """
     folder = given or (root / name_of(study) / "ensemble" if study else last_ensemble(root))
     if folder is None or not folder.is_dir():
-        msg = f"predict needs an ensemble, and there is none {f'in {folder}' if folder else 'here'}; run `ferhpo ensemble` first or give --ensemble"
+        msg = (
+            f"predict needs an ensemble, and there is none {f'in {folder}' if folder else 'here'}; run `ferhpo "
+            "ensemble` first or give --ensemble"
+        )
         raise StudyError(msg)
     return folder

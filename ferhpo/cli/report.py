@@ -13,12 +13,14 @@ from ferhpo.cli.study import open_study
 def report(
     *,
     study: StudyOption = None,
-    out: Annotated[Path | None, typer.Option(help="The page.", show_default="report.html in the study's folder", dir_okay=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page.", show_default="report.html in the study's folder", dir_okay=False)
+    ] = None,
     storage: StorageOption = None,
     root: RootOption = ROOT,
 ) -> None:
     """Write one HTML page about a study: curves, importances, budget, ensemble; it opens offline."""
-    from ferhpo.report.html import write_report  # noqa: PLC0415
+    from ferhpo.report.html import write_report
 
     opened = open_study(study, root, storage)
     typer.echo(write_report(opened, out or opened.folder / "report.html"))
@@ -32,7 +34,7 @@ def dashboard(
     root: RootOption = ROOT,
 ) -> None:
     """Show a study in Optuna Dashboard on 127.0.0.1 until Ctrl-C; a search may go on meanwhile."""
-    from ferhpo.report.dashboard import serve  # noqa: PLC0415
+    from ferhpo.report.dashboard import serve
 
     opened = open_study(study, root, storage)
     serve(opened, port=port, ready=lambda url: say(f"study '{opened.name}' at {url} (Ctrl-C ends it)"))

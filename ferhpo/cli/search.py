@@ -21,11 +21,14 @@ from ferhpo.cli.output import say
 from ferhpo.errors import SearchError, UsageError
 
 TrialsOption = Annotated[
-    int | None, typer.Option("--trials", "-n", help="The study's total, earlier runs included.", show_default="the study file's")
+    int | None,
+    typer.Option("--trials", "-n", help="The study's total, earlier runs included.", show_default="the study file's"),
 ]
 TimeoutOption = Annotated[
     str | None,
-    typer.Option("--timeout", help="Wall time of this run, like 90s, 30m or 2h.", show_default="the study file's, else none"),
+    typer.Option(
+        "--timeout", help="Wall time of this run, like 90s, 30m or 2h.", show_default="the study file's, else none"
+    ),
 ]
 
 
@@ -36,12 +39,17 @@ def search(
     trials: TrialsOption = None,
     timeout: TimeoutOption = None,
     storage: StorageOption = None,
-    cpus_per_trial: Annotated[int | None, typer.Option(help="CPUs of one trial.", show_default="a quarter of the machine")] = None,
+    cpus_per_trial: Annotated[
+        int | None, typer.Option(help="CPUs of one trial.", show_default="a quarter of the machine")
+    ] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of one trial; 0.25 puts four on one.", show_default="1 where there is one")
+        float | None,
+        typer.Option(help="GPUs of one trial; 0.25 puts four on one.", show_default="1 where there is one"),
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.", show_default="this machine alone")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster.", show_default="this machine alone")
+    ] = None,
     max_failures: Annotated[
         int | None, typer.Option(help="Failed trials in a row before giving up.", show_default="the study file's")
     ] = None,
@@ -52,20 +60,22 @@ def search(
 
     Ctrl-C ends the running epochs first; the same command goes on from there.
     """
-    from ferhpo.cli.live import watching  # noqa: PLC0415
-    from ferhpo.cli.study import show_study  # noqa: PLC0415
-    from ferhpo.search.runner import Workers, search as run  # noqa: PLC0415
-    from ferhpo.search.session import Limits  # noqa: PLC0415
-    from ferhpo.space.spec import seconds  # noqa: PLC0415
-    from ferhpo.study.source import open_data  # noqa: PLC0415
-    from ferhpo.study.study import recorded_data  # noqa: PLC0415
+    from ferhpo.cli.live import watching
+    from ferhpo.cli.study import show_study
+    from ferhpo.search.runner import Workers
+    from ferhpo.search.runner import search as run
+    from ferhpo.search.session import Limits
+    from ferhpo.space.spec import seconds
+    from ferhpo.study.source import open_data
+    from ferhpo.study.study import recorded_data
 
     named = chosen(study, root)
     spec = find_spec(named, root)
-    if trials is not None and trials < 1:
-        msg = f"--trials must be at least 1, got {trials}"
-        raise UsageError(msg)
-    limit = timeout or spec.budget.timeout
+    for option, value in (("--trials", trials), ("--max-failures", max_failures)):
+        if value is not None and value < 1:
+            msg = f"{option} must be at least 1, got {value}"
+            raise UsageError(msg)
+    limit = spec.budget.timeout if timeout is None else timeout
     limits = Limits(
         trials=trials or spec.budget.trials,
         seconds=seconds(limit) if limit else None,
@@ -82,7 +92,8 @@ def search(
         say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")
         return 130
     if outcome.gave_up or (outcome.done and outcome.study.best() is None):
-        msg = f"a search needs a trial that works, and {'too many failed in a row' if outcome.gave_up else 'none did'}; see `ferhpo study show`"
+        got = "too many failed in a row" if outcome.gave_up else "none did"
+        msg = f"a search needs a trial that works, and {got}; see `ferhpo study show`"
         raise SearchError(msg)
     say(closing(outcome.done, limits.trials, reached=outcome.reached, nothing_new=outcome.new == 0))
     return 0
@@ -97,7 +108,7 @@ def closing(done: int, trials: int, *, reached: bool, nothing_new: bool) -> str:
 
 def describe(prepared: object) -> str:
     """Return one line about the data: source, rows per split, what was dropped."""
-    from ferhpo.data.cache import Prepared  # noqa: PLC0415
+    from ferhpo.data.cache import Prepared
 
     assert isinstance(prepared, Prepared)
     rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in prepared.counts.items())

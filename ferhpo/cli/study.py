@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, StudyOption, chosen, name_of, remember
+from ferhpo.cli.options import (
+    ROOT,
+    Format,
+    FormatOption,
+    RootOption,
+    StorageOption,
+    StudyOption,
+    chosen,
+    name_of,
+    remember,
+)
 from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
 
 if TYPE_CHECKING:
@@ -16,7 +26,7 @@ app = typer.Typer(help="List studies, show one, show its best trial.", no_args_i
 
 def open_study(study: str | None, root: Path, storage: str | None = None) -> "Study":
     """Open the study that `--study` stands for, for reading."""
-    from ferhpo.study.study import Study  # noqa: PLC0415 - optuna takes half a second
+    from ferhpo.study.study import Study
 
     opened = Study.open(root, name_of(chosen(study, root)), storage)
     if study is not None:
@@ -27,14 +37,14 @@ def open_study(study: str | None, root: Path, storage: str | None = None) -> "St
 @app.command("list")
 def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> None:
     """List the studies under the root with their states and best values."""
-    from ferhpo.errors import StudyError  # noqa: PLC0415
-    from ferhpo.study.study import Study, study_names  # noqa: PLC0415
+    from ferhpo.errors import FerhpoError
+    from ferhpo.study.study import Study, study_names
 
     rows = []
     for name in study_names(root):
         try:
             rows.append(summary(Study.open(root, name)))
-        except StudyError as error:  # one that cannot be read hides no other
+        except FerhpoError as error:  # one that cannot be read hides no other
             say(f"{name}: {error}")
     if output is Format.json:
         print_json(rows)
@@ -46,7 +56,11 @@ def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> No
 
 @app.command()
 def show(
-    *, study: StudyOption = None, storage: StorageOption = None, root: RootOption = ROOT, output: FormatOption = Format.table
+    *,
+    study: StudyOption = None,
+    storage: StorageOption = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
 ) -> None:
     """Show a study: its trials, states, best trial and every opening of the test split."""
     show_study(open_study(study, root, storage), output, every=True)
@@ -54,15 +68,22 @@ def show(
 
 @app.command()
 def best(
-    *, study: StudyOption = None, storage: StorageOption = None, root: RootOption = ROOT, output: FormatOption = Format.table
+    *,
+    study: StudyOption = None,
+    storage: StorageOption = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
 ) -> None:
     """Show the best trial and its whole configuration."""
-    from ferhpo.errors import StudyError  # noqa: PLC0415
+    from ferhpo.errors import StudyError
 
     opened = open_study(study, root, storage)
     trial = opened.best()
     if trial is None:
-        msg = f"a best trial needs one that ended with a value, and study '{opened.name}' has none yet; run `ferhpo search`"
+        msg = (
+            f"a best trial needs one that ended with a value, and study '{opened.name}' has none yet; run "
+            "`ferhpo search`"
+        )
         raise StudyError(msg)
     if output is Format.json:
         print_json(best_json(trial) | {"state": trial.state, "config": trial.config.params() if trial.config else None})
@@ -106,7 +127,15 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
         return
     trials = study.trials() if every else study.candidates()[:_LAST]
     rows = [
-        (t.number, t.state.lower(), t.value, max(t.values, default=0), t.attrs.get("seconds"), settings(t.params), t.attrs.get("error"))
+        (
+            t.number,
+            t.state.lower(),
+            t.value,
+            max(t.values, default=0),
+            t.attrs.get("seconds"),
+            settings(t.params),
+            t.attrs.get("error"),
+        )
         for t in trials
     ]
     errors = any(t.attrs.get("error") for t in trials)
@@ -117,7 +146,12 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
         [
             ("study", f"{study.name} ({states})"),
             ("database", facts["storage"]),
-            ("best", f"trial {facts['best']['number']}: {study.metric} {facts['best']['value']:.4f}" if facts["best"] else "none yet"),
+            (
+                "best",
+                f"trial {facts['best']['number']}: {study.metric} {facts['best']['value']:.4f}"
+                if facts["best"]
+                else "none yet",
+            ),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
         ]
     )
@@ -127,4 +161,9 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
     best_trial = row["best"]
-    return (row["name"], row["n_trials"], *(row["states"][s] for s in _STATES), f"{best_trial['value']:.4f}" if best_trial else "")
+    return (
+        row["name"],
+        row["n_trials"],
+        *(row["states"][s] for s in _STATES),
+        f"{best_trial['value']:.4f}" if best_trial else "",
+    )

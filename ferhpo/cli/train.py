@@ -31,10 +31,16 @@ def train(
     *,
     study: StudyOption = None,
     data: DataOption = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint.", show_default="train/ in the study's folder")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the checkpoint.", show_default="train/ in the study's folder")
+    ] = None,
     test: TestOption = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")] = None,
     root: RootOption = ROOT,
@@ -43,16 +49,16 @@ def train(
     """Train the study's default configuration, changed by --set, and keep its checkpoint."""
     spec = find_spec(chosen(study, root), root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
-    from ferhpo.cli.search import describe  # noqa: PLC0415
-    from ferhpo.metrics import metric  # noqa: PLC0415
-    from ferhpo.study.source import open_data  # noqa: PLC0415
-    from ferhpo.study.study import recorded_data  # noqa: PLC0415
+    from ferhpo.cli.search import describe
+    from ferhpo.metrics import metric
+    from ferhpo.study.source import open_data
+    from ferhpo.study.study import recorded_data
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(describe(prepared))
-    import torch  # noqa: PLC0415
+    import torch
 
-    from ferhpo.training.single import train_single  # noqa: PLC0415
+    from ferhpo.training.single import train_single
 
     target = out or root / spec.name / "train"
     result, spent = train_single(
@@ -74,8 +80,8 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     Raises:
         UsageError: a setting is unknown or not allowed, or both budgets are given.
     """
-    from ferhpo.models.registry import check  # noqa: PLC0415
-    from ferhpo.space.config import parse_assignment  # noqa: PLC0415
+    from ferhpo.models.registry import check
+    from ferhpo.space.config import parse_assignment
 
     if minutes is not None and (epochs is not None or minutes <= 0):
         msg = f"train takes either --epochs or --minutes above 0, got --epochs {epochs} --minutes {minutes:g}"
@@ -88,10 +94,10 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
 
 def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path) -> dict[str, Any]:
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
-    from ferhpo import __version__  # noqa: PLC0415
-    from ferhpo.ensemble.infer import member_probabilities  # noqa: PLC0415
-    from ferhpo.metrics import scored  # noqa: PLC0415
-    from ferhpo.search.runner import begin_study  # noqa: PLC0415
+    from ferhpo import __version__
+    from ferhpo.ensemble.infer import member_probabilities
+    from ferhpo.metrics import scored
+    from ferhpo.search.runner import begin_study
 
     study = begin_study(spec, prepared, root)
     times = study.record_opening(command_line(), __version__)
@@ -118,7 +124,9 @@ def show(found: dict[str, Any], output: Format) -> None:
     if output is Format.json:
         print_json(found)
         return
-    facts: list[tuple[str, object]] = [(k, found[k]) for k in ("epochs", "seconds", "parameters", "precision", "checkpoint")]
+    facts: list[tuple[str, object]] = [
+        (k, found[k]) for k in ("epochs", "seconds", "parameters", "precision", "checkpoint")
+    ]
     facts += [(f"val {name}", value) for name, value in found["val"].items()]
     facts += [(f"test {name}", value) for name, value in (found["test"] or {}).items()]
     print_facts(facts)

@@ -5,16 +5,17 @@ from torch import nn
 
 
 def conv(inputs: int, outputs: int, *, stride: int = 1, pool: bool = False) -> nn.Sequential:
-    """Return a 3x3 convolution, an optional 2x2 max pool, batch norm and ReLU.
+    """Return a 3x3 convolution, an optional 2x2 max pool, batch norm and GELU.
 
     The pool stands before the norm, so that norm and activation see a quarter of the memory (Jordan 2024, airbench,
-    arXiv 2404.00498). ReLU, not GELU: the training step of resnet9s is 1.2 times as fast with it on CPU (419 against
-    350 images/s in one run, bf16, 2 cores with avx512_bf16).
+    arXiv 2404.00498). GELU (Hendrycks and Gimpel 2016, arXiv 1606.08415), not ReLU or SiLU: 0.494 and 0.503 against
+    0.452 and 0.460, and 0.484 and 0.487 (validation accuracy of two seeds, resnet9s of width 16, 5 epochs of 7,000 rows
+    of FER-2013, which is fewer steps than one epoch of all), for a step that is 1.2 times as long as with ReLU on CPU.
     """
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)]
     if pool:
         layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.GELU())
 
 
 class Residual(nn.Module):

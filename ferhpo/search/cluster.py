@@ -1,12 +1,13 @@
 """Starts and ends Ray: quiet, without telemetry, leaving no process behind.
 
-A killed driver's Ray dies by itself except for agent processes (seen to outlive it by more than a minute); each run notes its Ray session,
+A killed driver's Ray dies by itself except for agent processes (seen to outlive it by more than a minute); each run
+notes its Ray session,
 so the next one ends exactly those.
 """
 
 import logging
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ NOTE = "ray-session"  # in the study's logs/: the Ray session of the last run
 
 
 @contextmanager
-def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
+def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]]:
     """Run Ray for the length of the context.
 
     Args:
@@ -46,13 +47,20 @@ def started(logs: Path, *, address: str | None) -> Generator[dict[str, float]]:
     """
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
     end_leftovers(logs)
-    import ray  # noqa: PLC0415 - the environment above must come first
+    import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # its console noise; what fails reaches us as an exception
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
-        context = _init(ray.init, address=address, log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **local)
+        context = _init(
+            ray.init,
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            configure_logging=False,
+            **local,
+        )
         if not address:
             write_bytes(logs / NOTE, context.address_info["session_dir"].encode())
         yield ray.cluster_resources()
@@ -69,7 +77,10 @@ def _init(init: Callable[..., Any], *, address: str | None, **kwargs: Any) -> An
         if address:
             msg = f"--address must name a running Ray cluster, got '{address}' ({reason}); try `ray status`"
             raise UsageError(msg) from None
-        msg = f"a search needs Ray to start on this machine, which it did not ({reason}); see /tmp/ray/session_latest/logs"
+        msg = (
+            f"a search needs Ray to start on this machine, which it did not ({reason}); see "
+            "/tmp/ray/session_latest/logs"
+        )
         raise SearchError(msg) from None
 
 
@@ -92,6 +103,8 @@ def _belongs(process: psutil.Process, session: str) -> bool:
     """Tell whether a process is of a Ray session: its agents rename themselves, so their open log files tell."""
     try:
         words = " ".join(process.cmdline())
-        return "ray" in words and (session in words or any(file.path.startswith(session) for file in process.open_files()))
+        return "ray" in words and (
+            session in words or any(file.path.startswith(session) for file in process.open_files())
+        )
     except psutil.Error:
         return False

@@ -31,18 +31,57 @@ class Job:
 
 
 class Epoch(Protocol):
-    """What a trainer yields: `training.loop.EpochResult` is one."""
+    """What a trainer yields: `training.loop.EpochResult` is one; its docstring says what each field is."""
 
-    epoch: int
-    figures: dict[str, float]
-    train_loss: float
-    lr: float
-    seconds: float
-    images_per_second: float
-    done: bool
-    restored: int | None
-    details: dict[str, Any]
-    save: Callable[[Path], None]
+    @property
+    def epoch(self) -> int:
+        """Epochs finished, from 1."""
+        ...
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Validation figures by name."""
+        ...
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss of the epoch's steps."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Of the epoch, validation included."""
+        ...
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the training steps."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """No further epoch follows."""
+        ...
+
+    @property
+    def restored(self) -> int | None:
+        """The epoch whose weights, figures and probabilities these are, where it is another."""
+        ...
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What else is worth keeping: parameters, precision ..."""
+        ...
+
+    @property
+    def save(self) -> Callable[[Path], None]:
+        """Writes the epoch's files into an empty folder."""
+        ...
 
 
 Trainer = Callable[[TrialConfig, Job, Path | None], Iterator[Epoch]]
@@ -50,10 +89,10 @@ Trainer = Callable[[TrialConfig, Job, Path | None], Iterator[Epoch]]
 
 def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[Epoch]:
     """Train a configuration for real; the trainer of every search outside the tests."""
-    import torch  # noqa: PLC0415 - the driver never needs it
+    import torch
 
-    from ferhpo.data.cache import open_prepared  # noqa: PLC0415
-    from ferhpo.training.loop import train  # noqa: PLC0415
+    from ferhpo.data.cache import open_prepared
+    from ferhpo.training.loop import train
 
     torch.set_num_threads(job.threads)
     data = open_prepared(job.data)

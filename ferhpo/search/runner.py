@@ -17,10 +17,10 @@ from ferhpo.metrics import metric
 from ferhpo.models.registry import check
 from ferhpo.search import cluster
 from ferhpo.search.events import Emit, Note, SearchBegan
+from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import sampler
 from ferhpo.search.session import Limits, Session
-from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import Study, recorded_data
@@ -65,7 +65,10 @@ class Workers:
         gpus = self.gpus if self.gpus is not None else min(1.0, have_gpus)
         cpus = self.cpus if self.cpus is not None else max(1, have_cpus // max(4, int(have_gpus)))
         if cpus > have_cpus or gpus > have_gpus:
-            msg = f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are {have_cpus} and {have_gpus:g}"
+            msg = (
+                f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are "
+                f"{have_cpus} and {have_gpus:g}"
+            )
             raise UsageError(msg)
         room = have_cpus // cpus
         if gpus:
@@ -145,7 +148,9 @@ def search(
 def begin_study(spec: StudySpec, data: "Prepared", root: Path) -> Study:
     """Return the study for reading, begun without a trial if there is none yet; raises as `search`."""
     if recorded_data(root, spec.name) is None:
-        with StudyWriter(spec, root, storage=None, data=data_record(data), make_sampler=partial(sampler, spec.sampler, spec.seed)):
+        with StudyWriter(
+            spec, root, storage=None, data=data_record(data), make_sampler=partial(sampler, spec.sampler, spec.seed)
+        ):
             pass
     return Study.open(root, spec.name)
 
@@ -216,11 +221,13 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
     return bool(interrupted)
 
 
-def _tune(session: Session, job: Job, trainer: Trainer, *, cpus: int, gpus: float, concurrency: int, storage: Path) -> None:
-    from ray import tune  # noqa: PLC0415
+def _tune(
+    session: Session, job: Job, trainer: Trainer, *, cpus: int, gpus: float, concurrency: int, storage: Path
+) -> None:
+    from ray import tune
 
-    from ferhpo.search.searcher import StudyScheduler, StudySearcher  # noqa: PLC0415
-    from ferhpo.search.trainable import TrialActor  # noqa: PLC0415
+    from ferhpo.search.searcher import StudyScheduler, StudySearcher
+    from ferhpo.search.trainable import TrialActor
 
     tune.run(
         tune.with_parameters(TrialActor, job=job, trainer=trainer),
@@ -246,7 +253,9 @@ def _interruptible(session: Session) -> Generator[list[str]]:
         seen.append(signal.Signals(number).name)
         if len(seen) > 1:
             raise KeyboardInterrupt
-        session.stop("interrupted: running trials end at their next epoch and wait for the next run (once more to end at once)")
+        session.stop(
+            "interrupted: running trials end at their next epoch and wait for the next run (once more to end at once)"
+        )
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -15,7 +15,8 @@ def sampler(spec: SamplerSpec, seed: int, done: int) -> BaseSampler:
     Args:
         spec: name and start-up trials.
         seed: the study's.
-        done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points again.
+        done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points
+            again.
     """
     own = derive(seed, "sampler", done) % 2**32
     if spec.name == "random":

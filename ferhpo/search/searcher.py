@@ -1,6 +1,7 @@
 """The bridge between Ray Tune and a `Session`: Tune's two interfaces, each passing its questions on.
 
-Not `OptunaSearch`: that one tells ASHA-stopped trials COMPLETE, loses trials on a crash and keeps its memory in a pickle; here the study
+Not `OptunaSearch`: that one tells ASHA-stopped trials COMPLETE, loses trials on a crash and keeps its memory in a
+pickle; here the study
 database is the only memory, so there is nothing to save or restore.
 """
 
@@ -22,8 +23,8 @@ class StudySearcher(Searcher):
         self._session = session
         self._numbers: dict[str, int] = {}  # Ray's trial id -> trial number
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next trial's config, None if there is none now, FINISHED if there will be none."""
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next trial's config (a dict), None if there is none now, FINISHED if there will be none."""
         assignment = self._session.next_trial()
         if assignment is None:
             return Searcher.FINISHED if self._session.over else None
@@ -49,7 +50,7 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._session = session
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return CONTINUE or STOP for the trial that reported."""
         goes_on = self._session.epoch(trial.config["number"], json.loads(result["record"]))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP

@@ -1,6 +1,7 @@
 """`Session`: the decisions of one search run, without Ray.
 
-Ray's adapters (`searcher.py`) pass every question on to it: which trial is next, does this one go on, what became of it. It writes
+Ray's adapters (`searcher.py`) pass every question on to it: which trial is next, does this one go on, what became of
+it. It writes
 the answers into the study and emits an event for each. So the whole search can be tested in a loop of ten lines.
 """
 
@@ -99,10 +100,17 @@ class Session:
             return False
         value, epochs = record["value"], self.running[number].config.epochs
         if not isfinite(value):
-            self._failed(number, {"error": f"{self._metric.name} must be a finite number, got {value} in epoch {record['epoch']}"})
+            self._failed(
+                number,
+                {"error": f"{self._metric.name} must be a finite number, got {value} in epoch {record['epoch']}"},
+            )
             return False
         self.writer.report(number, record["epoch"], value, record["history"])
-        self.emit(EpochEnded(number=number, epoch=record["epoch"], epochs=epochs, value=value, seconds=record["history"]["seconds"]))
+        self.emit(
+            EpochEnded(
+                number=number, epoch=record["epoch"], epochs=epochs, value=value, seconds=record["history"]["seconds"]
+            )
+        )
         if record["finished"]:
             self._end(number, "COMPLETE", record)
         elif not self._rule.goes_on(number, record["epoch"], value):
@@ -158,4 +166,6 @@ class Session:
         self._failures += 1
         if self._failures >= self.limits.max_failures:
             self.gave_up = True
-            self.stop(f"{self._failures} trials in a row failed, so the search gives up; the last error: {record['error']}")
+            self.stop(
+                f"{self._failures} trials in a row failed, so the search gives up; the last error: {record['error']}"
+            )

@@ -16,9 +16,10 @@ from ferhpo.space.config import TrialConfig
 class TrialActor(tune.Trainable):
     """Ray calls `step` once an epoch and `reset_config` between two trials."""
 
-    def setup(self, config: dict[str, Any], *, job: Job, trainer: Trainer) -> None:
-        """Begin the actor's first trial."""
-        self._job, self._trainer = job, trainer
+    def setup(self, config: dict[str, Any], **same_for_all: Any) -> None:
+        """Begin the actor's first trial; ``job`` and ``trainer`` come by name from `tune.with_parameters`."""
+        self._job: Job = same_for_all["job"]
+        self._trainer: Trainer = same_for_all["trainer"]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""One trial's work, epoch by epoch: train, leave the epoch's files, return its record. The actor's inside, without Ray."""
+"""One trial's work, epoch by epoch: train, leave the epoch's files, return its record (an actor without Ray)."""
 
 import shutil
 import socket

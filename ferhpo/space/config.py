@@ -28,7 +28,7 @@ class Setting:
     optional: bool = False
     matters: Callable[[Params], bool] | None = None
 
-    def check(self, value: object) -> Any:  # noqa: ANN401 - the type is the field's
+    def check(self, value: object) -> Any:
         """Return ``value`` as this field's type.
 
         Raises:
@@ -69,11 +69,11 @@ def _external(params: Params) -> bool:
     return ":" in str(params["arch"])
 
 
-def _set(default: object, doc: str, **rule: Any) -> Any:  # noqa: ANN401 - a dataclass field poses as its default
+def _set(default: object, doc: str, **rule: Any) -> Any:
     return field(default=default, metadata={"doc": doc, **rule})
 
 
-def _operation(doc: str) -> Any:  # noqa: ANN401
+def _operation(doc: str) -> Any:
     return _set(None, f"{doc}; its own strength in place of the dial's", low=0, high=1, optional=True)
 
 
@@ -88,10 +88,16 @@ class TrialConfig:
     """
 
     arch: str = _set("resnet9s", "architecture: a name of `ferhpo models`, timm:NAME or torchvision:NAME")
-    width: int = _set(32, "channels of the first stage of our own nets", low=4, high=512, matters=lambda p: not _external(p))
+    width: int = _set(
+        32, "channels of the first stage of our own nets", low=4, high=512, matters=lambda p: not _external(p)
+    )
     pretrained: bool = _set(False, "start from pretrained weights", matters=_external)
-    weights: str = _set("", "a safetensors file with the pretrained weights, in place of a download", matters=lambda p: p["pretrained"])
-    frozen: bool = _set(False, "train the classifier only, keep the pretrained base as it is", matters=lambda p: p["pretrained"])
+    weights: str = _set(
+        "", "a safetensors file with the pretrained weights, in place of a download", matters=lambda p: p["pretrained"]
+    )
+    frozen: bool = _set(
+        False, "train the classifier only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]
+    )
     image_size: int = _set(48, "pixels a side that the net sees", low=8, high=1024)
     optimizer: str = _set("sgd", "sgd is SGD with Nesterov momentum", choices=OPTIMIZERS)
     lr: float = _set(0.1, "peak learning rate", low=1e-7, high=10)
@@ -100,15 +106,25 @@ class TrialConfig:
     weight_decay: float = _set(5e-4, "of convolution and linear weights", low=0, high=1)
     dropout: float = _set(0.2, "before the classifier", low=0, high=0.95)
     loss: str = _set("label_smoothing", "training loss", choices=LOSSES)
-    smoothing: float = _set(0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing")
-    focal_gamma: float = _set(1.0, "focusing of focal (Lin et al. 2017)", low=0, high=10, matters=lambda p: p["loss"] == "focal")
+    smoothing: float = _set(
+        0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing"
+    )
+    focal_gamma: float = _set(
+        1.0, "focusing of focal (Lin et al. 2017)", low=0, high=10, matters=lambda p: p["loss"] == "focal"
+    )
     balance_beta: float = _set(
-        0.999, "of class_balanced (Cui et al. 2019)", low=0, high=0.99999, matters=lambda p: p["loss"] == "class_balanced"
+        0.999,
+        "of class_balanced (Cui et al. 2019)",
+        low=0,
+        high=0.99999,
+        matters=lambda p: p["loss"] == "class_balanced",
     )
     class_weighting: str = _set(
         "none", "weight of a class by its count", choices=WEIGHTINGS, matters=lambda p: p["loss"] != "class_balanced"
     )
-    augment: float = _set(0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1)
+    augment: float = _set(
+        0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1
+    )
     flip: float | None = _operation("mirror left and right")
     shift: float | None = _operation("move by up to a quarter of the image")
     rotation: float | None = _operation("turn by up to 30 degrees")
@@ -121,7 +137,9 @@ class TrialConfig:
     mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8)
     schedule: str = _set("onecycle", "learning rate over the budget", choices=SCHEDULES)
     ema: float = _set(0.999, "decay of the weights' moving average, 0 is off", low=0, high=0.99999)
-    patience: int = _set(0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0)
+    patience: int = _set(
+        0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0
+    )
     precision: str = _set("auto", "number format of the training step; auto measures", choices=PRECISIONS)
     epochs: int = _set(8, "passes over the training rows, which the schedule fits", low=1)
     seed: int = _set(0, "of weights, order and augmentation", low=0)
@@ -170,7 +188,11 @@ def _settings() -> dict[str, Setting]:
     kinds = {"int": int, "float": float, "str": str, "bool": bool, "float | None": float}
     types = TrialConfig.__annotations__
     return {
-        f.name: Setting(name=f.name, kind=types[f.name] if types[f.name] in kinds.values() else kinds[str(types[f.name])], **f.metadata)
+        f.name: Setting(
+            name=f.name,
+            kind=types[f.name] if types[f.name] in kinds.values() else kinds[str(types[f.name])],
+            **f.metadata,
+        )
         for f in fields(TrialConfig)
     }
 

@@ -48,6 +48,9 @@ class Dimension:
             msg = f"{self.name} cannot be searched: it belongs to the study ([budget] epochs, seed)"
             raise UsageError(msg)
         setting = SETTINGS[self.name]
+        if not isinstance(self.log, bool):
+            msg = f"the log of {self.name} must be true or false, got {self.log!r}"
+            raise UsageError(msg)
         if bool(self.choices) == (self.low is not None or self.high is not None):
             msg = f"{self.name} takes either choices or low and high; give one of the two"
             raise UsageError(msg)
@@ -55,11 +58,12 @@ class Dimension:
             self._check_choices()
         else:
             self._check_range()
-        for value in (*self.choices, self.default):
-            setting.check(value)
         object.__setattr__(self, "default", setting.check(self.default))
         for other, values in self.when.items():
             check_names({other: None})
+            if not values:
+                msg = f"the `when` of {self.name} needs at least one value of {other}; remove it or add one"
+                raise UsageError(msg)
             for value in values:
                 SETTINGS[other].check(value)
 
@@ -67,6 +71,8 @@ class Dimension:
         if self.log or self.step is not None:
             msg = f"{self.name} is a choice and takes neither log nor step; remove them"
             raise UsageError(msg)
+        for value in self.choices:
+            SETTINGS[self.name].check(value)
         if len(set(self.choices)) < len(self.choices):
             msg = f"{self.name} must list each choice once, got {list(self.choices)}"
             raise UsageError(msg)
@@ -77,24 +83,41 @@ class Dimension:
     def _check_range(self) -> None:
         setting = SETTINGS[self.name]
         if self.low is None or self.high is None or setting.kind not in {int, float}:
-            msg = f"{self.name} takes {'both low and high' if setting.kind in {int, float} else 'choices'}; correct its entry"
+            msg = (
+                f"{self.name} takes {'both low and high' if setting.kind in {int, float} else 'choices'}; "
+                "correct its entry"
+            )
             raise UsageError(msg)
         low, high = setting.check(self.low), setting.check(self.high)
         if not low < high:
-            msg = f"{self.name} needs low < high, got low={low}, high={high}; a fixed value is written {self.name} = {low}"
+            msg = (
+                f"{self.name} needs low < high, got low={low}, high={high}; a fixed value is written "
+                f"{self.name} = {low}"
+            )
             raise UsageError(msg)
         if self.log and low <= 0:
             msg = f"{self.name} with log = true needs low > 0, got low={low}"
-            raise UsageError(msg)
-        if self.step is not None and (self.log or not isfinite(self.step) or not 0 < self.step <= high - low):
-            msg = f"{self.name} needs a step above 0, at most high - low, and no log beside it, got step={self.step}"
             raise UsageError(msg)
         default = setting.check(self.default)
         if default is None or not low <= default <= high:
             msg = f"the default of {self.name} must be between low={low} and high={high}, got {default}"
             raise UsageError(msg)
+        if self.step is not None:
+            self._check_step(low, high, default)
 
-    def suggest(self, trial: "optuna.Trial") -> Any:  # noqa: ANN401 - the type is the setting's
+    def _check_step(self, low: float, high: float, default: float) -> None:
+        step, kind = self.step, SETTINGS[self.name].kind
+        fits = type(step) is kind or (kind is float and type(step) is int)
+        if step is None or not fits or self.log or not isfinite(step) or not 0 < step <= high - low:
+            msg = f"{self.name} needs a step above 0, at most high - low, and no log beside it, got step={step!r}"
+            raise UsageError(msg)
+        for name, value in (("high", high), ("default", default)):
+            steps = (value - low) / step
+            if abs(steps - round(steps)) > 1e-8:
+                msg = f"the {name} of {self.name} must be low and a whole number of steps, got {value} with step={step}"
+                raise UsageError(msg)
+
+    def suggest(self, trial: "optuna.Trial") -> Any:
         """Ask the trial for this dimension's value."""
         if self.choices:
             return trial.suggest_categorical(self.name, self.choices)
@@ -119,9 +142,15 @@ class Space:
 
     def __post_init__(self) -> None:
         TrialConfig.from_params(self.fixed)
+        for name in self.fixed:
+            if name in RUN_SETTINGS:
+                msg = f"{name} cannot be set here: it belongs to the study ([budget] epochs, seed)"
+                raise UsageError(msg)
         rank = {name: i for i, name in enumerate(SETTINGS)}
         by_name = {d.name: d for d in sorted(self.dimensions, key=lambda d: rank[d.name])}
-        graph = {name: [other for other in d.when if other in by_name] for name, d in by_name.items()}
+        graph = {
+            name: [other for other in (*d.when, *_read_by(name)) if other in by_name] for name, d in by_name.items()
+        }
         try:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
@@ -141,7 +170,7 @@ class Space:
         """Ask the trial for every dimension that applies and return the whole configuration."""
         return self._walk(lambda d: d.suggest(trial))[0]
 
-    def _walk(self, value_of: Any) -> tuple[TrialConfig, dict[str, Any]]:  # noqa: ANN401
+    def _walk(self, value_of: Any) -> tuple[TrialConfig, dict[str, Any]]:
         asked: dict[str, Any] = {}
         settings = TrialConfig().params() | {d.name: d.default for d in self.dimensions} | dict(self.fixed)
         for dimension in self.dimensions:
@@ -156,6 +185,26 @@ def applies(dimension: Dimension, settings: Mapping[str, Any]) -> bool:
     if matters is not None and not matters(settings):
         return False
     return all(settings[other] in values for other, values in dimension.when.items())
+
+
+class _Read(dict[str, Any]):
+    """Settings that note which of them are looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(TrialConfig().params())
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
+def _read_by(name: str) -> set[str]:
+    """Return the settings that decide whether ``name`` matters."""
+    matters, read = SETTINGS[name].matters, _Read()
+    if matters is not None:
+        matters(read)
+    return read.names
 
 
 def dimension_from_toml(name: str, entry: Mapping[str, Any]) -> Dimension:

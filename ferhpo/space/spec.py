@@ -5,10 +5,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import metric
+from ferhpo.space.config import SETTINGS
 from ferhpo.space.space import Space, dimension_from_toml
 
 FORMATS = ("auto", "fer2013", "folders", "synthetic")
@@ -135,7 +136,7 @@ class StudySpec:
     space: Space = field(default_factory=Space)
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         """``"maximize"`` or ``"minimize"``: the metric's."""
         return metric(self.metric).direction
 
@@ -144,7 +145,12 @@ class StudySpec:
         return SpecError(message, self.path, line_of(self.text, *keys))
 
 
-SECTIONS: Mapping[str, type] = {"data": DataSpec, "budget": BudgetSpec, "sampler": SamplerSpec, "scheduler": SchedulerSpec}
+SECTIONS: Mapping[str, type] = {
+    "data": DataSpec,
+    "budget": BudgetSpec,
+    "sampler": SamplerSpec,
+    "scheduler": SchedulerSpec,
+}
 TOP = {"description": str, "metric": str, "direction": str, "seed": int}
 
 
@@ -170,7 +176,8 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"a study file must be TOML: {error}", path) from None
+        msg = f"a study file must be TOML: {error}"
+        raise SpecError(msg, path) from None
     reader = _Reader(text, path)
     reader.names(table, {*TOP, *SECTIONS, "space"})
     values: dict[str, Any] = {}
@@ -180,6 +187,8 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     for section, made in SECTIONS.items():
         values[section] = reader.section(section, made, table.get(section, {}))
     values["space"] = reader.space(table.get("space", {}))
+    with reader.at("seed"):
+        SETTINGS["seed"].check(values.get("seed", 0))
     direction = values.pop("direction", None)
     with reader.at("metric"):
         wanted = metric(values.get("metric", "accuracy")).direction
@@ -206,7 +215,7 @@ class _Reader:
                 msg = f"unknown key '{key}'{where}{did_you_mean(key, known)}"
                 raise SpecError(msg, self.path, line_of(self.text, *section, key))
 
-    def typed(self, value: Any, kind: type, *keys: str) -> Any:  # noqa: ANN401
+    def typed(self, value: Any, kind: type, *keys: str) -> Any:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
@@ -214,7 +223,7 @@ class _Reader:
             raise SpecError(msg, self.path, line_of(self.text, *keys))
         return value
 
-    def section(self, section: str, made: type, table: Any) -> Any:  # noqa: ANN401
+    def section(self, section: str, made: type, table: Any) -> Any:
         table = self.typed(table, dict, section)
         kinds = {f.name: _KINDS[str(getattr(f.type, "__name__", f.type))] for f in fields(made)}
         self.names(table, set(kinds), section)
@@ -225,7 +234,7 @@ class _Reader:
                 made(**{key: values[key]})
         return made(**values)
 
-    def space(self, table: Any) -> Space:  # noqa: ANN401
+    def space(self, table: Any) -> Space:
         table = self.typed(table, dict, "space")
         dimensions, fixed = [], {}
         for name, entry in table.items():
@@ -258,9 +267,9 @@ _KINDS = {"str": str, "int": int, "float": float, "str | None": str}
 
 
 def line_of(text: str, *keys: str) -> int | None:
-    """Return the line (from 1) of a study file that sets ``key`` or ``section, key``, None if it is not found.
+    r"""Return the line (from 1) of a study file that sets ``key`` or ``section, key``, None if it is not found.
 
-    >>> line_of("seed = 1\\n[space]\\nlr = 0.1\\n", "space", "lr")
+    >>> line_of("seed = 1\n[space]\nlr = 0.1\n", "space", "lr")
     3
     """
     *section, key = keys
@@ -271,7 +280,9 @@ def line_of(text: str, *keys: str) -> int | None:
             inside = header[1].split(".")
             if inside == [*section, key]:
                 return number
-        elif (inside == section or (not section and inside == [""])) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+        elif (inside == section or (not section and inside == [""])) and re.match(
+            rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line
+        ):
             return number
     return line_of(text, *section) if section else None
 

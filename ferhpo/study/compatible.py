@@ -10,7 +10,8 @@ from ferhpo.space.spec import StudySpec
 def check_compatible(old: StudySpec, new: StudySpec) -> None:
     """Refuse a changed study file whose trials could not stand beside the old ones.
 
-    Trials, time, failures, sampler, scheduler, defaults, fixed settings and numeric ranges may change. Data, split, metric, epochs and
+    Trials, time, failures, sampler, scheduler, defaults, fixed settings and numeric ranges may change. Data, split,
+    metric, epochs and
     choices may not: their values would not be comparable, or Optuna could not store them under the same name.
 
     Args:
@@ -28,7 +29,10 @@ def check_compatible(old: StudySpec, new: StudySpec) -> None:
     for section, changed in changes.items():
         if changed:
             what = "epochs in [budget]" if section == "budget" else section
-            msg = f"a study keeps its {what}, which changed since the first run; copy the study file to a new name to search with it"
+            msg = (
+                f"a study keeps its {what}, which changed since the first run; copy the study file to a new "
+                "name to search with it"
+            )
             raise new.error(msg, section)
     before = {d.name: d for d in old.space.dimensions}
     for dimension in new.space.dimensions:

@@ -9,7 +9,9 @@ from ferhpo.errors import DataError, UsageError
 from ferhpo.space.spec import StudySpec
 
 
-def open_data(spec: StudySpec, cache: Path, *, given: Path | None = None, record: Mapping[str, Any] | None = None) -> Prepared:
+def open_data(
+    spec: StudySpec, cache: Path, *, given: Path | None = None, record: Mapping[str, Any] | None = None
+) -> Prepared:
     """Prepare a study's data, or open what is prepared already.
 
     Args:
@@ -24,7 +26,10 @@ def open_data(spec: StudySpec, cache: Path, *, given: Path | None = None, record
     """
     path = given or _named(spec) or (Path(record["path"]) if record and record["path"] else None)
     if path is None and spec.data.format != "synthetic":
-        msg = f"a search needs images, and study '{spec.name}' names none; give --data path/to/fer2013.csv or a folder of class folders"
+        msg = (
+            f"a search needs images, and study '{spec.name}' names none; give --data path/to/fer2013.csv or a "
+            "folder of class folders"
+        )
         raise UsageError(msg)
     data = prepare(spec.data, path, cache)
     if record and data.fingerprint != record["fingerprint"]:

@@ -1,6 +1,7 @@
 """Opens the study database; the only file that knows kinds of storage.
 
-A SQLite file is kept in write-ahead mode, so that readers never block the one writer, and readers open it read-only, so that
+A SQLite file is kept in write-ahead mode, so that readers never block the one writer, and readers open it read-only,
+so that
 a dashboard cannot harm a search (optuna-dashboard issue 545).
 """
 
@@ -8,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -20,6 +22,7 @@ from ferhpo.errors import StudyError, UsageError
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DATABASE = "study.db"
+SECRETS = ("password", "sslpassword")  # libpq takes them behind the "?" too
 STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
 
 
@@ -28,10 +31,31 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.resolve()}"
 
 
+def absolute(url: str) -> str:
+    """Return a storage URL that means the same in any working directory.
+
+    Raises:
+        UsageError: it names a SQLite database that would not outlive the command.
+    """
+    return sqlite_url(sqlite_file(url)) if is_sqlite(url) else url
+
+
+def sqlite_file(url: str) -> Path:
+    """Return the file of a SQLite URL; raises as `absolute`."""
+    try:
+        database = make_url(url).database
+    except ArgumentError:
+        database = None
+    if not database or database == ":memory:":
+        msg = f"a study must be kept in a file, and --storage names none, got {url}; write sqlite:///FILE"
+        raise UsageError(msg)
+    return Path(database)
+
+
 def without_password(url: str) -> str:
     """Return a storage URL that can be shown and stored; only its scheme where it cannot even be parsed."""
     try:
-        return make_url(url).set(password=None).render_as_string()
+        return make_url(url).set(password=None).difference_update_query(SECRETS).render_as_string()
     except ArgumentError:
         return f"{url.partition(':')[0]}:..."
 
@@ -49,11 +73,11 @@ def open_for_writing(url: str) -> RDBStorage:
     """
     if not is_sqlite(url):
         return _open(url, {"pool_pre_ping": True})
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
     storage = _open(url, {"connect_args": {"timeout": 60}})
 
     @event.listens_for(storage.engine, "connect")
-    def pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    def pragmas(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -69,7 +93,7 @@ def open_for_reading(url: str) -> RDBStorage:
     """
     if not is_sqlite(url):
         return _open(url, {"pool_pre_ping": True}, skip_table_creation=True)
-    path = Path(url.removeprefix("sqlite:///"))
+    path = sqlite_file(url)
     if not path.is_file():
         msg = f"a study database must exist, got {path}; run `ferhpo search` first or correct --study or --root"
         raise StudyError(msg)
@@ -78,12 +102,14 @@ def open_for_reading(url: str) -> RDBStorage:
 
 def read_only_url(path: Path) -> str:
     """Return the URL that opens a SQLite file without the right to write."""
-    return f"sqlite:///file:{path.resolve()}?mode=ro&uri=true"
+    return f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true"
 
 
 @contextmanager
 def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
-    """Hold a PostgreSQL study's lock, which the server drops with our connection; elsewhere the lock file of the folder serves.
+    """Hold a PostgreSQL study's lock, which the server drops with our connection.
+
+    Elsewhere nothing is held: the lock file of the study's folder serves.
 
     Raises:
         BlockingIOError: another process, on whatever machine, holds it.
@@ -106,5 +132,8 @@ def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, 
         raise UsageError(msg) from None
     except (StorageInternalError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        msg = f"a study database must open, got {shown or without_password(url)}: {reason}; correct --storage or restore the file"
+        msg = (
+            f"a study database must open, got {shown or without_password(url)}: {reason}; correct --storage or "
+            "restore the file"
+        )
         raise StudyError(msg) from None

@@ -89,15 +89,18 @@ class Study:
             StudyError: there is no such study, with the nearest name.
         """
         folder = _layout.study_folder(root, name)
-        url = storage or remembered_url(folder)
-        if store.is_sqlite(url) and not Path(url.removeprefix("sqlite:///")).is_file():
+        url = store.absolute(storage or remembered_url(folder))
+        if store.is_sqlite(url) and not store.sqlite_file(url).is_file():
             names = study_names(root)
             hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
             msg = f"a study must exist in {root}, got '{name}'{hint}"
             raise StudyError(msg)
         handle = load(store.open_for_reading(url), name, store.without_password(url))
-        if not BEGUN <= handle.user_attrs.keys():
-            msg = f"a study must be one that `ferhpo search` began, and '{name}' was not, or was cut off that moment; search it (again)"
+        if not handle.user_attrs.keys() >= BEGUN:
+            msg = (
+                f"a study must be one that `ferhpo search` began, and '{name}' was not, or was cut off that "
+                "moment; search it (again)"
+            )
             raise StudyError(msg)
         return cls(name=name, folder=folder, url=url, optuna_study=handle)
 
@@ -166,7 +169,11 @@ class Study:
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""
         writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
-        entry = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "version": version, "command": command}
+        entry = {
+            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "version": version,
+            "command": command,
+        }
         openings = [*writer.user_attrs.get("test_openings", []), entry]
         writer.set_user_attr("test_openings", openings)
         return len(openings)
@@ -182,7 +189,10 @@ class Study:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays["labels"].astype(np.int64), arrays["groups"].astype(np.int64)
         except (OSError, ValueError, KeyError, EOFError) as error:
-            msg = f"a study keeps its validation labels in {path}, which cannot be read ({error}); `ferhpo search` writes it anew"
+            msg = (
+                f"a study keeps its validation labels in {path}, which cannot be read ({error}); `ferhpo "
+                "search` writes it anew"
+            )
             raise CheckpointError(msg) from None
 
     def _ranked(self, trials: list[Trial]) -> list[Trial]:

@@ -1,6 +1,7 @@
 """`StudyWriter`: the one process that may write a study, from its first trial to its last.
 
-Holds the run lock of the study's folder, which the kernel drops when the process dies; so a RUNNING trial under a free lock
+Holds the run lock of the study's folder, which the kernel drops when the process dies; so a RUNNING trial under a free
+lock
 is a trial that nobody runs. States are told as they are: stopped by the scheduler PRUNED, finished COMPLETE, crashed or
 non-finite FAIL with its reason, interrupted from outside handed back (WAITING, same number).
 """
@@ -61,7 +62,7 @@ class StudyWriter:
     def __enter__(self) -> Self:
         """Take the lock, open or begin the study, check that it is the same one."""
         with ExitStack() as stack:
-            url = self._storage_url or remembered_url(self.folder)
+            url = store.absolute(self._storage_url or remembered_url(self.folder))
             try:
                 stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
                 self._rdb = store.open_for_writing(url)
@@ -84,7 +85,9 @@ class StudyWriter:
             self._study = load(self._rdb, self.spec.name, store.without_password(url))
             self._check_same()
         else:
-            self._study = optuna.create_study(study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction)
+            self._study = optuna.create_study(
+                study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction
+            )
             self._study.set_metric_names([self.spec.metric])
         if self._storage_url:
             _atomic.write_bytes(self.folder / store.STORAGE_FILE, store.without_password(url).encode())
@@ -102,10 +105,15 @@ class StudyWriter:
     def _check_same(self) -> None:
         old = self._study.user_attrs
         if old.get("data", self._data)["fingerprint"] != self._data["fingerprint"]:
-            msg = f"a study keeps its data, and '{self.spec.name}' was begun with other data; copy the study file to a new name"
+            msg = (
+                f"a study keeps its data, and '{self.spec.name}' was begun with other data; copy the study file"
+                " to a new name"
+            )
             raise DataError(msg)
         if old.get("spec", self.spec.text) != self.spec.text:
-            check_compatible(parse_spec(old["spec"], name=self.spec.name, path="study file of the first run"), self.spec)
+            check_compatible(
+                parse_spec(old["spec"], name=self.spec.name, path="study file of the first run"), self.spec
+            )
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
@@ -144,14 +152,16 @@ class StudyWriter:
 
         An epoch that is already there keeps its value: a trial that goes on repeats none, to the bit.
         """
-        history = self._history.setdefault(number, list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", [])))
+        history = self._history.setdefault(
+            number, list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", []))
+        )
         if all(row["epoch"] != epoch for row in history):
             history.append(dict(record))
             self._rdb.set_trial_intermediate_value(self._id(number), epoch, value)
             self._rdb.set_trial_user_attr(self._id(number), "history", history)
 
     def finish(self, number: int, state: str, value: float | None, attrs: Mapping[str, Any]) -> None:
-        """End a trial as COMPLETE, PRUNED (its value is the last one reported) or FAIL; its seconds are its history's."""
+        """End a trial as COMPLETE, PRUNED (its value is the last one reported) or FAIL."""
         history = self._history.pop(number, [])
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         for key, content in attrs.items():

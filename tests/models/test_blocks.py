@@ -12,7 +12,7 @@ def test_a_convolution_halves_by_stride_or_by_pool() -> None:
 
 
 def test_the_pool_stands_before_the_norm() -> None:
-    assert [type(m) for m in conv(1, 2, pool=True)] == [nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(m) for m in conv(1, 2, pool=True)] == [nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d, nn.GELU]
 
 
 def test_a_residual_adds_to_its_input() -> None:

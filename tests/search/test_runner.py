@@ -44,7 +44,11 @@ def finish(process: subprocess.Popen[str]) -> str:
 def ray_processes() -> set[int]:
     words = ("ray::", "raylet", "gcs_server")
     found = psutil.process_iter(["cmdline", "status"])
-    return {p.pid for p in found if p.info["status"] != "zombie" and any(w in " ".join(p.info["cmdline"] or ()) for w in words)}
+    return {
+        p.pid
+        for p in found
+        if p.info["status"] != "zombie" and any(w in " ".join(p.info["cmdline"] or ()) for w in words)
+    }
 
 
 def kill(process: subprocess.Popen[str], number: signal.Signals) -> None:
@@ -77,7 +81,9 @@ def check_whole(root: Path, trials: int) -> None:
         ({"CPU": 8}, Workers(cpus=2, concurrency=3), (2, 0, 3)),
     ],
 )
-def test_workers_fit_the_machine(resources: dict[str, float], workers: Workers, expected: tuple[int, float, int]) -> None:
+def test_workers_fit_the_machine(
+    resources: dict[str, float], workers: Workers, expected: tuple[int, float, int]
+) -> None:
     assert workers.fit(resources) == expected
 
 
@@ -131,7 +137,9 @@ def test_ctrl_c_ends_after_the_running_epochs_and_the_same_command_goes_on(root:
 def test_a_worker_that_dies_fails_its_trial_and_the_search_goes_on(root: Path) -> None:
     process = start(root, 5, 4, 1.0)
     wait_for(process, "EpochEnded")
-    actor = next(p for p in psutil.Process(process.pid).children(recursive=True) if "ray::_Inner" in " ".join(p.cmdline()))
+    actor = next(
+        p for p in psutil.Process(process.pid).children(recursive=True) if "ray::_Inner" in " ".join(p.cmdline())
+    )
     actor.kill()
     output = finish(process)
     assert process.returncode == 0, output

@@ -12,11 +12,15 @@ from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
 
-def session(writer: StudyWriter, trials: int = 6, emit: Callable[[Event], None] = lambda _: None, **limits: object) -> Session:
+def session(
+    writer: StudyWriter, trials: int = 6, emit: Callable[[Event], None] = lambda _: None, **limits: object
+) -> Session:
     return Session(writer, Limits(trials=trials, **limits), emit=emit)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_total_is_reached_and_every_trial_has_the_state_it_earned(writer: StudyWriter, data: fakes.FakeData) -> None:
+def test_the_total_is_reached_and_every_trial_has_the_state_it_earned(
+    writer: StudyWriter, data: fakes.FakeData
+) -> None:
     run_session(session(writer, trials=12), data)
     states = writer.reader.states()
     assert states["COMPLETE"] + states["PRUNED"] + states["FAIL"] == 12
@@ -30,7 +34,9 @@ def test_the_first_trial_is_the_default_one(writer: StudyWriter, data: fakes.Fak
     assert writer.reader.trials()[0].params == {"lr": 0.1, "dropout": 0.2}
 
 
-def test_value_checkpoint_and_history_of_a_trial_are_of_its_last_epoch(writer: StudyWriter, data: fakes.FakeData) -> None:
+def test_value_checkpoint_and_history_of_a_trial_are_of_its_last_epoch(
+    writer: StudyWriter, data: fakes.FakeData
+) -> None:
     run_session(session(writer, trials=6), data)
     for trial in writer.reader.candidates():
         epoch = max(trial.values)
@@ -49,7 +55,9 @@ def test_seeds_of_trials_differ_and_are_stored(writer: StudyWriter, data: fakes.
     assert len(seeds) == 4
 
 
-def test_events_tell_the_story_of_each_trial_in_order(writer: StudyWriter, data: fakes.FakeData, events: list[Event]) -> None:
+def test_events_tell_the_story_of_each_trial_in_order(
+    writer: StudyWriter, data: fakes.FakeData, events: list[Event]
+) -> None:
     run_session(session(writer, trials=3, emit=events.append), data)
     of_first = [e for e in events if getattr(e, "number", None) == 0]
     assert isinstance(of_first[0], TrialBegan)
@@ -83,7 +91,9 @@ def test_a_value_that_is_not_finite_is_a_failure_and_no_zombie(writer: StudyWrit
     found = session(writer)
     assignment = found.next_trial()
     assert assignment is not None
-    assert not found.epoch(assignment.number, {"epoch": 1, "value": value, "finished": False, "history": {}, "attrs": {}})
+    assert not found.epoch(
+        assignment.number, {"epoch": 1, "value": value, "finished": False, "history": {}, "attrs": {}}
+    )
     assert writer.reader.states()["FAIL"] == 1
     assert writer.reader.states()["RUNNING"] == 0
     assert "must be a finite number" in writer.reader.trials()[0].attrs["error"]
@@ -142,7 +152,9 @@ def test_with_the_total_reached_nothing_starts(study: Callable[..., Study], root
         assert session(writer, trials=3).next_trial() is None
 
 
-def test_a_larger_total_goes_on_and_draws_new_points(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+def test_a_larger_total_goes_on_and_draws_new_points(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
     study(4)
     with open_writer(fakes.spec(), root, data) as writer:
         run_session(session(writer, trials=8), data)
@@ -151,7 +163,9 @@ def test_a_larger_total_goes_on_and_draws_new_points(study: Callable[..., Study]
         assert len({t.params["lr"] for t in trials}) == 8
 
 
-def test_only_the_best_trials_keep_their_files(writer: StudyWriter, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_best_trials_keep_their_files(
+    writer: StudyWriter, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ferhpo.study.artifacts.keep_best.__kwdefaults__", {"keep": 3, "also": ()})
     run_session(session(writer, trials=8), data)
     kept = writer.reader.candidates()

@@ -1,0 +1,77 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+
+from ferhpo import _layout
+from ferhpo.errors import TrainingError
+from ferhpo.search.job import Job
+from ferhpo.search.work import TrialWork, one_line
+from ferhpo.space.config import TrialConfig
+
+
+def work(tmp_path: Path, data: fakes.FakeData, *, epoch: int = 0, **settings: Any) -> TrialWork:
+    config = TrialConfig(epochs=3, **settings)
+    return TrialWork(4, config, epoch, fakes.job(tmp_path, data), fakes.trainer)
+
+
+def test_an_epoch_leaves_its_files_and_only_its_own(tmp_path: Path, data: fakes.FakeData) -> None:
+    worker = work(tmp_path, data)
+    worker.next()
+    worker.next()
+    assert [p.name for p in (tmp_path / "trials" / "0004").iterdir()] == ["epoch-0002"]
+
+
+def test_what_is_reported_stands_in_the_epochs_folder_word_for_word(tmp_path: Path, data: fakes.FakeData) -> None:
+    record = work(tmp_path, data).next()
+    folder = tmp_path / record["attrs"]["checkpoint"]
+    assert json.loads((folder / _layout.RECORD).read_bytes()) == record
+    assert record["value"] == record["attrs"]["figures"]["accuracy"]
+
+
+def test_a_trial_that_goes_on_begins_after_its_last_epoch(tmp_path: Path, data: fakes.FakeData) -> None:
+    first = work(tmp_path, data)
+    first.next()
+    assert work(tmp_path, data, epoch=1).next()["epoch"] == 2
+
+
+def test_a_state_that_is_gone_is_reported_as_such(tmp_path: Path, data: fakes.FakeData) -> None:
+    assert work(tmp_path, data, epoch=2).next()["cannot_go_on"] is True
+
+
+def test_an_error_is_a_record_of_one_line(tmp_path: Path, data: fakes.FakeData) -> None:
+    assert work(tmp_path, data, lr=0.95).next() == {"error": "ValueError: lr is too high"}
+
+
+def test_a_kill_while_an_epoch_is_written_leaves_the_epoch_before(tmp_path: Path, data: fakes.FakeData) -> None:
+    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[fakes.FakeEpoch]:
+        epochs = fakes.trainer(config, job, resume)
+        yield next(epochs)
+
+        class Dies(fakes.FakeEpoch):
+            def save(self, folder: Path) -> None:
+                super().save(folder)
+                raise KeyboardInterrupt
+
+        yield Dies(epoch=2, config=config, job=job, seconds=0.5)
+
+    worker = TrialWork(4, TrialConfig(epochs=3), 0, fakes.job(tmp_path, data), trainer)
+    worker.next()
+    with pytest.raises(KeyboardInterrupt):
+        worker.next()
+    assert [p.name for p in (tmp_path / "trials" / "0004").iterdir()] == ["epoch-0001"]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (TrainingError("a loss must be finite"), "a loss must be finite"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (OSError(), "OSError: "),
+    ],
+)
+def test_an_error_becomes_one_line(error: Exception, line: str) -> None:
+    assert one_line(error) == line
