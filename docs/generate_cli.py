@@ -1,4 +1,4 @@
-"""Writes the command reference in docs/cli.md from what every command says under --help.
+"""Writes the reference in docs/cli.md: what every command says under --help, and every setting.
 
 uv run python docs/generate_cli.py
 """
@@ -10,35 +10,79 @@ from typing import Any
 from typer.main import get_command
 
 from ferhpo.cli.main import app
+from ferhpo.space.config import RUN_SETTINGS, SETTINGS, Setting, TrialConfig
 
+COMMAND = "uv run python docs/generate_cli.py"
 PAGE = Path(__file__).with_name("cli.md")
-BEGIN, END = "<!-- begin: docs/generate_cli.py -->", "<!-- end: docs/generate_cli.py -->"
+BEGIN, END = "<!-- begin: written by docs/generate_cli.py -->", "<!-- end -->"
 WIDTH = 110
+HELP = ["-h", "--help"]
 
 
-def commands(command: Any, path: str = "ferhpo", parent: Any = None) -> Iterator[tuple[str, Any]]:
-    """Yield every command below ``command``, itself first: what is typed, and the context that renders its help."""
+def commands() -> list[tuple[str, Any]]:
+    """Return every command: what is typed, and the context that knows its help and options."""
+    before, app.rich_markup_mode = app.rich_markup_mode, None  # plain text, whatever the terminal is
+    try:
+        return list(_walk(get_command(app), "ferhpo", None))
+    finally:
+        app.rich_markup_mode = before
+
+
+def _walk(command: Any, typed: str, parent: Any) -> Iterator[tuple[str, Any]]:
     context = command.context_class(
-        command, info_name=path.split()[-1], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+        command,
+        info_name=typed.split()[-1],
+        parent=parent,
+        max_content_width=WIDTH,
+        terminal_width=WIDTH,
+        help_option_names=HELP,
     )
-    context.help_option_names = ["-h", "--help"]
-    yield path, context
+    yield typed, context
     for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, f"{path} {name}", context)
+        yield from _walk(below, f"{typed} {name}", context)
 
 
 def reference() -> str:
-    """Return the help of every command as Markdown, in plain text whatever the terminal is."""
-    before, app.rich_markup_mode = app.rich_markup_mode, None
-    try:
-        found = [(path, context.get_help()) for path, context in commands(get_command(app))]
-    finally:
-        app.rich_markup_mode = before
+    """Return the Markdown between the markers."""
     parts = []
-    for path, text in found:
-        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        parts.append(f"## {path}\n\n```text\n{lines}\n```\n")
-    return "\n".join(parts)
+    for typed, context in commands():
+        lines = "\n".join(line.rstrip() for line in context.get_help().strip().splitlines())
+        parts.append(f"## {typed}\n\n```text\n{lines}\n```\n")
+    return "\n".join([*parts, settings()])
+
+
+def settings() -> str:
+    """Return the table of settings as Markdown."""
+    default = TrialConfig().params()
+    rows = [
+        f"| `{name}` | {_shown(name, default[name])} | {_accepted(setting)} | {setting.doc} |"
+        for name, setting in SETTINGS.items()
+        if name not in RUN_SETTINGS
+    ]
+    head = (
+        "## Settings\n\n"
+        "What `[space]` of a study file may search or fix, and `ferhpo train --set name=value` may change.\n\n"
+        "| setting | default | accepts | meaning |\n|---|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return "off" if name in {"vertical_flip", "shear"} else "the dial's"
+    return "yes" if value is True else "no" if value is False else f"`{value}`" if value != "" else ""
+
+
+def _accepted(setting: Setting) -> str:
+    if setting.choices:
+        return ", ".join(f"`{choice}`" for choice in setting.choices)
+    if setting.kind is bool:
+        return "true or false"
+    if setting.kind is str:
+        return "a text"
+    low = "" if setting.low is None else f"from {setting.low:g}"
+    high = "" if setting.high is None else f" to {setting.high:g}"
+    return f"{'a whole number' if setting.kind is int else 'a number'} {low}{high}".rstrip()
 
 
 def generated(page: str) -> str:

@@ -118,6 +118,7 @@ class FakeEpoch:
             "classes": CLASSES,
             "epoch": self.epoch,
             "figures": self.figures,
+            "preprocessing": {"stored_size": 48, "channels": 1},
         }
         write_json(folder / _layout.CARD, {**card, "provenance": provenance, "sha256": checks})
         if not self.done:

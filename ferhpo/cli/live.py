@@ -3,8 +3,10 @@
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -70,7 +72,7 @@ class Board:
     def done(self) -> int:
         """Count the trials that count, earlier runs included."""
         before = self.began.done if self.began else 0
-        return before + sum(n for state, n in self.states.items() if state != "WAITING")
+        return before + sum(self.states.get(state, 0) for state in ("COMPLETE", "PRUNED", "FAIL"))
 
     def status(self) -> str:
         """Return the line under the table."""
@@ -97,24 +99,33 @@ class Board:
 
 
 @contextmanager
-def watching() -> Generator[Emit]:
-    """Yield what a search emits its events to."""
+def watching(log: Path) -> Generator[Emit]:
+    """Yield what a search emits its events to.
+
+    Args:
+        log: file that every event is added to as a plain line with its time, whatever the screen shows.
+    """
     board = Board()
-    if not (sys.stderr.isatty() and sys.stdout.isatty()):
-        yield lambda event: _line(board, event)
-        return
-    with Live(console=Console(stderr=True), refresh_per_second=4, get_renderable=lambda: draw(board)):
-        yield board.take
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as lines, ExitStack() as stack:
+        on_terminal = sys.stderr.isatty() and sys.stdout.isatty()
+        if on_terminal:
+            console = Console(stderr=True)
+            stack.enter_context(Live(console=console, refresh_per_second=4, get_renderable=lambda: draw(board)))
+
+        def emit(event: Event) -> None:
+            board.take(event)
+            text = line(board, event)
+            lines.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
+            lines.flush()
+            if not on_terminal:
+                say(text)
+
+        yield emit
 
 
-def _line(board: Board, event: Event) -> None:
-    board.take(event)
-    if (text := line(board, event)) is not None:
-        say(text)
-
-
-def line(board: Board, event: Event) -> str | None:
-    """Return an event as one plain line, None if it is not worth one."""
+def line(board: Board, event: Event) -> str:
+    """Return an event as one plain line."""
     match event:
         case SearchBegan():
             return f"search {event.study}: {event.done} of {event.trials} trials done, {event.concurrency} at a time"

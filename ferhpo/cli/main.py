@@ -84,5 +84,5 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
 def _fail(text: str, code: int, *, debug: bool) -> int:
     if debug:
         raise  # noqa: PLE0704 - called from an except block
-    typer.secho(f"error: {text}", err=True, fg=None)
+    typer.echo(f"error: {' '.join(text.splitlines())}", err=True)
     return code

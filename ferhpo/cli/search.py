@@ -78,14 +78,14 @@ def search(
     limit = spec.budget.timeout if timeout is None else timeout
     limits = Limits(
         trials=trials or spec.budget.trials,
-        seconds=seconds(limit) if limit else None,
+        seconds=None if limit is None else seconds(limit),
         max_failures=max_failures or spec.budget.max_failures,
     )
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))
     remember(named, root)
-    with watching() as emit:
+    with watching(root / spec.name / "logs" / "search.log") as emit:
         outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers)
     show_study(outcome.study, output)
     if outcome.interrupted:

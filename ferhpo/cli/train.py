@@ -1,10 +1,12 @@
 """`ferhpo train`: one configuration, without Ray."""
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferhpo._layout import CARD
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -16,6 +18,7 @@ from ferhpo.cli.options import (
     chosen,
     command_line,
     find_spec,
+    remember,
 )
 from ferhpo.cli.output import cell, print_facts, print_json, say
 from ferhpo.errors import UsageError
@@ -47,8 +50,10 @@ def train(
     output: FormatOption = Format.table,
 ) -> None:
     """Train the study's default configuration, changed by --set, and keep its checkpoint."""
-    spec = find_spec(chosen(study, root), root)
+    named = chosen(study, root)
+    spec = find_spec(named, root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
+    target = checked(out or root / spec.name / "train")
     from ferhpo.cli.search import describe
     from ferhpo.metrics import metric
     from ferhpo.study.source import open_data
@@ -56,11 +61,11 @@ def train(
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(describe(prepared))
+    remember(named, root)
     import torch
 
     from ferhpo.training.single import train_single
 
-    target = out or root / spec.name / "train"
     result, spent = train_single(
         config,
         prepared,
@@ -74,6 +79,19 @@ def train(
     show(summary(result, spent, target, opened), output)
 
 
+def checked(out: Path) -> Path:
+    """Return the absolute path of the folder that training will replace.
+
+    Raises:
+        UsageError: something other than a checkpoint is there.
+    """
+    target = out.resolve()
+    if target.exists() and not (target / CARD).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        msg = f"--out must be a new folder or one with a checkpoint, which is replaced, got {target}; name another"
+        raise UsageError(msg)
+    return target
+
+
 def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, minutes: float | None) -> "TrialConfig":
     """Return the study's default configuration with what the command line changes.
 
@@ -83,8 +101,11 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     from ferhpo.models.registry import check
     from ferhpo.space.config import parse_assignment
 
-    if minutes is not None and (epochs is not None or minutes <= 0):
-        msg = f"train takes either --epochs or --minutes above 0, got --epochs {epochs} --minutes {minutes:g}"
+    if minutes is not None and epochs is not None:
+        msg = f"train takes either --epochs or --minutes, got {epochs} and {minutes:g}; leave one out"
+        raise UsageError(msg)
+    if minutes is not None and not 0 < minutes < inf:
+        msg = f"--minutes must be a number above 0, got {minutes:g}"
         raise UsageError(msg)
     given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
     config = spec.space.default_config().with_params(given | dict(map(parse_assignment, assignments)))

@@ -2,9 +2,8 @@
 
 References:
     Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, arXiv 1810.05934. The stop-type variant: a
-    trial that reaches
-    a rung goes on only if it is among the best ``1 / reduction`` of all that have reached it so far; the best so far
-    always goes on.
+    trial that reaches a rung goes on only if it is among the best ``1 / reduction`` of all that have reached it so far;
+    the best so far always goes on.
 """
 
 from collections.abc import Iterable, Mapping

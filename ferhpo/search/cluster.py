@@ -1,8 +1,7 @@
 """Starts and ends Ray: quiet, without telemetry, leaving no process behind.
 
 A killed driver's Ray dies by itself except for agent processes (seen to outlive it by more than a minute); each run
-notes its Ray session,
-so the next one ends exactly those.
+notes its Ray session, so the next one ends exactly those.
 """
 
 import logging

@@ -42,7 +42,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """A trial is COMPLETE, PRUNED or FAIL, or was handed back (WAITING)."""
+    """A trial is COMPLETE, PRUNED or FAIL; or it was handed back (WAITING), or cannot go on (QUEUED AGAIN)."""
 
     number: int
     state: str

@@ -1,8 +1,7 @@
 """The bridge between Ray Tune and a `Session`: Tune's two interfaces, each passing its questions on.
 
 Not `OptunaSearch`: that one tells ASHA-stopped trials COMPLETE, loses trials on a crash and keeps its memory in a
-pickle; here the study
-database is the only memory, so there is nothing to save or restore.
+pickle; here the study database is the only memory, so there is nothing to save or restore.
 """
 
 import json
@@ -33,7 +32,7 @@ class StudySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Pass on that a trial is over; the session already knows unless its worker died."""
-        reason = "its worker process died (out of memory?); see logs/" if error else "it was stopped from outside"
+        reason = "its worker process died, perhaps for lack of memory" if error else "it was stopped from outside"
         self._session.lost(self._numbers.pop(trial_id), reason)
 
     def save(self, checkpoint_path: str) -> None:

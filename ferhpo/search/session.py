@@ -1,8 +1,8 @@
 """`Session`: the decisions of one search run, without Ray.
 
-Ray's adapters (`searcher.py`) pass every question on to it: which trial is next, does this one go on, what became of
-it. It writes
-the answers into the study and emits an event for each. So the whole search can be tested in a loop of ten lines.
+Ray's adapters (`searcher.py`) pass every question on to it: which trial is next, does this one go on, what became
+of it. It writes the answers into the study and emits an event for each. So the whole search can be tested in a loop
+of ten lines.
 """
 
 import socket
@@ -93,7 +93,7 @@ class Session:
 
         Args:
             number: the trial's.
-            record: see `trainable.step`: an epoch's figures, or an ``error``.
+            record: see `work.TrialWork.next`: an epoch's figures, or an ``error``.
         """
         if record.get("error"):
             self._failed(number, record)
@@ -159,10 +159,11 @@ class Session:
         del self.running[number]
         if record.get("cannot_go_on"):
             self.writer.requeue(number, record["error"])
-            self.emit(Note(text=f"trial {number} cannot go on ({record['error']}) and is queued once more"))
+            self.emit(TrialEnded(number=number, state="QUEUED AGAIN", value=None, error=record["error"]))
             return
         self.writer.finish(number, "FAIL", None, {"error": record["error"], "host": socket.gethostname()})
         self.emit(TrialEnded(number=number, state="FAIL", value=None, error=record["error"]))
+        keep_best(self.writer.reader, also=self.running)
         self._failures += 1
         if self._failures >= self.limits.max_failures:
             self.gave_up = True

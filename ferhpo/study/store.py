@@ -1,8 +1,7 @@
 """Opens the study database; the only file that knows kinds of storage.
 
-A SQLite file is kept in write-ahead mode, so that readers never block the one writer, and readers open it read-only,
-so that
-a dashboard cannot harm a search (optuna-dashboard issue 545).
+A SQLite file is kept in write-ahead mode, so that readers never block the one writer, and readers open it
+read-only, so that a dashboard cannot harm a search (optuna-dashboard issue 545).
 """
 
 from collections.abc import Generator
@@ -14,7 +13,7 @@ from urllib.parse import quote
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event, make_url, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ferhpo.errors import StudyError, UsageError
@@ -28,7 +27,7 @@ STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives e
 
 def sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, good from any working directory."""
-    return f"sqlite:///{path.resolve()}"
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def absolute(url: str) -> str:
@@ -55,7 +54,7 @@ def sqlite_file(url: str) -> Path:
 def without_password(url: str) -> str:
     """Return a storage URL that can be shown and stored; only its scheme where it cannot even be parsed."""
     try:
-        return make_url(url).set(password=None).difference_update_query(SECRETS).render_as_string()
+        return make_url(url)._replace(password=None).difference_update_query(SECRETS).render_as_string()
     except ArgumentError:
         return f"{url.partition(':')[0]}:..."
 
@@ -102,7 +101,8 @@ def open_for_reading(url: str) -> RDBStorage:
 
 def read_only_url(path: Path) -> str:
     """Return the URL that opens a SQLite file without the right to write."""
-    return f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true"
+    database = f"file:{quote(str(path.resolve()))}"  # once for SQLite, which reads it as a URI; once more for the URL
+    return URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"}).render_as_string()
 
 
 @contextmanager

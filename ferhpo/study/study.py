@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import optuna
@@ -186,9 +187,9 @@ class Study:
         """
         path = self.folder / VALIDATION
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 return arrays["labels"].astype(np.int64), arrays["groups"].astype(np.int64)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             msg = (
                 f"a study keeps its validation labels in {path}, which cannot be read ({error}); `ferhpo "
                 "search` writes it anew"

@@ -1,9 +1,8 @@
 """`StudyWriter`: the one process that may write a study, from its first trial to its last.
 
-Holds the run lock of the study's folder, which the kernel drops when the process dies; so a RUNNING trial under a free
-lock
-is a trial that nobody runs. States are told as they are: stopped by the scheduler PRUNED, finished COMPLETE, crashed or
-non-finite FAIL with its reason, interrupted from outside handed back (WAITING, same number).
+Holds the run lock of the study's folder, which the kernel drops when the process dies; so a RUNNING trial under a
+free lock is a trial that nobody runs. States are told as they are: stopped by the scheduler PRUNED, finished
+COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside handed back (WAITING, same number).
 """
 
 import socket

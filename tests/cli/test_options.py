@@ -1,0 +1,142 @@
+"""What `--study` stands for, what is remembered, and what is written down of a command line."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferhpo.cli import options
+from ferhpo.cli.options import (
+    chosen,
+    command_line,
+    find_spec,
+    last_ensemble,
+    name_of,
+    packaged,
+    remember,
+    remember_ensemble,
+)
+from ferhpo.errors import SpecError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that stands for the packaged study files."""
+    folder = tmp_path / "package"
+    monkeypatch.setattr(options, "packaged", lambda: folder)
+    return folder
+
+
+def write(folder: Path, name: str, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.toml").write_text(f"seed = {seed}\n")
+
+
+def test_a_name_is_looked_up_here_then_in_the_root_then_in_the_package(tmp_path: Path, brought: Path) -> None:
+    root = tmp_path / "root"
+    write(brought, "a", 3)
+    assert find_spec("a", root).seed == 3
+    write(root, "a", 2)
+    assert find_spec("a", root).seed == 2
+    write(tmp_path / "studies", "a", 1)
+    assert find_spec("a", root).seed == 1
+
+
+def test_a_path_is_taken_as_it_is(tmp_path: Path, brought: Path) -> None:
+    write(tmp_path / "studies", "a", 1)
+    write(tmp_path / "else", "a", 2)
+    assert find_spec("else/a.toml", Path("studies")).seed == 2
+    assert find_spec(str(tmp_path / "else" / "a.toml"), Path("studies")).seed == 2
+
+
+def test_a_path_to_nothing_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"else/a\.toml: a study file must be a readable text file"):
+        find_spec("else/a.toml", Path("studies"))
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"there is no studies/quikstart\.toml; did you mean 'quickstart'"):
+        find_spec("quikstart", Path("studies"))
+
+
+def test_the_packaged_studies_are_found_from_anywhere() -> None:
+    assert {"quickstart", "fer2013"} <= {p.stem for p in packaged().glob("*.toml")}
+    assert find_spec("quickstart", Path("studies")).name == "quickstart"
+
+
+@pytest.mark.parametrize(
+    ("study", "name"), [("toy", "toy"), ("toy.toml", "toy"), ("a/b/toy.toml", "toy"), ("v1.2", "v1.2")]
+)
+def test_the_name_of_a_study_is_that_of_its_file(study: str, name: str) -> None:
+    assert name_of(study) == name
+
+
+def test_without_a_study_the_one_last_used_is_chosen_else_quickstart() -> None:
+    root = Path("studies")
+    assert chosen(None, root) == "quickstart"
+    remember("toy", root)
+    assert chosen(None, root) == "toy"
+    assert chosen("other", root) == "other"
+
+
+def test_a_study_given_by_path_is_remembered_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "else", "a", 2)
+    root = tmp_path / "root"
+    remember("else/a.toml", root)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert find_spec(chosen(None, root), root).seed == 2
+
+
+def test_each_root_remembers_its_own() -> None:
+    remember("one", Path("a"))
+    remember("two", Path("b"))
+    assert (chosen(None, Path("a")), chosen(None, Path("b"))) == ("one", "two")
+
+
+def test_study_and_ensemble_are_remembered_side_by_side(tmp_path: Path) -> None:
+    root = Path("studies")
+    assert last_ensemble(root) is None
+    remember_ensemble(Path("studies/toy/ensemble"), root)
+    remember("toy", root)
+    remember_ensemble(Path("studies/other/ensemble"), root)
+    assert last_ensemble(root) == tmp_path / "studies/other/ensemble"
+    assert chosen(None, root) == "toy"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3"])
+def test_a_damaged_note_is_as_good_as_none(content: str) -> None:
+    Path("studies").mkdir()
+    Path("studies/.last").write_text(content)
+    assert chosen(None, Path("studies")) == "quickstart"
+    remember("toy", Path("studies"))
+    assert chosen(None, Path("studies")) == "toy"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr3t@host/db",
+        "postgresql+psycopg://me:s3cr3t/@x@host:5432/db",
+        "postgresql://me@host/db?password=s3cr3t&sslmode=require",
+        "mysql://:s3cr3t@host/db",
+    ],
+)
+@pytest.mark.parametrize("form", ["--storage {}", "--storage={}"])
+def test_the_recorded_command_line_holds_no_password(monkeypatch: pytest.MonkeyPatch, url: str, form: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["/x/bin/ferhpo", "ensemble", "--test", *form.format(url).split()])
+    assert command_line().startswith("ferhpo ensemble --test --storage")
+    assert "s3cr3t" not in command_line()
+    assert "host" in command_line()
+
+
+def test_the_recorded_command_line_is_else_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["ensemble", "--test", "--data", "a@b:c.csv", "--storage", "sqlite:////a/b@c.db"]
+    monkeypatch.setattr(sys, "argv", ["ferhpo", *words])
+    assert command_line() == " ".join(["ferhpo", *words])

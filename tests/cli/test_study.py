@@ -1,0 +1,163 @@
+"""`ferhpo study`: what other programs read keeps its keys, and what people read is there."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import fakes
+import pytest
+from conftest import open_writer
+
+from ferhpo.study import store
+from ferhpo.study.study import Study
+from tests.cli.conftest import Run
+
+Make = Callable[..., Study]
+KEYS = {"name", "directions", "storage", "states", "n_trials", "best", "test_openings"}
+STATES = ["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
+
+
+def test_show_prints_the_promised_keys_and_nothing_else_on_stdout(study: Make, run: Run) -> None:
+    opened = study(6)
+    opened.record_opening("ferhpo ensemble --test", "0.1.0")
+    ran = run("study", "show", "--study", "toy", "--format", "json")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.json
+    best = opened.best()
+    assert best is not None
+    assert found.keys() >= KEYS
+    assert (found["name"], found["directions"], found["n_trials"]) == ("toy", ["maximize"], 6)
+    assert list(found["states"]) == STATES
+    assert sum(found["states"].values()) == 6
+    assert found["best"] == {"number": best.number, "value": best.value, "params": dict(best.params)}
+    assert [o["command"] for o in found["test_openings"]] == ["ferhpo ensemble --test"]
+
+
+def test_a_study_without_a_finished_trial_has_no_best(root: Path, data: fakes.FakeData, run: Run) -> None:
+    with open_writer(fakes.spec(), root, data):
+        pass
+    found = run("study", "show", "-s", "toy", "-f", "json").json
+    assert found["best"] is None
+    assert found["states"]["WAITING"] == 1
+    assert "study 'toy' has none yet; run `ferhpo search`" in run("study", "best", "-s", "toy").failed(1)
+
+
+def test_the_storage_url_opens_from_another_folder(study: Make, run: Run, tmp_path: Path) -> None:
+    study(3)
+    url = run("study", "show", "--study", "toy", "--format", "json").json["storage"]
+    program = "import sys, optuna; print(len(optuna.load_study(study_name='toy', storage=sys.argv[1]).trials))"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [sys.executable, "-c", program, url]
+    assert subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True).stdout == "3\n"
+
+
+def test_show_as_a_table_has_every_trial_and_the_best(study: Make, run: Run) -> None:
+    opened = study(6)
+    best = opened.best()
+    assert best is not None
+    ran = run("study", "show", "--study", "toy")
+    assert ran.code == 0
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert [row[:2] for row in rows[1:7]] == [[str(t.number), t.state.lower()] for t in opened.trials()]
+    assert f"trial {best.number}: accuracy {best.value:.4f}" in ran.out
+    assert "sealed" in ran.out
+
+
+def test_show_says_how_often_the_test_split_was_opened(study: Make, run: Run) -> None:
+    study(2).record_opening("x", "0.1.0")
+    assert "opened 1 times" in run("study", "show", "--study", "toy").out
+
+
+def test_interrupted_trials_are_shown_as_such(root: Path, data: fakes.FakeData, run: Run) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        writer.ask(lambda config, _: config)
+        assert run("study", "show", "-s", "toy", "-f", "json").json["interrupted"] == 0
+    assert run("study", "show", "-s", "toy", "-f", "json").json["interrupted"] == 1
+    ran = run("study", "show", "-s", "toy")
+    assert "interrupted" in ran.out
+    assert "`ferhpo search` goes on with them" in ran.err
+
+
+def test_why_a_trial_failed_is_shown(root: Path, data: fakes.FakeData, run: Run) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        number, _, _ = writer.ask(lambda config, _: config)
+        writer.finish(number, "FAIL", None, {"error": "ValueError: [bold] lr is too high"})
+    assert "ValueError: [bold] lr is too high" in run("study", "show", "-s", "toy").out
+
+
+def test_best_prints_the_whole_configuration(study: Make, run: Run) -> None:
+    best = study(4).best()
+    assert best is not None
+    assert best.config is not None
+    found = run("study", "best", "--study", "toy", "--format", "json").json
+    assert (found["number"], found["value"], found["state"]) == (best.number, best.value, "COMPLETE")
+    assert found["config"] == best.config.params()
+    table = run("study", "best", "--study", "toy").out
+    assert all(name in table for name in best.config.params())
+
+
+def test_list_has_every_study_under_the_root(study: Make, run: Run) -> None:
+    study(2, name="b")
+    study(3, name="a")
+    found = run("study", "list", "--format", "json").json
+    assert [(row["name"], row["n_trials"]) for row in found] == [("a", 3), ("b", 2)]
+    assert all(row.keys() >= KEYS for row in found)
+    rows = [line.split()[:2] for line in run("study", "list").out.splitlines()]
+    assert rows == [["study", "trials"], ["a", "3"], ["b", "2"]]
+
+
+def test_list_of_an_empty_root_says_so_and_makes_nothing(run: Run, tmp_path: Path) -> None:
+    ran = run("study", "list")
+    assert (ran.code, ran.out) == (0, "")
+    assert "there is no study in studies yet" in ran.err
+    assert run("study", "list", "--format", "json").json == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_cannot_be_read_hides_no_other(study: Make, run: Run, root: Path) -> None:
+    study(2)
+    (root / "broken").mkdir()
+    (root / "broken" / "study.db").write_bytes(b"no database" * 1000)
+    (root / "nodriver").mkdir()
+    (root / "nodriver" / "storage.url").write_text("nosuchdb://host/x")
+    ran = run("study", "list", "--format", "json")
+    assert ran.code == 0
+    assert [row["name"] for row in ran.json] == ["toy"]
+    assert "broken: " in ran.err
+    assert "nodriver: " in ran.err
+
+
+def test_the_study_last_named_is_meant_when_none_is(study: Make, run: Run) -> None:
+    study(2, name="a")
+    study(3, name="b")
+    run("study", "show", "--study", "b")
+    assert run("study", "show", "--format", "json").json["name"] == "b"
+    assert "got 'quickstart'" in run("study", "show", "--root", "elsewhere").failed(1)
+
+
+def test_a_study_that_does_not_exist_is_refused_with_the_nearest(study: Make, run: Run) -> None:
+    study(2)
+    line = run("study", "show", "--study", "tooy").failed(1)
+    assert "a study must exist in studies, got 'tooy'; did you mean 'toy'?" in line
+    assert "got 'quickstart'" in run("study", "show").failed(1), "what does not exist is not remembered"
+
+
+def test_another_root_and_another_database_are_read(
+    root: Path, tmp_path: Path, data: fakes.FakeData, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store.sqlite_url(tmp_path / "all.db")
+    with open_writer(fakes.spec(), root, data, storage=url):
+        pass
+    other = tmp_path / "other"
+    found = run("study", "show", "--study", "toy", "--storage", url, "--root", other, "--format", "json").json
+    assert (found["name"], found["storage"]) == ("toy", url)
+    monkeypatch.setenv("FERHPO_STORAGE", url)
+    assert run("study", "show", "--study", "toy", "--root", other, "--format", "json").json == found
+
+
+def test_no_password_is_printed(run: Run) -> None:
+    ran = run("study", "show", "--study", "toy", "--storage", "postgresql+psycopg://me:s3cr3t@127.0.0.1:1/x")
+    assert "me@127.0.0.1:1/x" in ran.failed(1)
+    assert "s3cr3t" not in ran.err

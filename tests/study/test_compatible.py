@@ -1,0 +1,72 @@
+"""What may change in a study file between two runs, and what needs a new name."""
+
+import pytest
+
+from ferhpo.errors import SpecError
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.compatible import check_compatible
+
+BEFORE = """\
+metric = "accuracy"
+[data]
+size = 48
+[budget]
+epochs = 3
+trials = 4
+[sampler]
+name = "random"
+[space]
+arch = "resnet9s"
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+dropout = { low = 0.0, high = 0.9, default = 0.2 }
+width = { choices = [16, 32], default = 16 }
+"""
+
+
+def spec(*change: str) -> StudySpec:
+    old, new = change or ("", "")
+    assert old in BEFORE
+    return parse_spec(BEFORE.replace(old, new, 1), name="toy", path="toy.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("trials = 4", "trials = 40"),
+        ("trials = 4", 'timeout = "2h"'),
+        ("trials = 4", "max_failures = 2"),
+        ('name = "random"', 'name = "tpe"'),
+        ("[space]", '[scheduler]\nname = "none"\n[space]'),
+        ("size = 48", 'size = 48\npath = "elsewhere"'),
+        ('arch = "resnet9s"', 'arch = "vgg8"'),
+        ("low = 0.001", "low = 0.01"),
+        ("high = 0.9", "high = 0.5"),
+        ("default = 0.1 ", "default = 0.2 "),
+        ("dropout = { low = 0.0, high = 0.9, default = 0.2 }\n", ""),
+        ("dropout = { low = 0.0, high = 0.9, default = 0.2 }", "dropout = 0.3"),
+        ('arch = "resnet9s"', 'arch = { choices = ["vgg8", "resnet9s"], default = "vgg8" }'),
+        ("metric", "seed = 4\nmetric"),
+        ("metric", "# a remark\nmetric"),
+    ],
+)
+def test_what_leaves_old_trials_comparable_may_change(old: str, new: str) -> None:
+    check_compatible(spec(), spec(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('metric = "accuracy"', 'metric = "nll"', r"toy\.toml:1: a study keeps its metric"),
+        ("size = 48", "size = 32", r"toy\.toml:2: a study keeps its data"),
+        ("size = 48", "val = 0.3", r"toy\.toml:2: a study keeps its data"),
+        ("size = 48", 'format = "synthetic"', r"toy\.toml:2: a study keeps its data"),
+        ("epochs = 3", "epochs = 4", r"toy\.toml:4: a study keeps its epochs in \[budget\]"),
+        ("log = true", "log = false", r"toy\.toml:11: .* the kind of range of lr"),
+        ("high = 0.9", "high = 0.9, step = 0.1", r"toy\.toml:12: .* the kind of range of dropout"),
+        ("[16, 32]", "[16, 32, 64]", r"toy\.toml:13: a study keeps the choices .* of width"),
+        ("choices = [16, 32]", "low = 16, high = 32", r"toy\.toml:13: .* of width"),
+    ],
+)
+def test_what_makes_trials_incomparable_needs_a_new_name(old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message + ".*copy the study file to a new name"):
+        check_compatible(spec(), spec(old, new))

@@ -1,0 +1,111 @@
+"""A study finds its data where it left them, and takes no others."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ferhpo.data.cache import Prepared
+from ferhpo.errors import DataError, UsageError
+from ferhpo.search.runner import data_record
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.source import open_data
+from tests.data.made_up import row, small_csv, write_csv
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return small_csv(tmp_path / "fer2013.csv")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    usages = ["Training"] * 30 + ["PublicTest"] * 9 + ["PrivateTest"] * 9
+    return write_csv(tmp_path / "other.csv", (row((0, 3)[i % 2], u, seed=100 + i) for i, u in enumerate(usages)))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def study(text: str = "", path: Path | str = "x.toml") -> StudySpec:
+    return parse_spec(f"[data]\n{text}", name="toy", path=path)
+
+
+def begun(csv: Path, cache: Path) -> tuple[Prepared, dict[str, object]]:
+    prepared = open_data(study(), cache, given=csv)
+    return prepared, data_record(prepared)
+
+
+def test_without_data_the_user_is_asked_for_them(cache: Path) -> None:
+    with pytest.raises(UsageError, match=r"a search needs images, and study 'toy' names none; give --data"):
+        open_data(study(), cache)
+
+
+def test_a_study_that_renders_its_faces_needs_no_data(cache: Path) -> None:
+    prepared = open_data(study('format = "synthetic"\nrows = 120'), cache)
+    assert (prepared.format, prepared.source) == ("synthetic", None)
+
+
+def test_a_path_in_the_study_file_is_relative_to_the_file(tmp_path: Path, csv: Path, cache: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    spec = study('path = "../fer2013.csv"', tmp_path / "studies" / "toy.toml")
+    assert open_data(spec, cache).source == csv
+
+
+def test_a_given_path_goes_before_the_study_files(tmp_path: Path, csv: Path, cache: Path) -> None:
+    spec = study('path = "nowhere.csv"', tmp_path / "toy.toml")
+    assert open_data(spec, cache, given=csv).source == csv
+
+
+def test_data_once_used_are_remembered(csv: Path, cache: Path) -> None:
+    prepared, record = begun(csv, cache)
+    again = open_data(study(), cache, record=record)
+    assert (again.source, again.folder) == (csv, prepared.folder)
+
+
+def test_a_moved_file_of_the_same_content_is_accepted(tmp_path: Path, csv: Path, cache: Path) -> None:
+    _, record = begun(csv, cache)
+    moved = Path(shutil.move(csv, tmp_path / "moved.csv"))
+    assert open_data(study(), cache, given=moved, record=record).source == moved
+
+
+def test_a_copy_with_other_line_breaks_is_the_same_data(tmp_path: Path, csv: Path, cache: Path) -> None:
+    _, record = begun(csv, cache)
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(csv.read_bytes().replace(b"\n", b"\r\n"))
+    assert open_data(study(), cache, given=copy, record=record).fingerprint == record["fingerprint"]
+
+
+def test_other_data_are_refused(csv: Path, other: Path, cache: Path) -> None:
+    _, record = begun(csv, cache)
+    with pytest.raises(DataError, match=r"'toy' was begun with .*fer2013\.csv .* got .*other\.csv"):
+        open_data(study(), cache, given=other, record=record)
+
+
+def test_a_file_that_changed_in_its_place_is_refused(csv: Path, other: Path, cache: Path) -> None:
+    _, record = begun(csv, cache)
+    shutil.copy(other, csv)
+    with pytest.raises(DataError, match="a study keeps its data"):
+        open_data(study(), cache, record=record)
+
+
+def test_a_file_that_is_gone_is_named(csv: Path, cache: Path) -> None:
+    _, record = begun(csv, cache)
+    csv.unlink()
+    with pytest.raises(DataError, match=r"fer2013\.csv: there is no such file or folder"):
+        open_data(study(), cache, record=record)
+
+
+def test_rendered_faces_are_no_substitute_for_the_studys_data(csv: Path, cache: Path) -> None:
+    spec = study('format = "synthetic"\nrows = 120')
+    record = data_record(open_data(spec, cache))
+    with pytest.raises(DataError, match="was begun with rendered faces"):
+        open_data(spec, cache, given=csv, record=record)
+
+
+def test_a_synthetic_study_begun_with_given_data_keeps_them(csv: Path, cache: Path) -> None:
+    spec = study('format = "synthetic"\nrows = 120')
+    record = data_record(open_data(spec, cache, given=csv))
+    assert open_data(spec, cache, record=record).source == csv

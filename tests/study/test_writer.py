@@ -1,0 +1,235 @@
+"""One writer, true states, and nothing lost when something is refused."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import numpy as np
+import optuna
+import pytest
+from conftest import open_writer
+
+from ferhpo.errors import DataError, SpecError, StudyError
+from ferhpo.space.config import TrialConfig
+from ferhpo.study.study import Study
+from ferhpo.study.writer import StudyWriter
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import conftest, fakes
+with conftest.open_writer(fakes.spec(), Path(sys.argv[2]), fakes.FakeData(folder=Path("nowhere"))) as writer:
+    writer.ask(lambda config, number: config)
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+TESTS = str(Path(__file__).parents[1])
+
+
+def same(config: TrialConfig, _number: int) -> TrialConfig:
+    return config
+
+
+def record(epoch: int) -> dict[str, float]:
+    return {"epoch": epoch, "seconds": 0.5}
+
+
+def what_is_there(root: Path) -> object:
+    study = Study.open(root, "toy")
+    return [(t.number, t.state, t.value, t.params, t.values, t.attrs) for t in study.trials()], dict(study.attrs)
+
+
+def test_a_second_search_is_refused_while_the_first_is_open(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data):
+        with pytest.raises(StudyError, match="a study takes one search at a time, and 'toy' has one now"):
+            open_writer(fakes.spec(), root, data).__enter__()
+        with open_writer(fakes.spec(name="another"), root, data):
+            pass
+
+
+def test_the_lock_is_free_after_a_search_ended_or_failed(root: Path, data: fakes.FakeData) -> None:
+    with pytest.raises(RuntimeError), open_writer(fakes.spec(), root, data):
+        raise RuntimeError
+    with open_writer(fakes.spec(), root, data):
+        pass
+
+
+def test_the_lock_is_free_after_a_refusal(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data):
+        pass
+    with pytest.raises(SpecError):
+        open_writer(fakes.spec(epochs=9), root, data).__enter__()
+    with open_writer(fakes.spec(), root, data):
+        pass
+
+
+@pytest.mark.timeout(60)
+def test_a_search_of_another_process_holds_the_study_until_it_is_killed(root: Path, data: fakes.FakeData) -> None:
+    command = [sys.executable, "-c", SCRIPT, TESTS, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(StudyError, match="one search at a time"):
+            open_writer(fakes.spec(), root, data).__enter__()
+        assert [t.state for t in Study.open(root, "toy").trials()] == ["RUNNING"]
+        process.kill()
+        process.wait()
+    assert [t.state for t in Study.open(root, "toy").trials()] == ["INTERRUPTED"]
+    with open_writer(fakes.spec(), root, data) as writer:
+        assert [(number, state) for number, state, _ in writer.unsettled()] == [(0, "RUNNING")]
+
+
+def test_other_data_are_refused_and_nothing_is_lost(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+    study(4)
+    before = what_is_there(root)
+    other = replace(data, fingerprint="0" * 64, source=Path("/other.csv"))
+    with pytest.raises(DataError, match="'toy' was begun with other data; copy the study file to a new name"):
+        open_writer(fakes.spec(), root, other).__enter__()
+    assert what_is_there(root) == before
+
+
+def test_a_study_file_that_changed_too_much_is_refused_and_nothing_is_lost(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    study(4)
+    before = what_is_there(root)
+    with pytest.raises(SpecError, match="a study keeps its epochs"):
+        open_writer(fakes.spec(epochs=9), root, data).__enter__()
+    assert what_is_there(root) == before
+
+
+def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+    study(4)
+    with open_writer(fakes.spec(trials=99), root, data) as writer:
+        assert writer.reader.spec.budget.trials == 99
+    assert Study.open(root, "toy").spec.budget.trials == 99
+
+
+def test_data_that_moved_are_written_down_at_their_new_place(root: Path, data: fakes.FakeData) -> None:
+    for place in ("/old/a.csv", "/new/a.csv"):
+        with open_writer(fakes.spec(), root, replace(data, source=Path(place))) as writer:
+            assert writer.reader.data["path"] == place
+
+
+def test_a_new_study_begins_with_the_default_trial(writer: StudyWriter) -> None:
+    number, config, params = writer.ask(same)
+    assert (number, params) == (0, {"lr": 0.1, "dropout": 0.2})
+    assert (config.lr, config.arch) == (0.1, "resnet9s")
+    assert writer.ask(same)[2] != params
+
+
+def test_opening_a_study_again_queues_no_second_default_trial(root: Path, data: fakes.FakeData) -> None:
+    for _ in range(3):
+        with open_writer(fakes.spec(), root, data) as writer:
+            assert writer.reader.states()["WAITING"] == 1
+
+
+def test_the_whole_configuration_is_kept_from_the_first_second(writer: StudyWriter) -> None:
+    number, config, _ = writer.ask(lambda c, n: c.with_params({"epochs": 3, "seed": 5 + n}))
+    assert (config.epochs, config.seed) == (3, 5)
+    assert writer.reader.trials()[number].config == config
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "PRUNED"])
+def test_a_trial_that_ended_has_the_last_value_and_its_seconds(writer: StudyWriter, state: str) -> None:
+    number, _, _ = writer.ask(same)
+    for epoch, value in ((1, 0.6), (2, 0.5)):
+        writer.report(number, epoch, value, record(epoch))
+    writer.finish(number, state, 0.5, {"host": "here"})
+    trial = writer.reader.trials()[number]
+    assert (trial.state, trial.value, dict(trial.values)) == (state, 0.5, {1: 0.6, 2: 0.5})
+    assert (trial.attrs["seconds"], trial.attrs["host"]) == (1.0, "here")
+
+
+def test_a_failed_trial_has_no_value_and_its_reason(writer: StudyWriter) -> None:
+    number, _, _ = writer.ask(same)
+    writer.report(number, 1, 0.6, record(1))
+    writer.finish(number, "FAIL", None, {"error": "ValueError: no"})
+    trial = writer.reader.trials()[number]
+    assert (trial.state, trial.value, trial.attrs["error"]) == ("FAIL", None, "ValueError: no")
+    assert writer.count() == 1
+
+
+def test_an_epoch_reported_twice_keeps_its_first_value(writer: StudyWriter) -> None:
+    number, _, _ = writer.ask(same)
+    writer.report(number, 1, 0.6, record(1))
+    writer.report(number, 1, 0.7, record(1))
+    assert writer.values(number) == {1: 0.6}
+    assert len(writer.reader.trials()[number].attrs["history"]) == 1
+
+
+def test_a_trial_handed_back_waits_with_its_values_and_is_asked_for_next(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        number, config, _ = writer.ask(lambda c, _: c.with_params({"seed": 77}))
+        writer.report(number, 1, 0.6, record(1))
+        writer.hand_back(number)
+        assert writer.reader.states()["WAITING"] == 1
+        assert writer.count() == 0
+    with open_writer(fakes.spec(), root, data) as writer:
+        again = writer.ask(lambda c, _: c.with_params({"seed": 1}))
+        assert again[:2] == (number, config), "its own number and configuration, seed included"
+        writer.report(number, 2, 0.7, record(2))
+        trial = writer.reader.trials()[number]
+        assert dict(trial.values) == {1: 0.6, 2: 0.7}
+        assert [row["epoch"] for row in trial.attrs["history"]] == [1, 2]
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_trial_that_cannot_go_on_fails_without_counting_and_is_queued_once(writer: StudyWriter, waiting: bool) -> None:
+    number, _, params = writer.ask(same)
+    writer.report(number, 1, 0.6, record(1))
+    if waiting:
+        writer.hand_back(number)
+    writer.requeue(number, "its state is gone")
+    failed = writer.reader.trials()[number]
+    assert (failed.state, failed.attrs["interrupted"], failed.attrs["error"]) == ("FAIL", True, "its state is gone")
+    assert writer.count() == 0
+    again, _, params_again = writer.ask(same)
+    assert (again, params_again) == (number + 1, params)
+
+
+def test_a_kill_between_queueing_and_failing_queues_nothing_twice(
+    writer: StudyWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, _, _ = writer.ask(same)
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        patch.setattr(writer, "finish", killed)
+        writer.requeue(number, "interrupted")
+    writer.requeue(number, "interrupted")
+    assert [t.state for t in writer.reader.trials()] == ["FAIL", "WAITING"]
+
+
+def test_unsettled_are_running_trials_and_waiting_ones_with_values(writer: StudyWriter) -> None:
+    first, second = writer.ask(same)[0], writer.ask(same)[0]
+    writer.report(first, 1, 0.6, record(1))
+    writer.hand_back(first)
+    writer._study.enqueue_trial({"lr": 0.2, "dropout": 0.1})
+    assert writer.unsettled() == [(first, "WAITING", {1: 0.6}), (second, "RUNNING", {})]
+
+
+def test_validation_rows_are_kept_as_whole_numbers(writer: StudyWriter) -> None:
+    writer.keep_validation(np.array([0, 2], np.int32), np.array([5, 5], np.int32))
+    labels, groups = writer.reader.validation()
+    assert (labels.tolist(), groups.tolist(), labels.dtype) == ([0, 2], [5, 5], np.int64)
+
+
+def test_optuna_knows_the_study_by_the_metrics_name(writer: StudyWriter) -> None:
+    loaded = optuna.load_study(study_name="toy", storage=writer.reader.url)
+    assert loaded.metric_names == ["accuracy"]
+    assert loaded.user_attrs["ferhpo"]
+
+
+def test_no_password_is_written_to_disk(root: Path, data: fakes.FakeData) -> None:
+    url = "postgresql+psycopg://me:s3cr3t@127.0.0.1:1/studies"
+    with pytest.raises(StudyError) as caught:
+        open_writer(fakes.spec(), root, data, storage=url).__enter__()
+    assert "s3cr3t" not in str(caught.value)
+    assert all(b"s3cr3t" not in p.read_bytes() for p in root.rglob("*") if p.is_file())

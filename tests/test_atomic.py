@@ -1,0 +1,115 @@
+"""Files and folders appear whole or not at all, and a lock lives exactly as long as its holder."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferhpo._atomic import is_locked, locked, new_folder, sha256, write_bytes, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_is_written_with_its_parents_and_nothing_beside_it(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a" / "b.bin", b"new")
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"new"
+    assert names(tmp_path / "a") == ["b.bin"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "b.bin"
+    write_bytes(path, b"old")
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["b.bin"]
+
+
+def test_json_is_written_so_that_it_reads_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": [1, 2.5, None], "b": "ä"})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5, None], "b": "ä"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path: Path, value: float) -> None:
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text()) == 1
+
+
+def test_a_folder_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "folder"
+    with new_folder(target) as part:
+        (part / "a").write_text("1")
+        assert not target.exists()
+    assert names(target) == ["a"]
+    assert names(target.parent) == ["folder"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("1")
+    with new_folder(target) as part:
+        (part / "new").write_text("2")
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_whose_filling_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("1")
+    with pytest.raises(RuntimeError), new_folder(target) as part:  # noqa: PT012
+        (part / "new").write_text("2")
+        raise RuntimeError
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_lock_is_refused_to_a_second_holder_and_free_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "run.lock"
+    with locked(path):
+        assert is_locked(path)
+        with pytest.raises(BlockingIOError), locked(path, wait=False):
+            pass
+    assert not is_locked(path)
+    with locked(path, wait=False):
+        pass
+
+
+def test_asking_for_a_lock_makes_no_file(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "run.lock")
+    assert names(tmp_path) == []
+
+
+def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom ferhpo._atomic import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert is_locked(path)
+        process.kill()
+        process.wait()
+        assert not is_locked(path)
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc" * 100_000)
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
