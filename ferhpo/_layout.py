@@ -37,4 +37,4 @@ def epoch_folder(trial: Path, epoch: int) -> Path:
 
 def last_epoch(trial: Path) -> Path | None:
     """Return the newest complete epoch folder of a trial, None if it has none."""
-    return max(trial.glob("epoch-*"), default=None)
+    return max(trial.glob("epoch-*"), key=lambda folder: int(folder.name.removeprefix("epoch-")), default=None)

@@ -1,6 +1,7 @@
 """What all tests share: a clean environment, and a study in a temporary folder made without training."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -78,15 +79,26 @@ def run_session(session: Session, data: fakes.FakeData, epochs: int | None = Non
             spent += 1
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the folders of the studies that `study` made so far: half a second each, a copy takes none."""
+    return {"": tmp_path_factory.mktemp("made")}
+
+
 @pytest.fixture
-def study(root: Path, data: fakes.FakeData) -> Callable[..., Study]:
+def study(root: Path, data: fakes.FakeData, made: dict[str, Path]) -> Callable[..., Study]:
     """Return a function that makes a study with a number of trials, trained by the fake trainer."""
 
     def make(trials: int = 6, **kwargs: object) -> Study:
         spec = fakes.spec(**kwargs)  # pyright: ignore[reportArgumentType]
-        with open_writer(spec, root, data) as opened:
-            opened.keep_validation(data.labels, data.groups)
-            run_session(Session(opened, Limits(trials=trials), emit=lambda _: None), data)
+        key = f"{trials} {sorted(kwargs.items())}"
+        if key not in made:
+            template = made[""] / str(len(made))
+            with open_writer(spec, template, data) as opened:
+                opened.keep_validation(data.labels, data.groups)
+                run_session(Session(opened, Limits(trials=trials), emit=lambda _: None), data)
+            made[key] = template / spec.name
+        shutil.copytree(made[key], root / spec.name)
         return Study.open(root, spec.name)
 
     return make

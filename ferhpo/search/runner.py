@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ class Workers:
             if value is not None and value < 1:
                 msg = f"{name} must be at least 1, got {value}"
                 raise UsageError(msg)
-        if self.gpus is not None and self.gpus < 0:
+        if self.gpus is not None and not 0 <= self.gpus < inf:
             msg = f"--gpus-per-trial must be 0 or more, got {self.gpus}"
             raise UsageError(msg)
 

@@ -117,7 +117,15 @@ class Dimension:
                 msg = f"the {name} of {self.name} must be low and a whole number of steps, got {value} with step={step}"
                 raise UsageError(msg)
 
-    def suggest(self, trial: "optuna.Trial") -> Any:
+    def distribution(self) -> "optuna.distributions.BaseDistribution":
+        """Return what Optuna stores of this dimension."""
+        import optuna  # half a second, which reading a study file need not take
+
+        asked = optuna.trial.FixedTrial({self.name: self.default})
+        self.suggest(asked)
+        return asked.distributions[self.name]
+
+    def suggest(self, trial: "optuna.trial.BaseTrial") -> Any:
         """Ask the trial for this dimension's value."""
         if self.choices:
             return trial.suggest_categorical(self.name, self.choices)
@@ -166,7 +174,7 @@ class Space:
         """Return the default trial's configuration."""
         return self._walk(lambda d: d.default)[0]
 
-    def sample(self, trial: "optuna.Trial") -> TrialConfig:
+    def sample(self, trial: "optuna.trial.BaseTrial") -> TrialConfig:
         """Ask the trial for every dimension that applies and return the whole configuration."""
         return self._walk(lambda d: d.suggest(trial))[0]
 

@@ -1,22 +1,25 @@
 """What may change in a study file between two runs of one study."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from ferhpo.errors import SpecError
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
 
 
-def check_compatible(old: StudySpec, new: StudySpec) -> None:
+def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDistribution]) -> None:
     """Refuse a changed study file whose trials could not stand beside the old ones.
 
     Trials, time, failures, sampler, scheduler, defaults, fixed settings and numeric ranges may change. Data, split,
-    metric, epochs and
-    choices may not: their values would not be comparable, or Optuna could not store them under the same name.
+    metric, epochs and choices may not: their values would not be comparable, or Optuna could not store them under the
+    same name.
 
     Args:
         old: the study file of the last run.
         new: the study file of this one.
+        stored: what the study's trials drew from, by parameter, whichever run it was in.
 
     Raises:
         SpecError: something changed that needs a new study name.
@@ -34,19 +37,17 @@ def check_compatible(old: StudySpec, new: StudySpec) -> None:
                 "name to search with it"
             )
             raise new.error(msg, section)
-    before = {d.name: d for d in old.space.dimensions}
     for dimension in new.space.dimensions:
-        if dimension.name in before and _kind(before[dimension.name]) != _kind(dimension):
-            raise _changed(new, dimension)
+        if dimension.name in stored:
+            _check_dimension(new, dimension, stored[dimension.name])
 
 
-def _kind(dimension: Dimension) -> tuple[object, ...]:
-    return (dimension.choices, dimension.log, dimension.step) if not dimension.choices else (dimension.choices,)
-
-
-def _changed(spec: StudySpec, dimension: Dimension) -> SpecError:
-    msg = (
-        f"a study keeps the choices and the kind of range of {dimension.name}, which changed since the first run; "
-        "copy the study file to a new name to search with it"
-    )
-    return spec.error(msg, "space", dimension.name)
+def _check_dimension(spec: StudySpec, dimension: Dimension, stored: BaseDistribution) -> None:
+    try:
+        check_distribution_compatibility(stored, dimension.distribution())
+    except ValueError:
+        msg = (
+            f"a study keeps the choices and the kind of range of {dimension.name}, changed since it was searched; "
+            "copy the study file to a new name to search with it"
+        )
+        raise spec.error(msg, "space", dimension.name) from None

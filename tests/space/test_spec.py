@@ -115,7 +115,10 @@ def test_there_are_study_files() -> None:
         ("[[data]]\nsize = 48", "x.toml:1: data takes a table"),
         ("space = []", "x.toml:1: space takes a table"),
         ("\nmetric = 'acuracy'", "x.toml:2: a metric must be a known one, got 'acuracy'; did you mean 'accuracy'"),
-        ("metric = 'nll'\ndirection = 'maximize'", "x.toml:2: direction must be the metric's, minimize, got 'maximize'"),
+        (
+            "metric = 'nll'\ndirection = 'maximize'",
+            "x.toml:2: direction must be the metric's, minimize, got 'maximize'",
+        ),
         ("direction = 'up'", "x.toml:1: direction must be the metric's, maximize, got 'up'"),
         ("[data]\nformat = 'csv'", "x.toml:2: format must be a known one, got 'csv'"),
         ("[data]\npath = 1", "x.toml:2: path takes a text in quotes, got 1"),
@@ -135,7 +138,10 @@ def test_there_are_study_files() -> None:
         ("[scheduler]\nname = 'hyperband'", "x.toml:2: name must be a known one, got 'hyperband'; known: asha, none"),
         ("[scheduler]\ngrace = 0", "x.toml:2: grace must be from 1"),
         ("[scheduler]\nreduction = 1", "x.toml:2: reduction must be from 2 to 100, got 1"),
-        ("[space]\n\ndrop_out = 0.2", "x.toml:3: a setting must be a known one, got 'drop_out'; did you mean 'dropout'"),
+        (
+            "[space]\n\ndrop_out = 0.2",
+            "x.toml:3: a setting must be a known one, got 'drop_out'; did you mean 'dropout'",
+        ),
         ("[space]\nlr = [0.1]", "x.toml:2: lr takes a number, got [0.1]"),
         ("[space]\nwidth = 2", "x.toml:2: width must be at least 4"),
         ("[space]\nepochs = 5", "x.toml:2: epochs cannot be set here: it belongs to the study"),

@@ -149,7 +149,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path,
 def test_a_damaged_file_is_refused_by_the_writer_too_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(StudyError, match="a study database must open, got .*study.db"):
+    with pytest.raises(StudyError, match=r"a study database must open, got .*study\.db"):
         store.open_for_writing(store.sqlite_url(path))
     assert path.read_bytes() == b"no database" * 1000
 
@@ -157,7 +157,9 @@ def test_a_damaged_file_is_refused_by_the_writer_too_and_left_as_it_is(tmp_path:
 @pytest.mark.parametrize("open_it", [store.open_for_reading, store.open_for_writing])
 def test_a_server_that_does_not_answer_is_named_without_the_password(open_it: object) -> None:
     assert callable(open_it)
-    with pytest.raises(StudyError, match=r"a study database must open, got postgresql\+psycopg://me@127\.0\.0\.1:1") as e:
+    with pytest.raises(
+        StudyError, match=r"a study database must open, got postgresql\+psycopg://me@127\.0\.0\.1:1"
+    ) as e:
         open_it(NOWHERE)
     assert PASSWORD not in str(e.value)
     assert "\n" not in str(e.value)

@@ -162,7 +162,7 @@ def test_damaged_validation_rows_are_refused_with_the_file(study: Make, content:
 
 def test_a_study_that_does_not_exist_is_refused_with_the_nearest(study: Make, root: Path) -> None:
     study(2)
-    with pytest.raises(StudyError, match="a study must exist in .*, got 'toi'; did you mean 'toy'"):
+    with pytest.raises(StudyError, match=r"a study must exist in .*, got 'toi'; did you mean 'toy'"):
         Study.open(root, "toi")
     assert not (root / "toi").exists()
 
@@ -175,7 +175,7 @@ def test_a_root_without_studies_says_so(root: Path) -> None:
 
 def test_a_database_without_the_study_names_those_it_has(study: Make, root: Path) -> None:
     url = study(2).url
-    with pytest.raises(StudyError, match="a study must exist in .*, got 'toi'; did you mean 'toy'"):
+    with pytest.raises(StudyError, match=r"a study must exist in .*, got 'toi'; did you mean 'toy'"):
         Study.open(root, "toi", url)
 
 

@@ -83,7 +83,9 @@ def test_a_search_of_another_process_holds_the_study_until_it_is_killed(root: Pa
         assert [(number, state) for number, state, _ in writer.unsettled()] == [(0, "RUNNING")]
 
 
-def test_other_data_are_refused_and_nothing_is_lost(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+def test_other_data_are_refused_and_nothing_is_lost(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
     study(4)
     before = what_is_there(root)
     other = replace(data, fingerprint="0" * 64, source=Path("/other.csv"))
@@ -179,7 +181,9 @@ def test_a_trial_handed_back_waits_with_its_values_and_is_asked_for_next(root: P
 
 
 @pytest.mark.parametrize("waiting", [False, True])
-def test_a_trial_that_cannot_go_on_fails_without_counting_and_is_queued_once(writer: StudyWriter, waiting: bool) -> None:
+def test_a_trial_that_cannot_go_on_fails_without_counting_and_is_queued_once(
+    writer: StudyWriter, waiting: bool
+) -> None:
     number, _, params = writer.ask(same)
     writer.report(number, 1, 0.6, record(1))
     if waiting:
@@ -219,6 +223,12 @@ def test_validation_rows_are_kept_as_whole_numbers(writer: StudyWriter) -> None:
     writer.keep_validation(np.array([0, 2], np.int32), np.array([5, 5], np.int32))
     labels, groups = writer.reader.validation()
     assert (labels.tolist(), groups.tolist(), labels.dtype) == ([0, 2], [5, 5], np.int64)
+
+
+@pytest.mark.filterwarnings("error::optuna.exceptions.ExperimentalWarning")
+def test_beginning_a_study_warns_of_nothing(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data):
+        pass
 
 
 def test_optuna_knows_the_study_by_the_metrics_name(writer: StudyWriter) -> None:

@@ -1,0 +1,117 @@
+"""`ferhpo ensemble`: promised keys, every method beside the best single trial, and what it refuses."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ferhpo import _layout
+from ferhpo.cli.options import last_ensemble
+from ferhpo.study.study import Study
+from tests.cli.conftest import Ran, Run
+
+Make = Callable[..., Study]
+FIGURES = {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
+METHODS = {"uniform", "majority", "weighted", "greedy", "logistic"}
+
+
+@pytest.fixture
+def opened(study: Make) -> Study:
+    return study(6)
+
+
+@pytest.fixture
+def ran(opened: Study, run: Run) -> Ran:
+    return run("ensemble", "--study", "toy", "--top", 3, "--format", "json")
+
+
+def test_json_has_the_promised_keys(ran: Ran, opened: Study) -> None:
+    assert ran.code == 0, ran.err
+    found = ran.json
+    best = opened.candidates()[0]
+    assert found["method"] in METHODS
+    assert all(member.keys() >= {"number", "weight"} for member in found["members"])
+    assert {member["number"] for member in found["members"]} <= {t.number for t in opened.candidates()[:3]}
+    assert (found["n_val"], found["test"]) == (60, None)
+    assert found["val"].keys() >= FIGURES
+    assert found["candidates"].keys() == METHODS
+    assert all(figures.keys() >= FIGURES for figures in found["candidates"].values())
+    assert (found["best_single"]["number"], found["best_single"]["test"]) == (best.number, None)
+    assert found["best_single"]["val"].keys() >= FIGURES
+    assert found["best_single"].keys() >= {"number", "val", "test"}
+
+
+def test_the_artifact_is_in_the_studys_folder_and_remembered(ran: Ran, root: Path) -> None:
+    assert (root / "toy" / "ensemble" / "ensemble.json").is_file()
+    assert last_ensemble(root) == root / "toy" / "ensemble"
+    assert "written to studies/toy/ensemble; `ferhpo predict face.png` uses it" in ran.err
+
+
+def test_nothing_of_the_test_split_is_shown_or_stored_before_it_is_opened(ran: Ran, root: Path, opened: Study) -> None:
+    stored = json.loads((root / "toy" / "ensemble" / "ensemble.json").read_text())
+    assert stored["report"]["test"] is None
+    assert stored["report"]["best_single"]["test"] is None
+    assert opened.openings == []
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_can_be_asked_for(opened: Study, run: Run, method: str) -> None:
+    found = run("ensemble", "--study", "toy", "--top", 2, "--method", method, "--format", "json").json
+    assert found["method"] == method
+    assert found["val"] == found["candidates"][method]
+
+
+def test_the_table_sets_every_method_beside_the_best_single_trial(opened: Study, run: Run) -> None:
+    ran = run("ensemble", "--study", "toy", "--top", 3)
+    assert ran.code == 0
+    assert f"best single (trial {opened.candidates()[0].number})" in ran.out
+    assert all(method in ran.out for method in METHODS)
+    assert ran.out.count(" * ") == 1
+    assert "test split: sealed; --test opens it" in ran.err
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_a_top_below_one_is_misuse(opened: Study, run: Run, top: int) -> None:
+    assert f"--top must be at least 1, got {top}" in run("ensemble", "--study", "toy", "--top", top).failed(2)
+
+
+def test_a_top_above_the_candidates_is_refused_with_how_many_there_are(opened: Study, run: Run) -> None:
+    line = run("ensemble", "--study", "toy", "--top", 7).failed(1)
+    assert "--top 7 takes as many trials with a kept checkpoint, study 'toy' has 6; use --top 6 or less" in line
+
+
+def test_an_unknown_method_is_misuse(opened: Study, run: Run) -> None:
+    assert "did you mean 'greedy'" in run("ensemble", "--study", "toy", "--method", "gredy").failed(2)
+
+
+def test_a_study_that_does_not_exist_is_refused(opened: Study, run: Run) -> None:
+    assert "a study must exist in studies, got 'tooy'; did you mean 'toy'?" in run("ensemble", "-s", "tooy").failed(1)
+
+
+def test_the_test_split_needs_the_data_and_is_not_recorded_without(opened: Study, run: Run) -> None:
+    assert "give --data" in run("ensemble", "--study", "toy", "--top", 2, "--test").failed(2)
+    assert opened.openings == []
+
+
+@pytest.mark.parametrize("name", [_layout.PROBABILITIES, _layout.WEIGHTS, _layout.CARD])
+def test_a_damaged_checkpoint_is_named_and_the_older_ensemble_stays(
+    ran: Ran, opened: Study, run: Run, root: Path, name: str
+) -> None:
+    before = (root / "toy" / "ensemble" / "ensemble.json").read_bytes()
+    best = opened.candidates()[0]
+    assert best.checkpoint is not None
+    (best.checkpoint / name).write_bytes(b"damaged")
+    line = run("ensemble", "--study", "toy", "--top", 3).failed(1)
+    assert f"trial {best.number}: " in line
+    assert name in line
+    assert (root / "toy" / "ensemble" / "ensemble.json").read_bytes() == before
+
+
+def test_a_trial_whose_checkpoint_was_deleted_is_left_out(opened: Study, run: Run) -> None:
+    best = opened.candidates()[0]
+    assert best.checkpoint is not None
+    shutil.rmtree(best.checkpoint)
+    found = run("ensemble", "--study", "toy", "--top", 3, "--format", "json").json
+    assert best.number not in [member["number"] for member in found["members"]]

@@ -1,0 +1,100 @@
+"""`ferhpo train`: one configuration on a few rendered faces, its figures, its checkpoint, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ferhpo import _layout
+from ferhpo.metrics import METRICS
+from ferhpo.study.study import Study
+from tests.cli.conftest import Run
+
+TINY = """\
+[data]
+format = "synthetic"
+rows = 200
+[budget]
+epochs = 1
+[space]
+width = 4
+precision = "fp32"
+ema = 0.9
+augment = { low = 0.0, high = 1.0, default = 0.0 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def tiny(tmp_path: Path) -> Path:
+    """Return the study file ./studies/tiny.toml."""
+    path = tmp_path / "studies" / "tiny.toml"
+    path.parent.mkdir()
+    path.write_text(TINY)
+    return path
+
+
+def test_a_training_prints_the_promised_keys_and_keeps_its_checkpoint(run: Run, root: Path) -> None:
+    ran = run("train", "--study", "tiny", "--format", "json", "--set", "lr=0.05", "--set", "optimizer=adamw")
+    assert ran.code == 0, ran.err
+    found = ran.json
+    assert (found["epochs"], found["test"]) == (1, None)
+    assert found["seconds"] > 0
+    assert found["val"].keys() == METRICS.keys()
+    assert found["parameters"] > 0
+    folder = Path(found["checkpoint"])
+    assert folder == root / "tiny" / "train"
+    card = json.loads((folder / _layout.CARD).read_text())
+    assert (card["config"]["lr"], card["config"]["optimizer"], card["config"]["width"]) == (0.05, "adamw", 4)
+    assert (folder / _layout.WEIGHTS).is_file()
+    assert "epoch 1: accuracy" in ran.err
+    assert not (root / "tiny" / "study.db").exists(), "one training is no study"
+
+
+def test_the_opened_test_split_is_scored_and_recorded(run: Run, root: Path, tmp_path: Path) -> None:
+    ran = run("train", "--study", "tiny", "--test", "--out", "mine", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert ran.json["test"].keys() == {*METRICS, "ci95"}
+    assert ran.json["checkpoint"] == str(tmp_path / "mine")
+    assert "the sealed test split of study 'tiny' is opened (now 1 times)" in ran.err
+    openings = Study.open(root, "tiny").openings
+    assert [o["command"] for o in openings] == ["ferhpo train --study tiny --test --out mine --format json"]
+    assert run("study", "show", "--format", "json").json["test_openings"] == openings, "the study last used is tiny"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "lr"], "--set takes name=value, got 'lr'"),
+        (["--set", "learning_rate=1"], "a setting must be a known one, got 'learning_rate'"),
+        (["--set", "lr=fast"], "lr takes a number, got 'fast'"),
+        (["--set", "width=2"], "width must be at least 4"),
+        (["--set", "arch=resnet8s"], "an architecture must be a known one, got 'resnet8s'; did you mean 'resnet9s'"),
+        (["--set", "arch=tim:resnet18"], "did you mean 'timm'"),
+        (["--minutes", "1", "--epochs", "2"], "train takes either --epochs or --minutes, got 2 and 1; leave one out"),
+        (["--minutes", "0"], "--minutes must be a number above 0, got 0"),
+        (["--minutes", "nan"], "--minutes must be a number above 0, got nan"),
+        (["--minutes", "inf"], "--minutes must be a number above 0, got inf"),
+        (["--epochs", "0"], "epochs must be at least 1, got 0"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_misuse(run: Run, root: Path, words: list[str], message: str) -> None:
+    assert message in run("train", "--study", "tiny", *words).failed(2)
+    assert not (root / "tiny").exists()
+
+
+def test_a_folder_of_other_things_is_never_replaced(run: Run, tmp_path: Path) -> None:
+    precious = tmp_path / "home" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    for out in ("home", "home/thesis.tex", "."):
+        line = run("train", "--study", "tiny", "--out", out).failed(2)
+        assert "--out must be a new folder or one with a checkpoint, which is replaced" in line
+    assert precious.read_text() == "years of work"
+
+
+def test_an_unknown_study_is_misuse(run: Run) -> None:
+    assert "there is no studies/tinny.toml; did you mean 'tiny'" in run("train", "--study", "tinny").failed(2)
+
+
+def test_data_that_are_not_there_are_named(run: Run) -> None:
+    assert "none.csv: there is no such file" in run("train", "--study", "tiny", "--data", "none.csv").failed(1)
