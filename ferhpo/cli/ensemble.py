@@ -40,9 +40,12 @@ def ensemble(
     Methods are scored by cross-fitting over the validation rows; the test split stays sealed without --test.
     """
     from ferhpo.ensemble.build import build
+    from ferhpo.search.runner import settled_study
     from ferhpo.study.source import open_data
 
     opened = open_study(study, root, storage)
+    if test:
+        opened = settled_study(opened.spec, opened.data, root, storage)
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if test else None
     report = build(opened, top=top, method=method, data=prepared, open_test=test, command=command_line())
     remember_ensemble(report.folder, root)

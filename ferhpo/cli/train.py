@@ -118,9 +118,9 @@ def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: P
     from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
     from ferhpo.metrics import scored
-    from ferhpo.search.runner import begin_study
+    from ferhpo.search.runner import data_record, settled_study
 
-    study = begin_study(spec, prepared, root)
+    study = settled_study(spec, data_record(prepared), root)
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()

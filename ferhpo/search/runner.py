@@ -146,14 +146,23 @@ def search(
     )
 
 
-def begin_study(spec: StudySpec, data: "Prepared", root: Path) -> Study:
-    """Return the study for reading, begun without a trial if there is none yet; raises as `search`."""
-    if recorded_data(root, spec.name) is None:
-        with StudyWriter(
-            spec, root, storage=None, data=data_record(data), make_sampler=partial(sampler, spec.sampler, spec.seed)
-        ):
-            pass
-    return Study.open(root, spec.name)
+def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storage: str | None = None) -> Study:
+    """Return a study for a command that writes it but runs no trial: begun if need be, a dead search's trials settled.
+
+    Args:
+        spec: the study.
+        record: its data, see `data_record`.
+        root: the folder of studies.
+        storage: URL of the study database, None for the one the study is known to be in.
+
+    Raises:
+        Whatever `search` raises; a study that is being searched is returned as it is.
+    """
+    if recorded_data(root, spec.name, storage) is None or not Study.open(root, spec.name, storage).running:
+        make_sampler = partial(sampler, spec.sampler, spec.seed)
+        with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
+            settle(writer)
+    return Study.open(root, spec.name, storage)
 
 
 def check_architectures(spec: StudySpec) -> None:

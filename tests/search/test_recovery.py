@@ -7,6 +7,7 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.search.recovery import settle
+from ferhpo.search.runner import data_record, settled_study
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import Study
@@ -110,3 +111,18 @@ def test_settling_twice_changes_nothing_more(root: Path, data: fakes.FakeData) -
             settle(writer)
         states = Study.open(root, spec.name).states()
         assert (states["WAITING"], states["RUNNING"]) == (1, 0)
+
+
+def test_a_command_that_writes_settles_a_dead_search_but_leaves_a_live_one_alone(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec, record = fakes.spec(epochs=3, scheduler="none"), data_record(data)  # pyright: ignore[reportArgumentType]
+    run(spec, root, data, trials=3, epochs=2)
+    with open_writer(spec, root, data):
+        assert settled_study(spec, record, root).states()["RUNNING"] == 1
+    assert settled_study(spec, record, root).states()["RUNNING"] == 0
+
+
+def test_a_command_that_writes_begins_a_study_that_is_not_there(root: Path, data: fakes.FakeData) -> None:
+    study = settled_study(fakes.spec(), data_record(data), root)  # pyright: ignore[reportArgumentType]
+    assert study.states()["WAITING"] == 1
