@@ -15,6 +15,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from ferhpo.errors import StudyError, UsageError
 
@@ -91,7 +92,7 @@ def open_for_reading(url: str) -> RDBStorage:
         StudyError: there is none, or it cannot be read; the message holds no password.
     """
     if not is_sqlite(url):
-        return _open(url, {"pool_pre_ping": True}, skip_table_creation=True)
+        return _open(url, {"poolclass": NullPool}, skip_table_creation=True)
     path = sqlite_file(url)
     if not path.is_file():
         msg = f"a study database must exist, got {path}; run `ferhpo search` first or correct --study or --root"
