@@ -26,16 +26,17 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, show_header=any(headers)
-    )
+    table = Table(header_style="bold", box=None, pad_edge=False, show_header=any(headers))
     rows = [[cell(value) for value in row] for row in rows]
     for i, header in enumerate(headers):
         numeric = bool(rows) and all(row[i][:1] in "-+0123456789" for row in rows if row[i])
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    if title:
+        console.print(Text(title, style="italic"))
+    console.print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, object]], *, title: str | None = None) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ferhpo._layout import study_folder
 from ferhpo.cli.options import (
     ROOT,
     Format,
@@ -38,18 +39,18 @@ def open_study(study: str | None, root: Path, storage: str | None = None) -> "St
 def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> None:
     """List the studies under the root with their states and best values."""
     from ferhpo.errors import FerhpoError
-    from ferhpo.study.study import Study, study_names
+    from ferhpo.study.overview import STATES, overview, study_names
 
     rows = []
     for name in study_names(root):
         try:
-            rows.append(summary(Study.open(root, name)))
+            rows.append(overview(study_folder(root, name)).to_json())
         except FerhpoError as error:  # one that cannot be read hides no other
             say(f"{name}: {error}")
     if output is Format.json:
         print_json(rows)
     elif rows:
-        print_table(("study", "trials", *_STATES, "best"), [_row(row) for row in rows])
+        print_table(("study", "trials", *STATES, "best"), [_row(row) for row in rows])
     else:
         say(f"there is no study in {root} yet; `ferhpo search` begins one")
 
@@ -93,7 +94,6 @@ def best(
     print_facts(facts + list(trial.config.params().items() if trial.config else trial.params.items()))
 
 
-_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 _LAST = 15  # trials that `search` shows at its end
 
 
@@ -164,6 +164,6 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["name"],
         row["n_trials"],
-        *(row["states"][s] for s in _STATES),
+        *row["states"].values(),
         f"{best_trial['value']:.4f}" if best_trial else "",
     )

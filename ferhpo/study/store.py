@@ -21,9 +21,7 @@ from ferhpo.errors import StudyError, UsageError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-DATABASE = "study.db"
 SECRETS = ("password", "sslpassword")  # libpq takes them behind the "?" too
-STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
 
 
 def sqlite_url(path: Path) -> str:

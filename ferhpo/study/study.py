@@ -20,8 +20,8 @@ from ferhpo.errors import CheckpointError, StudyError, did_you_mean
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
+from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
 
-STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
@@ -244,13 +244,8 @@ def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> opt
 
 def remembered_url(folder: Path) -> str:
     """Return the database URL of the study in ``folder``: the one remembered there, else its own SQLite file."""
-    note = folder / store.STORAGE_FILE
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / store.DATABASE)
-
-
-def study_names(root: Path) -> list[str]:
-    """Return the names of the studies under a root, in order."""
-    return sorted({p.parent.name for file in (store.DATABASE, store.STORAGE_FILE) for p in root.glob(f"*/{file}")})
+    note = folder / STORAGE_FILE
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / DATABASE)
 
 
 def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:

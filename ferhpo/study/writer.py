@@ -24,6 +24,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.compatible import check_compatible
+from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.study import RUN_LOCK, VALIDATION, Study, load, remembered_url
 
 
@@ -93,7 +94,7 @@ class StudyWriter:
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._study.set_metric_names([self.spec.metric])
         if self._storage_url:
-            _atomic.write_bytes(self.folder / store.STORAGE_FILE, store.without_password(url).encode())
+            _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
         attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}
         for key, value in attrs.items():
             if self._study.user_attrs.get(key) != value:
