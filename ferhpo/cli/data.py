@@ -7,7 +7,7 @@ import typer
 from ferhpo.cli.options import DataOption, Format, FormatOption
 from ferhpo.cli.output import print_facts, print_json, print_table
 
-app = typer.Typer(help="Look at a set of images.", no_args_is_help=True)
+app = typer.Typer(help="Look at a set of images.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

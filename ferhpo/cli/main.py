@@ -16,17 +16,18 @@ app = typer.Typer(
     help="Hyperparameter search and ensembling for image classification, at home with facial expressions.",
     epilog="Every command takes --debug, which shows the traceback of an error.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: importing what would draw it takes longer than all the rest
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("search")(search.search)
-app.command("ensemble")(ensemble.ensemble)
-app.command("predict")(predict.predict)
-app.command("train")(train.train)
-app.command("report")(report.report)
-app.command("dashboard")(report.dashboard)
-app.command("models")(models.models)
+app.command("search", short_help="Try configurations; run it again to go on.")(search.search)
+app.command("ensemble", short_help="Combine the best trials of a study.")(ensemble.ensemble)
+app.command("predict", short_help="Say which class each picture shows.")(predict.predict)
+app.command("train", short_help="Train one configuration, without Ray.")(train.train)
+app.command("report", short_help="Write one HTML page about a study.")(report.report)
+app.command("dashboard", short_help="Show a study in Optuna Dashboard.")(report.dashboard)
+app.command("models", short_help="List architectures.")(models.models)
 app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 

@@ -22,7 +22,7 @@ from ferhpo.cli.output import print_facts, print_json, print_table, say, setting
 if TYPE_CHECKING:
     from ferhpo.study.study import Study, Trial
 
-app = typer.Typer(help="List studies, show one, show its best trial.", no_args_is_help=True)
+app = typer.Typer(help="List studies, show one, show its best trial.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def open_study(study: str | None, root: Path, storage: str | None = None) -> "Study":
@@ -55,7 +55,7 @@ def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> No
         say(f"there is no study in {root} yet; `ferhpo search` begins one")
 
 
-@app.command()
+@app.command(short_help="Show trials, states, the best trial, test openings.")
 def show(
     *,
     study: StudyOption = None,
@@ -67,7 +67,7 @@ def show(
     show_study(open_study(study, root, storage), output, every=True)
 
 
-@app.command()
+@app.command(short_help="Show the best trial and its configuration.")
 def best(
     *,
     study: StudyOption = None,
