@@ -6,7 +6,7 @@ Shapes: ``probs_nc`` is rows x classes, each row a probability vector; ``y_n`` h
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float]:
     }
 
 
-def scored(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float | list[float]]:
+def scored(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, Any]:
     """Return `figures` and ``ci95``, Wilson's interval of the accuracy; arguments as `figures`."""
     found = figures(probs_nc, y_n)
     return {**found, "ci95": list(wilson(found["accuracy"], len(y_n)))}

@@ -11,9 +11,10 @@ import numpy as np
 from ferhpo import __version__
 from ferhpo.ensemble import artifact, members
 from ferhpo.ensemble.combine import Combination
-from ferhpo.ensemble.evaluate import METHODS, choose, cross_fit, figures, mcnemar
+from ferhpo.ensemble.evaluate import METHODS, choose, cross_fit, mcnemar
 from ferhpo.ensemble.folds import deal
 from ferhpo.errors import DataError, UsageError, did_you_mean
+from ferhpo.metrics import scored
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Part, Prepared
@@ -135,7 +136,7 @@ def build(
     if sealed is not None:
         openings = study.record_opening(command, __version__)
         test = _score_test(sealed.open_test(), found, used, combination, device)
-    candidates = {name: figures(probs_nc, found.y_n) for name, probs_nc in held.items()}
+    candidates = {name: scored(probs_nc, found.y_n) for name, probs_nc in held.items()}
     report = EnsembleReport(
         method=chosen,
         numbers=used.numbers,
@@ -144,7 +145,7 @@ def build(
         val=candidates[chosen],
         candidates=candidates,
         best_number=found.numbers[0],
-        best_val=figures(found.probs_mnc[0], found.y_n),
+        best_val=scored(found.probs_mnc[0], found.y_n),
         test=test,
         test_openings=openings,
         folder=study.folder / FOLDER,
@@ -179,8 +180,8 @@ def _score_test(
     ensemble_nc = combination.predict(np.stack([probs[folder] for folder in used.folders]))
     return Opened(
         n=len(part.labels),
-        ensemble=figures(ensemble_nc, part.labels),
-        best_single=figures(single_nc, part.labels),
+        ensemble=scored(ensemble_nc, part.labels),
+        best_single=scored(single_nc, part.labels),
         mcnemar_p=mcnemar(ensemble_nc, single_nc, part.labels),
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
@@ -38,12 +37,6 @@ def cross_fit(fit: Fit, probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.nda
         seen, held = fold_n != fold, fold_n == fold
         held_nc[held] = fit(probs_mnc[:, seen], y_n[seen], groups_n[seen]).predict(probs_mnc[:, held])
     return held_nc
-
-
-def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, Any]:
-    """Return every figure of `metrics.figures`, and Wilson's 95 % interval of the accuracy as ``ci95``."""
-    found = metrics.figures(probs_nc, y_n)
-    return {**found, "ci95": list(metrics.wilson(found["accuracy"], len(y_n)))}
 
 
 def row_scores(metric: str, probs_nc: np.ndarray, y_n: np.ndarray) -> np.ndarray:

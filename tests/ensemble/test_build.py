@@ -11,8 +11,9 @@ from ferhpo import __version__
 from ferhpo._layout import WEIGHTS
 from ferhpo.ensemble import artifact, infer
 from ferhpo.ensemble.build import build
-from ferhpo.ensemble.evaluate import METHODS, figures
+from ferhpo.ensemble.evaluate import METHODS
 from ferhpo.errors import CheckpointError, DataError, UsageError
+from ferhpo.metrics import scored
 
 FIGURES = {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
 
@@ -102,10 +103,10 @@ def test_opening_the_test_split_scores_ensemble_and_best_single(
     assert study.openings == [{"command": "ferhpo ensemble --test", "version": __version__}]
     assert found["test_openings"] == 1
     assert found["n_test"] == 50
-    assert found["best_single"]["test"] == figures(probs[0], y)
+    assert found["best_single"]["test"] == scored(probs[0], y)
     combination = artifact.read(report.folder).combination
     kept = [n // 3 for n in report.numbers]
-    assert found["test"] == figures(combination.predict(probs[kept]), y)
+    assert found["test"] == scored(combination.predict(probs[kept]), y)
     assert 0 <= found["mcnemar_p"] <= 1
     assert artifact.read(report.folder).report["test"] == found["test"]
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from ferhpo import metrics
 from ferhpo.ensemble.combine import Combination
-from ferhpo.ensemble.evaluate import METHODS, choose, cross_fit, figures, mcnemar, row_scores
+from ferhpo.ensemble.evaluate import METHODS, choose, cross_fit, mcnemar, row_scores
 from ferhpo.ensemble.folds import deal
+from ferhpo.metrics import scored
 
 MEANS = ("uniform", "weighted", "greedy")  # methods that are a weighted mean of probabilities
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -204,7 +205,7 @@ def test_row_scores_average_to_the_metric(made: Any) -> None:
 
 def test_figures_hold_the_interval_of_the_accuracy(made: Any) -> None:
     probs, y = made(1, 300)
-    got = figures(probs[0], y)
+    got = scored(probs[0], y)
     assert set(got) == {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
     assert got["ci95"][0] < got["accuracy"] < got["ci95"][1]
 
