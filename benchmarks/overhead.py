@@ -24,8 +24,9 @@ from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.job import Job
-from ferhpo.search.runner import Workers, search, versions
+from ferhpo.search.runner import search, versions
 from ferhpo.search.session import Limits
+from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
 

@@ -10,7 +10,7 @@ from typing import Any
 from typer.main import get_command
 
 from ferhpo.cli.main import app
-from ferhpo.space.config import RUN_SETTINGS, SETTINGS, Setting, TrialConfig
+from ferhpo.space.config import OPERATIONS, RUN_SETTINGS, SETTINGS, Setting, TrialConfig
 
 COMMAND = "uv run python docs/generate_cli.py"
 PAGE = Path(__file__).with_name("cli.md")
@@ -69,7 +69,7 @@ def settings() -> str:
 
 def _shown(name: str, value: object) -> str:
     if value is None:
-        return "off" if name in {"vertical_flip", "shear"} else "the dial's"
+        return "the dial's" if name in OPERATIONS and name not in {"vertical_flip", "shear"} else "off"
     return "yes" if value is True else "no" if value is False else f"`{value}`" if value != "" else ""
 
 

@@ -52,7 +52,7 @@ def writer(root: Path, data: fakes.FakeData) -> Iterator[StudyWriter]:
 
 def open_writer(spec: StudySpec, root: Path, data: fakes.FakeData, storage: str | None = None) -> StudyWriter:
     """Return a study to be opened for writing."""
-    make = partial(sampler, spec.sampler, spec.seed)
+    make = partial(sampler, spec)
     return StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make)  # pyright: ignore[reportArgumentType]
 
 

@@ -58,8 +58,10 @@ class FakeData:
     source: Path | None = None
     format: str = "synthetic"
     fingerprint: str = "f" * 64
+    split_digest: str = "5" * 64
     classes: tuple[str, ...] = CLASSES
     counts: Any = None
+    further: tuple[tuple[str, str], ...] = ()
 
     def part(self, name: str) -> "FakeData":
         """Return itself: the validation rows."""
@@ -111,13 +113,14 @@ class FakeEpoch:
         np.save(folder / _layout.PROBABILITIES, probs)
         write_bytes(folder / _layout.WEIGHTS, b"weights")
         checks = {name: sha256(folder / name) for name in (_layout.PROBABILITIES, _layout.WEIGHTS)}
-        provenance = {"fingerprint": self.job.provenance["fingerprint"]}
+        provenance = {key: self.job.provenance.get(key) for key in ("fingerprint", "split")}
         card = {
             "format": 1,
             "config": self.config.params(),
             "classes": CLASSES,
             "epoch": self.epoch,
             "figures": self.figures,
+            "parameters": 1234,
             "preprocessing": {"stored_size": 48, "channels": 1},
         }
         write_json(folder / _layout.CARD, {**card, "provenance": provenance, "sha256": checks})
@@ -143,7 +146,7 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
 
 def job(study: Path, data: FakeData) -> Job:
     """Return what a worker of this study is given."""
-    provenance = {"fingerprint": data.fingerprint, "versions": {"ferhpo": "test"}}
+    provenance = {"fingerprint": data.fingerprint, "split": data.split_digest, "versions": {"ferhpo": "test"}}
     return Job(study=study, data=data.folder, metric="accuracy", threads=1, device="cpu", provenance=provenance)
 
 

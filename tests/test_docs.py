@@ -9,8 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from ferhpo.data.raw import EXPRESSIONS
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
+from tests.export.conftest import write
 
 CLONE = Path(__file__).resolve().parents[1]
 PAGES = [CLONE / "README.md", CLONE / "CHANGELOG.md", *sorted((CLONE / "docs").glob("*.md"))]
@@ -72,6 +74,8 @@ def test_the_readme_has_the_two_commands_in_blocks_of_their_own(command: str) ->
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_runs(block: str, study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study(6, name="quickstart")
+    if "Ensemble.load" in block:
+        write(tmp_path / "studies" / "faces" / "ensemble", classes=EXPRESSIONS, size=48)
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "documentation", "exec"), {"__name__": "__main__"})
 

@@ -37,7 +37,7 @@ def test_every_module_has_a_test_file_or_a_reason() -> None:
 
 
 def test_every_test_file_has_its_module() -> None:
-    free = {"test_structure.py", "test_docs.py"}  # about the whole repository
+    free = {"test_structure.py", "test_docs.py", "test_starting_points.py"}  # about the whole repository
     names = [p.relative_to(REPOSITORY / "tests") for p in (REPOSITORY / "tests").rglob("test_*.py")]
     stems = {(n.parent, n.stem.removeprefix("test_")) for n in names if n.name not in free}
     modules = {(p.relative_to(PACKAGE).parent, p.stem.strip("_")) for p in MODULES}
@@ -121,7 +121,9 @@ def test_the_wheel_carries_every_study_file_and_every_module(tmp_path: Path) -> 
     subprocess.run(["uv", "build", "--wheel", "--out-dir", str(tmp_path)], cwd=REPOSITORY, check=True, timeout=200)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    studies = {f"ferhpo/_studies/{p.name}" for p in (REPOSITORY / "studies").glob("*.toml")}
+    folder = REPOSITORY / "studies"
+    files = [*folder.glob("*.toml"), *(folder / "starting_points").glob("*.toml")]
+    studies = {f"ferhpo/_studies/{p.relative_to(folder).as_posix()}" for p in files}
     assert studies <= names
     assert {p.relative_to(REPOSITORY).as_posix() for p in MODULES} <= names
     there = {

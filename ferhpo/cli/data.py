@@ -1,51 +1,176 @@
-"""`ferhpo data`: look at images before anything is trained on them."""
+"""`ferhpo data`: look at images before anything is trained on them, and prepare them once for many studies."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo.cli.options import DataOption, Format, FormatOption
-from ferhpo.cli.output import print_facts, print_json, print_table
+from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, find_spec
+from ferhpo.cli.output import print_facts, print_json, print_table, say
 
-app = typer.Typer(help="Look at a set of images.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from ferhpo.data.problems import Problem
+    from ferhpo.data.raw import RawData
+    from ferhpo.space.spec import DataSpec
+
+app = typer.Typer(
+    help="Look at a set of images, or prepare it once for many studies.", no_args_is_help=True, rich_markup_mode=None
+)
+
+DataListOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="A csv or a folder; given again, the training images of more sets are added over the common classes.",
+        show_default="rendered faces",
+    ),
+]
 
 
 @app.callback()
 def _group() -> None:
-    """Look at a set of images."""
+    """Look at a set of images, or prepare it once for many studies."""
 
 
 @app.command("inspect")
 def inspect_(
     *,
-    data: DataOption = None,
+    data: DataListOption = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", "-s", help="A study with trained trials, which say whose label is probably wrong."),
+    ] = None,
     size: Annotated[int, typer.Option(help="Pixels a side to which images of other sizes are brought.")] = 48,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with a contact sheet of each problem.", dir_okay=False)
+    ] = None,
+    storage: StorageOption = None,
+    root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> None:
-    """Count classes, duplicates, leaks between splits, conflicting labels and blank images.
+    """Count classes, duplicates, near duplicates, leaks between splits, conflicting labels, blank and odd images.
 
-    Without --data it looks at the rendered faces.
+    Without --data and --study it looks at the rendered faces.
     """
     from ferhpo.data.inspect import inspect
     from ferhpo.data.load import load
+    from ferhpo.data.problems import problems
+
+    if study is None:
+        raw = load(_spec(data, size), data[0] if data else None)
+        found = problems(raw)
+    else:
+        raw, suspected = _of_study(study, data[0] if data else None, root, storage)
+        found = [*problems(raw), suspected]
+    facts = inspect(raw, found)
+    if html is not None:
+        from ferhpo.report.data_page import write_data_page
+
+        say(f"written to {write_data_page(html, _name(data, study), raw, facts, found)}")
+    if output is Format.json:
+        print_json(facts)
+    else:
+        _show(facts, found)
+
+
+@app.command(short_help="Prepare images once, cleaned if wanted, for any study.")
+def prepare(
+    *,
+    data: DataListOption = None,
+    study: Annotated[
+        str | None, typer.Option("--study", "-s", help="A study file whose [data] says how the images are kept.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder.", show_default="NAME-prepared beside you", file_okay=False)
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side.", show_default="the study's, else 48")] = None,
+    drop_leaks: Annotated[
+        bool, typer.Option("--drop-leaks", help="Leave out images nearly the same as one held out for more.")
+    ] = False,
+    drop_blank: Annotated[
+        bool, typer.Option("--drop-blank", help="Leave out training images of one single colour.")
+    ] = False,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
+) -> None:
+    """Read, split and store images in a folder, which --data of any command takes.
+
+    Test images always stay, so that figures can be compared; an image that stands in two splits gives way to the one
+    that is held out in any case.
+    """
+    from dataclasses import replace
+
+    from ferhpo.cli.search import describe
+    from ferhpo.data.cache import write_prepared
+    from ferhpo.errors import UsageError
+
+    spec, path = _spec(data, size or 48), data[0] if data else None
+    if study is not None:
+        from ferhpo.study.source import located
+
+        own, named = located(find_spec(study, root), given=path)
+        spec, path = replace(own, size=size or own.size, also=spec.also or own.also), named
+    spec = replace(spec, drop_leaks=drop_leaks or spec.drop_leaks, drop_blank=drop_blank or spec.drop_blank)
+    folder = out or Path(f"{path.resolve().stem if path else 'rendered-faces'}-prepared")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "prepared.json").is_file():
+        msg = f"--out must be a new folder or one that was prepared, got {folder} with other files; name another"
+        raise UsageError(msg)
+    made = write_prepared(spec, path, folder)
+    if output is Format.json:
+        print_json({"folder": str(made.folder.resolve()), "counts": made.counts, "dropped": made.dropped})
+        return
+    _print_counts({name: {"rows": sum(counts.values()), "counts": counts} for name, counts in made.counts.items()})
+    say(describe(made))
+    say(f"written to {folder}; --data {folder} uses it")
+
+
+def _spec(data: Sequence[Path] | None, size: int) -> "DataSpec":
     from ferhpo.space.spec import DataSpec
 
-    found = inspect(load(DataSpec(format="auto" if data else "synthetic", size=size), data))
-    if output is Format.json:
-        print_json(found)
-        return
-    classes = list(next(iter(found["splits"].values()))["counts"])
-    rows = [
-        (name or "all", split["rows"], *(split["counts"][c] for c in classes))
-        for name, split in found["splits"].items()
-    ]
-    print_table(("split", "rows", *classes), rows)
-    leaks = found["cross_split_duplicates"]
+    return DataSpec(format="auto" if data else "synthetic", size=size, also=tuple(map(str, (data or ())[1:])))
+
+
+def _of_study(study: str, data: Path | None, root: Path, storage: str | None) -> "tuple[RawData, Problem]":
+    """Return the images of a study, and the validation rows whose label its best trials doubt."""
+    from ferhpo.cli.study import open_study
+    from ferhpo.data.load import load
+    from ferhpo.data.problems import suspects
+    from ferhpo.ensemble import members
+    from ferhpo.study.source import located, open_data
+
+    opened = open_study(study, root, storage)
+    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data)
+    best = members.load(opened, min(5, max(len(opened.candidates()), 1)))
+    raw = load(*located(opened.spec, given=data, record=opened.data))
+    return raw, suspects(best.probs_mnc.mean(0), best.y_n, prepared.part("val").rows)
+
+
+def _name(data: Sequence[Path] | None, study: str | None) -> str:
+    return " + ".join(path.name for path in data) if data else f"images of {study}" if study else "rendered faces"
+
+
+def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
+    _print_counts(facts["splits"])
+    leaks, near = facts["cross_split_duplicates"], facts["cross_split_near_duplicates"]
     print_facts(
         [
-            ("duplicates", f"{found['duplicates']} rows beyond the first of each identical group"),
+            ("imbalance", f"the largest class has {facts['imbalance']:g} times the rows of the smallest"),
+            ("duplicates", f"{facts['duplicates']} rows beyond the first of each identical group"),
             *((f"{pair} duplicates", f"{n} rows of the second stand in the first") for pair, n in leaks.items()),
-            ("conflicting labels", f"{found['conflicting_labels']} groups of identical images"),
-            ("blank images", found["blank_images"]),
+            ("near duplicates", f"{facts['near_duplicates']} groups of nearly the same image"),
+            *((f"{pair} near duplicates", f"{n} more rows of the second") for pair, n in near.items()),
+            ("conflicting labels", f"{facts['conflicting_labels']} groups of identical images"),
+            ("blank images", facts["blank_images"]),
         ]
     )
+    told = {"duplicates", "leaks", "near_duplicates", "near_leaks", "conflicts"}
+    rows = [(p.title, p.count, ", ".join(str(row) for row, *_ in p.rows[:8])) for p in found if p.name not in told]
+    print_table(("problem", "rows", "first rows, from 0"), [row for row in rows if row[1]])
+
+
+def _print_counts(splits: dict[str, Any]) -> None:
+    classes = list(next(iter(splits.values()))["counts"])
+    rows = [(name, split["rows"], *(split["counts"][c] for c in classes)) for name, split in splits.items()]
+    print_table(("split", "rows", *classes), rows)

@@ -1,7 +1,8 @@
 """`ferhpo ensemble`: combine the best trials, and say what it is worth."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,14 +22,34 @@ from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.cli.study import open_study
 
 if TYPE_CHECKING:
-    from ferhpo.ensemble.build import EnsembleReport
+    from ferhpo.ensemble.front import Point
+    from ferhpo.ensemble.outcome import EnsembleReport
+
+METHODS = ("uniform", "majority", "diverse", "weighted", "log_pool", "greedy", "bagged", "logistic_shared", "logistic")
+COLUMNS = ("balanced_accuracy", "macro_f1", "nll", "ece")
+HEAD = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")
 
 
 def ensemble(
     *,
     study: StudyOption = None,
     top: Annotated[int, typer.Option(help="How many of the best trials to combine.")] = 5,
-    method: Annotated[str, typer.Option(help="auto, uniform, majority, weighted, greedy or logistic.")] = "auto",
+    method: Annotated[str, typer.Option(help=f"{', '.join(('auto', *METHODS))}.")] = "auto",
+    max_members: Annotated[int | None, typer.Option(help="At most so many members.", show_default="no limit")] = None,
+    max_params: Annotated[
+        float | None, typer.Option(help="At most so many parameters in all members.", show_default="no limit")
+    ] = None,
+    max_latency_ms: Annotated[
+        float | None,
+        typer.Option(help="At most so many milliseconds an image on a CPU, measured.", show_default="no limit"),
+    ] = None,
+    calibrate: Annotated[bool, typer.Option(help="Fit a temperature to the combined probabilities.")] = True,
+    tta: Annotated[
+        str, typer.Option(help="Views to average over: own (as validated), none, flip (mirror image), shift.")
+    ] = "own",
+    soup: Annotated[
+        bool, typer.Option("--soup", help="Try the mean weights of members that began alike as one more member.")
+    ] = False,
     test: TestOption = False,
     data: DataOption = None,
     storage: StorageOption = None,
@@ -40,49 +61,94 @@ def ensemble(
     Methods are scored by cross-fitting over the validation rows; the test split stays sealed without --test.
     """
     from ferhpo.ensemble.build import build
+    from ferhpo.ensemble.cost import Limits
+    from ferhpo.ensemble.infer import check_tta
     from ferhpo.search.runner import settled_study
     from ferhpo.study.source import open_data
 
+    check_tta(tta)
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
-    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if test else None
-    report = build(opened, top=top, method=method, data=prepared, open_test=test, command=command_line())
+    looks = test or soup or tta != "own"
+    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks else None
+    report = build(
+        opened,
+        top=top,
+        method=method,
+        limits=Limits(latency_ms=max_latency_ms, parameters=max_params, members=max_members),
+        calibrate=calibrate,
+        tta=tta,
+        soup=soup,
+        data=prepared,
+        open_test=test,
+        command=command_line(),
+    )
     remember_ensemble(report.folder, root)
     if output is Format.json:
         print_json(report.to_json())
     else:
         show(report)
+    for note in report.notes:
+        say(f"note: {note}")
     say(f"written to {_near(report.folder)}; `ferhpo predict face.png` uses it")
 
 
 def show(report: "EnsembleReport") -> None:
-    """Print members and methods side by side."""
+    """Print members and methods side by side, what less would cost, and the test split if it was opened."""
     members = zip(report.numbers, report.weights, strict=True)
     print_table(
         ("member", "weight"),
         [(f"trial {number}", weight) for number, weight in members],
         title=f"ensemble: {report.method}",
     )
-    rows = [(f"best single (trial {report.best_number})", report.best_val)]
+    single = f"best single (trial {report.best_number})"
+    rows = [(single, report.best_val)]
     rows += [(f"{name} *" if name == report.method else name, figures) for name, figures in report.candidates.items()]
-    columns = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
-    head = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")
-    body = [(name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[c] for c in columns[1:])) for name, f in rows]
-    print_table(head, body, title=f"validation, cross-fitted, {report.n_val} rows")
+    print_table(HEAD, map(_line, rows), title=f"validation, cross-fitted, {report.n_val} rows")
+    print_table(
+        ("", "trials", report.metric.replace("_", " "), "parameters", "ms an image"),
+        [_priced(point) for point in report.front if point.best or point.kind == "chosen"],
+        title="what less gives: nothing as cheap is better on the validation rows",
+    )
+    say(_calibration(report))
     if report.test is None:
         say(
             "test split: sealed; --test opens it"
             + (f" (opened {report.test_openings} times so far)" if report.test_openings else "")
         )
         return
-    rows = [
-        (f"best single (trial {report.best_number})", report.test.best_single),
-        (f"ensemble: {report.method}", report.test.ensemble),
-    ]
-    body = [(name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[c] for c in columns[1:])) for name, f in rows]
-    times, p = report.test_openings, report.test.mcnemar_p
-    print_table(head, body, title=f"test, {report.test.n} rows, opened {times} times; McNemar p = {p:.3g}")
+    test = report.test
+    rows = [(single, test.best_single), (f"ensemble: {report.method}", test.ensemble)]
+    if test.without_copies:
+        some = f"without {test.n - test.without_copies['n']} rows that have copies elsewhere"
+        rows += [(f"{single}, {some}", test.without_copies["best_single"])]
+        rows += [(f"ensemble, {some}", test.without_copies["ensemble"])]
+    title = f"test, {test.n} rows, opened {report.test_openings} times; McNemar p = {test.mcnemar_p:.3g}"
+    print_table(HEAD, map(_line, rows), title=title)
+    low, high = test.evaluation["ensemble"]["bootstrap95"]["macro_f1"]
+    rate = test.evaluation["ensemble"]["majority"]
+    say(f"always naming the commonest class is right on {rate:.4f}; macro F1 95 % by bootstrap {low:.3f}-{high:.3f}")
+
+
+def _line(row: tuple[str, Mapping[str, Any]]) -> tuple[object, ...]:
+    name, figures = row
+    return name, figures["accuracy"], "{:.3f}-{:.3f}".format(*figures["ci95"]), *(figures[key] for key in COLUMNS)
+
+
+def _priced(point: "Point") -> tuple[object, ...]:
+    name = f"{point.name} (in use)" if point.kind == "chosen" else point.name
+    parameters, latency = point.costs["parameters"], point.costs["latency_ms"]
+    numbers = " ".join(map(str, point.numbers))
+    return name, numbers, point.value, None if parameters is None else f"{parameters:,.0f}", latency
+
+
+def _calibration(report: "EnsembleReport") -> str:
+    found = report.calibration
+    if found.skipped:
+        return f"no temperature: {found.skipped}"
+    change = ", ".join(f"{key.upper()} {found.before[key]:.4f} -> {found.after[key]:.4f}" for key in ("nll", "ece"))
+    return f"temperature {found.temperature:.3f} after pooling: {change} (validation, cross-fitted)"
 
 
 def _near(folder: Path) -> str:

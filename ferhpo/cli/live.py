@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ferhpo.cli.output import cell, say, settings
 from ferhpo.metrics import Metric, metric
-from ferhpo.search.events import Emit, EpochEnded, Event, Note, SearchBegan, TrialBegan, TrialEnded
+from ferhpo.search.events import Emit, EnsembleScored, EpochEnded, Event, Note, SearchBegan, TrialBegan, TrialEnded
 
 SHOWN = 12  # trials in the live table: the running ones and the last that ended
 
@@ -41,6 +41,7 @@ class Board:
     rows: dict[int, Row] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)
     best: tuple[int, float] | None = None
+    ensemble: tuple[int, float] | None = None  # members, value
     notes: list[str] = field(default_factory=list)
     metric: Metric = field(default_factory=lambda: metric("accuracy"))
 
@@ -48,7 +49,8 @@ class Board:
         """Fold an event in."""
         match event:
             case SearchBegan():
-                self.began, self.at, self.best, self.metric = event, time.monotonic(), event.best, metric(event.metric)
+                self.began, self.at, self.metric = event, time.monotonic(), metric(event.metric)
+                self.best, self.ensemble = event.best, event.ensemble
             case TrialBegan():
                 self.rows[event.number] = Row(
                     number=event.number, params=settings(event.params), epoch=event.epoch, epochs=event.epochs
@@ -58,11 +60,14 @@ class Board:
                 row.epoch, row.value = event.epoch, event.value
             case TrialEnded():
                 self._end(event)
+            case EnsembleScored():
+                self.ensemble = (len(event.members), event.ensemble)
             case Note():
                 self.notes = [*self.notes[-2:], event.text]
 
     def _end(self, event: TrialEnded) -> None:
-        row = self.rows[event.number]
+        unseen = Row(number=event.number, params="", epoch=0, epochs=0)  # paused by an earlier run, and over now
+        row = self.rows.setdefault(event.number, unseen)
         row.state, row.value = event.state.lower(), row.value if event.value is None else event.value
         self.states[event.state] = self.states.get(event.state, 0) + 1
         ended_well = event.state in {"COMPLETE", "PRUNED"} and event.value is not None
@@ -83,6 +88,8 @@ class Board:
         parts += [f"{self.states.get(state, 0)} {state.lower()}" for state in ("PRUNED", "FAIL")]
         if self.best:
             parts.append(f"best {self.metric.name} {cell(self.best[1])} (trial {self.best[0]})")
+        if self.ensemble:
+            parts.append(f"ensemble {cell(self.ensemble[1])} ({self.ensemble[0]} members)")
         if left := self.left():
             parts.append(f"{left} left")
         return "  ".join(parts)
@@ -140,6 +147,9 @@ def line(board: Board, event: Event) -> str:
             reason = f": {event.error}" if event.error else ""
             value = "" if event.value is None else f" {cell(event.value)}"
             return f"trial {event.number} {event.state.lower()}{value}{reason} [{board.status()}]"
+        case EnsembleScored():
+            which = f"ensemble of {len(event.members)} trials ({', '.join(map(str, event.members))})"
+            return f"{which}: {board.metric.name} {cell(event.ensemble)}, best single {cell(event.single)}"
         case Note():
             return event.text
 

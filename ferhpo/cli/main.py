@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ferhpo import __version__
-from ferhpo.cli import data, ensemble, models, predict, report, search, study, train
+from ferhpo.cli import data, distill, ensemble, export, models, predict, report, search, study, train
 from ferhpo.errors import FerhpoError
 
 INTERRUPTED = 130
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command("search", short_help="Try configurations; run it again to go on.")(search.search)
 app.command("ensemble", short_help="Combine the best trials of a study.")(ensemble.ensemble)
 app.command("predict", short_help="Say which class each picture shows.")(predict.predict)
+app.command("export", short_help="Write an ensemble as one ONNX file, or its model card.")(export.export)
+app.command("distill", short_help="Train one small net on what an ensemble says.")(distill.distill)
 app.command("train", short_help="Train one configuration, without Ray.")(train.train)
 app.command("report", short_help="Write one HTML page about a study.")(report.report)
 app.command("dashboard", short_help="Show a study in Optuna Dashboard.")(report.dashboard)

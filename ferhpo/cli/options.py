@@ -67,13 +67,13 @@ def chosen(study: str | None, root: Path) -> str:
 
 
 def name_of(study: str) -> str:
-    """Return a study's name from a name or the path of its file."""
-    return Path(study).stem if is_path(study) else study
+    """Return a study's name from a name, with or without the folder of its file, or the path of its file."""
+    return Path(study).stem if is_path(study) else Path(study).name
 
 
 def is_path(study: str) -> bool:
-    """Tell a path of a study file from a name."""
-    return study.endswith(".toml") or "/" in study
+    """Tell a path of a study file from a name, which may stand in a folder, like starting_points/cbam."""
+    return study.endswith(".toml") or study.startswith(("/", "."))
 
 
 def remember(study: str, root: Path) -> None:
@@ -123,10 +123,11 @@ def find_spec(study: str, root: Path) -> "StudySpec":
     for folder in folders:
         if (folder / f"{study}.toml").is_file():
             return read_spec(folder / f"{study}.toml")
-    if (_layout.study_folder(root, study)).is_dir():
+    if _layout.study_folder(root, name_of(study)).is_dir():
         from ferhpo.study.study import Study
 
-        return Study.open(root, study).spec
-    known = {p.stem for folder in folders for p in folder.glob("*.toml")}
+        return Study.open(root, name_of(study)).spec
+    files = [(folder, file) for folder in folders for way in ("*.toml", "*/*.toml") for file in folder.glob(way)]
+    known = {file.relative_to(folder).with_suffix("").as_posix() for folder, file in files}
     msg = f"a study must have a file, and there is no studies/{study}.toml{did_you_mean(study, known)}"
     raise UsageError(msg)

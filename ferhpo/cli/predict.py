@@ -1,41 +1,83 @@
 """`ferhpo predict`: use an ensemble on pictures."""
 
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StudyOption, last_ensemble, name_of
+from ferhpo.cli.options import ROOT, RootOption, StudyOption, last_ensemble, name_of
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import StudyError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ferhpo.ensemble.infer import Ensemble
+
+BATCH = 256  # files read before the nets see them
+
+
+class Listing(StrEnum):
+    """How a list of results is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+EnsembleOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ensemble", "-e", help="Folder of an ensemble or a checkpoint.", show_default="--study's, else the last one"
+    ),
+]
+
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files of faces.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders that hold some.", show_default=False)],
     *,
-    ensemble: Annotated[
-        Path | None, typer.Option(help="Folder of an ensemble.", show_default="--study's, else the last one made here")
-    ] = None,
+    ensemble: EnsembleOption = None,
     study: StudyOption = None,
     root: RootOption = ROOT,
-    output: FormatOption = Format.table,
+    output: Annotated[
+        Listing, typer.Option("--format", "-f", help="table for people, json or csv for programs.")
+    ] = Listing.table,
 ) -> None:
-    """Say which class each picture shows, with the probability of every class."""
+    """Say which class each picture shows, with the probability of every class.
+
+    Files that cannot be read are named on stderr and left out; the exit code is then 1.
+    """
+    from ferhpo.ensemble.pictures import find
+
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")
-    from ferhpo.ensemble.infer import load, read_images
+    paths = find(images)
+    from ferhpo.ensemble.infer import Ensemble
 
-    loaded = load(folder)
-    found = [
-        row(p, loaded.classes, probs)
-        for p, probs in zip(images, loaded.predict(read_images(images, loaded.preprocessing)), strict=True)
-    ]
-    if output is Format.json:
-        print_json(found)
-    else:
-        print_table(
-            ("image", "label", *loaded.classes), [(r["path"], r["label"], *r["probabilities"].values()) for r in found]
-        )
+    loaded = Ensemble.load(folder)
+    failed: list[str] = []
+    show(label(loaded, paths, failed), loaded.classes, output)
+    for reason in failed:
+        say(f"error: {reason}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def label(ensemble: "Ensemble", paths: Sequence[Path], failed: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield each readable picture's result; why others could not be read goes into ``failed``."""
+    from ferhpo.ensemble.pictures import batches
+
+    with progress(len(paths)) as advance:
+        for read, images, errors in batches(paths, ensemble.preprocessing, BATCH):
+            failed += map(str, errors)
+            for path, probs in zip(read, ensemble.predict_proba(images), strict=True):
+                yield row(path, ensemble.classes, probs)
+            advance(len(read) + len(errors))
 
 
 def row(path: Path, classes: tuple[str, ...], probs: Any) -> dict[str, Any]:
@@ -45,6 +87,34 @@ def row(path: Path, classes: tuple[str, ...], probs: Any) -> dict[str, Any]:
         "label": classes[int(probs.argmax())],
         "probabilities": {name: float(p) for name, p in zip(classes, probs, strict=True)},
     }
+
+
+def show(found: Iterable[dict[str, Any]], classes: tuple[str, ...], output: Listing) -> None:
+    """Print results; csv as they come, so that what is interrupted has printed what it knew."""
+    if output is Listing.json:
+        print_json(list(found))
+    elif output is Listing.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("path", "label", *classes))
+        for r in found:
+            writer.writerow((r["path"], r["label"], *r["probabilities"].values()))
+    else:
+        rows = [(r["path"], r["label"], *r["probabilities"].values()) for r in found]
+        print_table(("image", "label", *classes), rows)
+
+
+@contextmanager
+def progress(total: int) -> "Iterator[Callable[[int], None]]":
+    """Yield a function that moves a bar on by some files: on a terminal, if there is more than one batch."""
+    if total <= BATCH or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("images", total=total)
+        yield lambda files: bars.advance(task, files)
 
 
 def find_ensemble(given: Path | None, study: str | None, root: Path) -> Path:

@@ -1,5 +1,6 @@
 """`ferhpo search`: run trials; run it again to go on."""
 
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -40,11 +41,15 @@ def search(
     timeout: TimeoutOption = None,
     storage: StorageOption = None,
     cpus_per_trial: Annotated[
-        int | None, typer.Option(help="CPUs of one trial.", show_default="a quarter of the machine")
+        int | None,
+        typer.Option(help="CPUs of one trial.", show_default="measured; a quarter of the machine where it was not"),
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(help="GPUs of one trial; 0.25 puts four on one.", show_default="1 where there is one"),
+        typer.Option(
+            help="GPUs of one trial; 0.25 puts four on one.",
+            show_default="measured; 1 where there is one and it was not",
+        ),
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,
     address: Annotated[
@@ -52,6 +57,22 @@ def search(
     ] = None,
     max_failures: Annotated[
         int | None, typer.Option(help="Failed trials in a row before giving up.", show_default="the study file's")
+    ] = None,
+    epochs_total: Annotated[
+        int | None, typer.Option(help="Epochs of all trials together, earlier runs included.", show_default="no limit")
+    ] = None,
+    device_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of training, summed over all trials, earlier runs included.", show_default="no limit"
+        ),
+    ] = None,
+    stop_when_flat: Annotated[
+        float | None,
+        typer.Option(
+            help="End once the trials left are expected to improve the metric by less than this, like 0.001.",
+            show_default="never",
+        ),
     ] = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
@@ -62,24 +83,31 @@ def search(
     """
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
-    from ferhpo.search.runner import Workers
     from ferhpo.search.runner import search as run
     from ferhpo.search.session import Limits
+    from ferhpo.search.workers import Workers
     from ferhpo.space.spec import seconds
     from ferhpo.study.source import open_data
     from ferhpo.study.study import recorded_data
 
     named = chosen(study, root)
     spec = find_spec(named, root)
-    for option, value in (("--trials", trials), ("--max-failures", max_failures)):
+    for option, value in (("--trials", trials), ("--max-failures", max_failures), ("--epochs-total", epochs_total)):
         if value is not None and value < 1:
             msg = f"{option} must be at least 1, got {value}"
+            raise UsageError(msg)
+    for option, value in (("--device-seconds", device_seconds), ("--stop-when-flat", stop_when_flat)):
+        if value is not None and not 0 < value < inf:
+            msg = f"{option} must be a number above 0, got {value}"
             raise UsageError(msg)
     limit = spec.budget.timeout if timeout is None else timeout
     limits = Limits(
         trials=trials or spec.budget.trials,
         seconds=None if limit is None else seconds(limit),
         max_failures=max_failures or spec.budget.max_failures,
+        epochs=epochs_total,
+        device_seconds=device_seconds,
+        flat=stop_when_flat,
     )
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
@@ -116,6 +144,10 @@ def describe(prepared: object) -> str:
         "train_in_val": "training images also in validation",
         "train_in_test": "training images also in test",
         "val_in_test": "validation images also in test",
+        "train_near_val": "training images nearly in validation",
+        "train_near_test": "training images nearly in test",
+        "val_near_test": "validation images nearly in test",
+        "blank": "blank training images",
     }
     dropped = [f"{n} {reasons.get(key, key)}" for key, n in prepared.dropped.items() if n]
     source = Path(prepared.source).name if prepared.source else "rendered faces"

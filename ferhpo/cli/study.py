@@ -109,6 +109,7 @@ def summary(study: "Study") -> dict[str, Any]:
         "n_trials": sum(study.states().values()),
         "interrupted": sum(t.state == "INTERRUPTED" for t in study.trials()),
         "best": best_json(best_trial) if best_trial else None,
+        "ensemble": standing_json(study),
         "data": study.data["path"],
         "test_openings": study.openings,
     }
@@ -117,6 +118,12 @@ def summary(study: "Study") -> dict[str, Any]:
 def best_json(trial: "Trial") -> dict[str, Any]:
     """Return a trial as JSON names it."""
     return {"number": trial.number, "value": trial.value, "params": dict(trial.params)}
+
+
+def standing_json(study: "Study") -> dict[str, Any] | None:
+    """Return the running ensemble as the last search left it, None if there is none."""
+    points, members = study.standing["points"], study.standing["members"]
+    return {"value": points[-1][1], "single": points[-1][2], "members": members} if points else None
 
 
 def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
@@ -152,11 +159,19 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
                 if facts["best"]
                 else "none yet",
             ),
+            ("ensemble", _standing(facts["ensemble"], study.metric)),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
         ]
     )
     if facts["interrupted"]:
         say(f"{facts['interrupted']} trials were cut off with their search; `ferhpo search` goes on with them")
+
+
+def _standing(found: dict[str, Any] | None, metric: str) -> str:
+    if found is None:
+        return "none yet"
+    of = f"greedy of {len(found['members'])} trials: {metric} {found['value']:.4f} cross-fitted"
+    return f"{of}, best single {found['single']:.4f}"
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:

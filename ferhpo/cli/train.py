@@ -1,5 +1,6 @@
 """`ferhpo train`: one configuration, without Ray."""
 
+from collections.abc import Collection
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +50,11 @@ def train(
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> None:
-    """Train the study's default configuration, changed by --set, and keep its checkpoint."""
+    """Train the study's default configuration, changed by --set, and keep its checkpoint.
+
+    With --minutes, a study that searches over width trains the width that fits the time on this machine, with images
+    that grow from half their size, unless --set names width or grow.
+    """
     named = chosen(study, root)
     spec = find_spec(named, root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
@@ -66,17 +71,21 @@ def train(
 
     from ferhpo.training.single import train_single
 
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if minutes is not None:
+        given = {text.partition("=")[0] for text in set_ or []}
+        config = fitted(spec, config, prepared, place, 60 * minutes, given=given)
     result, spent = train_single(
         config,
         prepared,
         target,
         metric=metric(spec.metric),
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=place,
         seconds=None if minutes is None else 60 * minutes,
         watch=lambda r: say(f"epoch {r.epoch}: {spec.metric} {cell(r.figures[spec.metric])} ({r.seconds:.1f} s)"),
     )
     opened = open_test(spec, prepared, target, root) if test else None
-    show(summary(result, spent, target, opened), output)
+    show(summary(result, spent, target, opened) | {"config": config.params()}, output)
 
 
 def checked(out: Path) -> Path:
@@ -111,6 +120,31 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     config = spec.space.default_config().with_params(given | dict(map(parse_assignment, assignments)))
     check(config.arch)
     return config
+
+
+def fitted(
+    spec: "StudySpec",
+    config: "TrialConfig",
+    prepared: "Prepared",
+    device: str,
+    seconds: float,
+    *,
+    given: Collection[str],
+) -> "TrialConfig":
+    """Return the configuration as it suits a time budget, where the study leaves the width open; else as it is."""
+    searched = next((d for d in spec.space.dimensions if d.name == "width"), None)
+    if searched is None:
+        return config
+    from ferhpo.training.width import GROW, WIDTHS, fit
+
+    if "grow" not in {*given, *spec.space.fixed}:
+        config = config.with_params({"grow": GROW})
+    if "width" in given:
+        return config
+    widths = searched.choices or [w for w in WIDTHS if (searched.low or 0) <= w <= (searched.high or inf)]
+    found = fit(config, prepared, sorted(widths), device=device, seconds=seconds)
+    say(str(found))
+    return config.with_params({"width": found.width})
 
 
 def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path) -> dict[str, Any]:

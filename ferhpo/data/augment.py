@@ -1,8 +1,8 @@
 """Batched augmentation on the training device: every image its own draw, all of a batch in a few passes.
 
-Flips, shift, rotation, scale and shear are one affine map an image, hence one `grid_sample`; brightness and contrast
-are one multiply-add; cutout is one mask. Hand-written, since it is three times as fast as kornia at 48 px (93,000
-against 28,700 images/s on 2 cores), and torchvision's transforms draw once a batch.
+Flips, shift, rotation, scale and shear are one affine map an image, hence one `grid_sample`, which is half of the time;
+brightness and contrast are one multiply-add; cutout is one blend. Hand-written, since it is more than three times as
+fast as kornia at 48 px on a CPU, and torchvision's transforms draw once a batch.
 """
 
 from collections.abc import Mapping
@@ -71,8 +71,20 @@ def _geometry(images: torch.Tensor, strength: Mapping[str, float], draws: torch.
     theta = torch.stack(  # from a pixel of the result to the place in the image it is taken from
         (x * cos, x * (slant * cos - sin), shift[:, 0], y * sin, y * (slant * sin + cos), shift[:, 1]), dim=1
     ).view(-1, 2, 3)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = _grid(theta, images.shape[-1])
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _grid(theta: torch.Tensor, size: int) -> torch.Tensor:
+    """Return B x S x S x 2 places for maps B x 2 x 3.
+
+    What `affine_grid` returns (without aligned corners) in a thirtieth of its time on a CPU: a map is a sum of a row
+    and a column, not a small matrix product for every pixel.
+    """
+    at = (torch.arange(size, device=theta.device) * 2 + 1) / size - 1
+    across = theta[:, :, 0, None] * at
+    down = torch.addcmul(theta[:, :, 2, None], theta[:, :, 1, None], at)
+    return (down[..., None] + across[:, :, None]).permute(0, 2, 3, 1)
 
 
 def _light(images: torch.Tensor, strength: Mapping[str, float], draws: torch.Tensor) -> torch.Tensor:
@@ -92,7 +104,7 @@ def _cutout(
     half = draws[:, 9, None] * (CUTOUT * strength["cutout"] / 2)
     size = images.shape[-1]
     at = (torch.arange(size, device=images.device) + 0.5) / size
-    columns = (at - draws[:, 10, None]).abs() < half
-    rows = (at - draws[:, 11, None]).abs() < half
-    inside = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(inside, torch.as_tensor(fill, dtype=images.dtype, device=images.device), images)
+    columns = ((at - draws[:, 10, None]).abs() < half).to(images.dtype)
+    rows = ((at - draws[:, 11, None]).abs() < half).to(images.dtype)
+    inside = rows[:, None, :, None] * columns[:, None, None, :]  # 0 or 1, exactly, and four times as fast as a bool
+    return torch.lerp(images, torch.as_tensor(fill, dtype=images.dtype, device=images.device), inside)

@@ -8,7 +8,8 @@ rename under a lock, so that many processes may prepare the same images at once;
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +17,17 @@ import numpy as np
 
 from ferhpo import _atomic
 from ferhpo.data import load, splits, synthetic
-from ferhpo.data.formats import folders
+from ferhpo.data.pixels import images_in, keep_images
 from ferhpo.data.raw import RawData, fingerprint
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.spec import DataSpec
 
 VERSION = 1  # raise it when what is stored, or how it is computed from the source, changes
 CARD = "prepared.json"
-ARRAYS = {"images": np.uint8, "labels": np.int64, "split": np.int8, "group": np.int32}
+ARRAYS = {"images": np.uint8, "labels": np.int64, "split": np.int8, "group": np.int32, "soft": np.float32}
+OPTIONAL = "soft"  # an array that not every set has
 MIN_STD = 1 / 255
+BLOCK_BYTES = 1 << 19  # of images, which counting makes eightfold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Prepared:
 
     Args:
         folder: where it is stored; `open_prepared` opens it again, in any process.
-        format: fer2013, folders or synthetic.
+        format: one of `spec.FORMATS` but auto.
         source: absolute path of what was read, None for rendered images.
         classes: names in the order of the labels.
         fingerprint: SHA-256 of the decoded content (see `raw.fingerprint`).
@@ -60,6 +63,8 @@ class Prepared:
         counts: train, val and test -> class -> rows.
         dropped: rows left out (see `splits.Splits`).
         images, labels, split, group: memory-mapped arrays over all rows, read-only.
+        soft: as they, float32, rows x classes: shares of the people who labelled; None where only labels are known.
+        further: absolute paths of what was read beside the source: ``also`` and ``images`` of the `DataSpec`.
     """
 
     folder: Path
@@ -75,6 +80,13 @@ class Prepared:
     labels: np.ndarray
     split: np.ndarray
     group: np.ndarray
+    soft: np.ndarray | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def split_digest(self) -> str:
+        """SHA-256 of which row is in which split: images of one fingerprint may be split in several ways."""
+        return hashlib.sha256(np.ascontiguousarray(self.split, np.int8).tobytes()).hexdigest()
 
     def part(self, name: Literal["train", "val"]) -> Part:
         """Return the training or the validation rows.
@@ -121,12 +133,23 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
             try:
                 return open_prepared(folder)  # another process was faster
             except DataError:
-                raw = load.load(spec, path)
-                with _atomic.new_folder(folder) as part:
-                    _store(part, raw, spec, kind, source)
+                with _atomic.new_folder(folder) as part, images_in(part):
+                    _store(part, load.load(spec, path), spec, kind, source)
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
         msg = f"{where}: prepared images must be stored there ({why}); free the disk or choose another --root"
+        raise DataError(msg) from None
+    return open_prepared(folder)
+
+
+def write_prepared(spec: DataSpec, path: Path | None, folder: Path) -> Prepared:
+    """Read and split the images of ``spec`` and store them at ``folder``, over what is there; raises as `prepare`."""
+    kind = load.detect(spec, path)
+    try:
+        with _atomic.new_folder(folder) as part, images_in(part):
+            _store(part, load.load(spec, path), spec, kind, None if path is None else path.resolve())
+    except OSError as error:
+        msg = f"{folder}: prepared images must be stored there ({error.strerror or error}); choose another folder"
         raise DataError(msg) from None
     return open_prepared(folder)
 
@@ -144,6 +167,8 @@ def open_prepared(folder: Path) -> Prepared:
             raise ValueError(msg)
         arrays: dict[str, Any] = {}
         for name, kind in ARRAYS.items():
+            if name == OPTIONAL and name not in card["shapes"]:
+                continue
             arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             if arrays[name].dtype != kind or list(arrays[name].shape) != card["shapes"][name]:
                 msg = f"{name}.npy is {arrays[name].dtype} {arrays[name].shape}"
@@ -161,6 +186,7 @@ def open_prepared(folder: Path) -> Prepared:
             std=tuple(card["std"]),
             counts=card["counts"],
             dropped=card["dropped"],
+            further=card["further"],
             **arrays,
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError) as error:
@@ -172,11 +198,8 @@ def _key(spec: DataSpec, kind: str, source: Path | None) -> str:
     """Return the folder name of what ``spec`` and the source as it now stands give."""
     if source is None:
         state: Any = _atomic.sha256(Path(synthetic.__file__))  # a changed drawing is another set
-    elif kind == "folders":
-        state = [(found.name, found.size, found.mtime_ns) for found in folders.scan(source)]
     else:
-        stat = source.stat()
-        state = (stat.st_size, stat.st_mtime_ns)
+        state = load.state(spec, kind, source)
     wanted = asdict(replace(spec, path=None, format="auto"))
     text = json.dumps([VERSION, kind, None if source is None else str(source), state, wanted])
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
@@ -189,8 +212,12 @@ def _store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path |
         msg = f"{source or kind}: {error}"
         raise DataError(msg) from None
     arrays = {"images": raw.images, "labels": raw.labels, "split": split.split, "group": split.group}
+    if raw.soft is not None:
+        arrays["soft"] = raw.soft
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(array, ARRAYS[name]), allow_pickle=False)
+        if name != "images":
+            np.save(folder / f"{name}.npy", np.ascontiguousarray(array, ARRAYS[name]), allow_pickle=False)
+    keep_images(raw.images, folder / "images.npy")
     mean, std = _moments(raw.images, np.flatnonzero(split.split == splits.TRAIN))
     card = {
         "version": VERSION,
@@ -202,6 +229,10 @@ def _store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path |
         "std": std,
         "counts": {name: _counts(raw, split.split == code) for name, code in splits.NAMES.items()},
         "dropped": split.dropped,
+        "further": {
+            "also": [str(Path(more).resolve()) for more in spec.also],
+            "images": None if spec.images is None else str(Path(spec.images).resolve()),
+        },
         "shapes": {name: array.shape for name, array in arrays.items()},
         "sha256": {name: _atomic.sha256(folder / f"{name}.npy") for name in arrays if name != "images"},
     }
@@ -217,8 +248,9 @@ def _moments(images: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[fl
     """Return mean and standard deviation per channel of ``images[rows] / 255``, from counts of the 256 values."""
     channels = images.shape[-1]
     seen = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(rows), 1024):
-        block = images[rows[start : start + 1024]]
+    step = max(1, BLOCK_BYTES // images[0].nbytes)
+    for start in range(0, len(rows), step):
+        block = images[rows[start : start + step]]
         for c in range(channels):
             seen[c] += np.bincount(block[..., c].ravel(), minlength=256)
     values = np.arange(256) / 255

@@ -1,52 +1,65 @@
 """What is wrong with an image set, in numbers."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from ferhpo.data.problems import Problem, problems
 from ferhpo.data.raw import RawData, parts
 from ferhpo.data.splits import groups
 
 WHOLE = "all"  # the name of a set that brings no splits
 
 
-def inspect(raw: RawData) -> dict[str, Any]:
-    """Return rows per split and class, duplicates, leaks between splits, label conflicts and blank images.
+def inspect(raw: RawData, found: Sequence[Problem] | None = None) -> dict[str, Any]:
+    """Return rows per split and class, imbalance, leaks between splits, and what is wrong with which rows.
 
     Args:
         raw: the data as read, before `splits.assign` moves or drops anything.
+        found: its `problems`, where they are known already.
 
     Returns:
-        Plain values, ready for JSON: ``splits`` (the data's own: rows, counts per class), ``duplicates`` (rows beyond
-        the first of each identical group), ``cross_split_duplicates`` ("A-B": rows of B whose image stands in A),
-        ``conflicting_labels`` (groups with several labels), ``blank_images`` (rows of one single colour), and ``rows``,
-        ``unique_images``, ``duplicate_groups``, ``classes``, ``size``, ``channels``.
+        Plain values, ready for JSON: ``splits`` (the data's own: rows, counts per class), ``imbalance`` (largest class
+        over smallest), ``duplicates`` (rows beyond the first of each identical group), ``cross_split_duplicates``
+        ("A-B": rows of B whose image stands in A), ``cross_split_near_duplicates`` (the same for images that are
+        nearly the same, identical ones left out), ``conflicting_labels`` and ``near_duplicates`` (groups),
+        ``blank_images`` (rows), ``rows``, ``unique_images``, ``duplicate_groups``, ``classes``, ``size``,
+        ``channels``, and ``problems``: name -> rows, counted from 0, in groups.
     """
-    group = groups(raw.images)
-    sizes = np.bincount(group)
+    by_name = {problem.name: problem for problem in (problems(raw) if found is None else found)}
     names = parts(raw)
-    first_label = np.zeros(len(sizes), np.int64)
-    first_label[group] = raw.labels  # any one row's label of each group
-    conflicting = np.unique(group[raw.labels != first_label[group]])
-    flat = raw.images.reshape(len(raw.images), -1, raw.images.shape[-1])
-    blank = (flat.max(1) == flat.min(1)).all(1)
+    unique = int(groups(raw.images).max()) + 1
+    identical = by_name["duplicates"].rows
+    twice, nearly = _across(raw, identical, names), _across(raw, by_name["near_duplicates"].rows, names)
+    of_class = np.bincount(raw.labels, minlength=len(raw.classes))
     return {
         "rows": len(raw.labels),
         "classes": list(raw.classes),
         "size": raw.images.shape[1],
         "channels": raw.images.shape[-1],
         "splits": {name or WHOLE: _counts(raw, raw.part == name) for name in names},
-        "unique_images": len(sizes),
-        "duplicate_groups": int((sizes > 1).sum()),
-        "duplicates": int((sizes - 1).sum()),
-        "cross_split_duplicates": {
-            f"{a}-{b}": int(np.isin(group[raw.part == b], group[raw.part == a]).sum())
-            for a, b in combinations(names, 2)
-        },
-        "conflicting_labels": len(conflicting),
-        "blank_images": int(blank.sum()),
+        "imbalance": round(float(of_class.max() / max(of_class.min(), 1)), 2),
+        "unique_images": unique,
+        "duplicate_groups": len(identical),
+        "duplicates": len(raw.labels) - unique,
+        "cross_split_duplicates": {pair: len(rows) for pair, rows in twice.items()},
+        "near_duplicates": len(by_name["near_duplicates"].rows),
+        "cross_split_near_duplicates": {pair: len(np.setdiff1d(rows, twice[pair])) for pair, rows in nearly.items()},
+        "conflicting_labels": len(by_name["conflicts"].rows),
+        "blank_images": by_name["blank"].count,
+        "problems": {name: [list(rows) for rows in problem.rows] for name, problem in by_name.items()},
     }
+
+
+def _across(raw: RawData, found: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return, for "A-B", the rows of B that stand in a group with a row of A."""
+    place = np.full(len(raw.labels), -1)
+    for number, rows in enumerate(found):
+        place[list(rows)] = number
+    held = {name: np.flatnonzero((raw.part == name) & (place >= 0)) for name in names}
+    return {f"{a}-{b}": held[b][np.isin(place[held[b]], place[held[a]])] for a, b in combinations(names, 2)}
 
 
 def _counts(raw: RawData, rows: np.ndarray) -> dict[str, Any]:

@@ -1,17 +1,40 @@
-"""From a `DataSpec` and a path to `RawData`: finds the format and calls its reader."""
+"""From a `DataSpec` and a path to `RawData`: finds the format, calls its reader, joins sets and keeps classes."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from ferhpo.data import synthetic
-from ferhpo.data.formats import fer2013, folders
+from ferhpo.data import names, synthetic
+from ferhpo.data.formats import (
+    affectnet,
+    ckplus,
+    expw,
+    fer2013,
+    ferplus,
+    folders,
+    huggingface,
+    prepared,
+    rafdb,
+    table,
+)
+from ferhpo.data.join import joined, with_classes
 from ferhpo.data.raw import RawData, resized
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.spec import DataSpec
 
+FOLDERS = {  # format -> its module, in the order they are looked for
+    "prepared": prepared,
+    "huggingface": huggingface,
+    "rafdb": rafdb,
+    "affectnet": affectnet,
+    "expw": expw,
+    "ckplus": ckplus,
+    "folders": folders,
+}
+FILES = {"ferplus": ferplus, "table": table, "fer2013": fer2013}
+
 
 def detect(spec: DataSpec, path: Path | None) -> str:
-    """Return ``"fer2013"``, ``"folders"`` or ``"synthetic"``.
+    """Return the format (`spec.FORMATS` but ``"auto"``) of what lies at ``path``.
 
     A path given for a study that renders its own images overrides them: ``--data`` wins.
 
@@ -27,21 +50,71 @@ def detect(spec: DataSpec, path: Path | None) -> str:
     if not path.exists():
         msg = f"{path}: there is no such file or folder; check the path of --data"
         raise DataError(msg)
-    found = "folders" if path.is_dir() else "fer2013"
-    if spec.format in {"auto", "synthetic", found}:
-        return found
+    if spec.format in {"auto", "synthetic"}:
+        return _folder_format(path) if path.is_dir() else _file_format(path, spec)
+    if path.is_dir() == (spec.format in FOLDERS):
+        return spec.format
     wanted, got = ("a csv file", "a folder") if path.is_dir() else ("a folder", "a file")
     msg = f'{path}: format "{spec.format}" needs {wanted}, got {got}; give another path, or set format = "auto"'
     raise DataError(msg)
 
 
+def _folder_format(path: Path) -> str:
+    named = (name for name, module in FOLDERS.items() if module is not folders and module.matches(path))
+    return next(named, "folders")
+
+
+def _file_format(path: Path, spec: DataSpec) -> str:
+    header = table.header(path)
+    if ferplus.matches(header):
+        return "ferplus"
+    return "table" if table.matches(header, spec) else "fer2013"
+
+
 def load(spec: DataSpec, path: Path | None) -> RawData:
-    """Read or render the images of ``spec``; raises as `detect`, and DataError for what the format refuses."""
-    match detect(spec, path), path:
-        case "fer2013", Path():
-            return fer2013.read(path, spec)
-        case "folders", Path():
-            return folders.read(path, spec)
-        case _:
-            raw = synthetic.render(spec.rows)
-            return replace(raw, images=resized(raw.images[..., 0], spec.size, spec.channels))
+    """Read or render the images of ``spec`` and of the sets it adds.
+
+    Raises:
+        UsageError: as `detect`.
+        DataError: as `detect`, and for what the format refuses.
+    """
+    raw = _read(spec, path)
+    if spec.also:
+        raw = joined([raw, *(_read(replace(spec, format="auto"), Path(more)) for more in spec.also)], spec)
+    return with_classes(raw, names.known(spec.classes, raw.classes)) if spec.classes else raw
+
+
+def _read(spec: DataSpec, path: Path | None) -> RawData:
+    kind = detect(spec, path)
+    if path is None or kind == "synthetic":
+        raw = synthetic.render(spec.rows)
+        return replace(raw, images=resized(raw.images[..., 0], spec.size, spec.channels))
+    return (FOLDERS | FILES)[kind].read(path, spec)
+
+
+def state(spec: DataSpec, kind: str, path: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of every file that `load` would read: other files, other images.
+
+    Args:
+        spec: names the sets that are added, and where the images of annotations are.
+        kind: the format of ``path``, as `detect` gives it.
+        path: file or folder.
+    """
+    files = [path]
+    if spec.images is not None:
+        files.append(Path(spec.images))
+    elif kind == "ferplus":
+        files.append(path.with_name(ferplus.IMAGES))
+    if kind == "table":
+        files.extend(sorted(set(table.find(path, spec).files)))
+    files.extend(map(Path, spec.also))
+    return [entry for file in files for entry in _entries(file)]
+
+
+def _entries(path: Path) -> list[tuple[str, int, int]]:
+    if path.is_dir():
+        return [(f"{path}/{found.name}", found.size, found.mtime_ns) for found in folders.scan(path, every=True)]
+    if not path.exists():  # what reads it says so
+        return []
+    stat = path.stat()
+    return [(str(path), stat.st_size, stat.st_mtime_ns)]

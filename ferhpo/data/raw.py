@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -33,12 +34,18 @@ class RawData:
         labels: int64, rows, index into classes.
         classes: class names, in the order of the labels.
         part: unicode, rows, the data's own split name ("Training", "train", ...), "" where there is none.
+        group: int64, rows, equal for rows that must stay in one split (a person, a photograph); None where unknown.
+        soft: float32, rows x classes, shares of the people who labelled, summing to 1; None where labels are all.
+        files: path of each row's image, None where rows are no files.
     """
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     part: np.ndarray
+    group: np.ndarray | None = None
+    soft: np.ndarray | None = None
+    files: tuple[Path, ...] | None = None
 
 
 def role(part: str) -> str:
@@ -62,6 +69,10 @@ def fingerprint(raw: RawData) -> str:
     for text in (f"{raw.images.shape}", "\x1f".join(raw.classes), "\x1f".join(raw.part.tolist())):
         digest.update(f"{len(text)}:{text}".encode())
     digest.update(np.ascontiguousarray(raw.labels, dtype="<i8").data)
+    for name, array, kind in (("group", raw.group, "<i8"), ("soft", raw.soft, "<f4")):
+        if array is not None:
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array, dtype=kind).data)
     digest.update(np.ascontiguousarray(raw.images).data)
     return digest.hexdigest()
 
@@ -77,11 +88,34 @@ def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
     return np.repeat(images[..., None], channels, axis=3) if channels > 1 else images[..., None]
 
 
-def read_image(path: Path, size: int, channels: int) -> np.ndarray:
+def upright(image: Image.Image, channels: int) -> Image.Image:
+    """Return an image turned as its camera says, in grey (1 channel) or RGB (3)."""
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
+        turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+    return turned.convert("L" if channels == 1 else "RGB")
+
+
+def stored(image: Image.Image, size: int, channels: int) -> np.ndarray:
+    """Return a grey or RGB image as uint8 size x size x channels."""
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(size, size, channels)
+
+
+def read_image(
+    path: Path | BinaryIO, size: int, channels: int, box: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
     """Read an image file, upright, as uint8 size x size x channels (1: grey, 3: RGB).
 
+    Args:
+        path: the file, or its content; what it says as text stands in the message of an error.
+        size: pixels a side to which it is brought.
+        channels: 1 or 3.
+        box: left, top, right, bottom of the part that is taken, in pixels; what lies outside the image is cut off.
+
     Raises:
-        DataError: it is missing, no image, or damaged.
+        DataError: it is missing, no image, or damaged, or nothing of it lies in the box.
     """
     try:
         with Image.open(path) as image:
@@ -89,16 +123,23 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
                 got = f"{image.width}x{image.height}"
                 msg = f"{path}: an image must have at most {MAX_PIXELS:,} pixels, got {got}; scale it down"
                 raise DataError(msg)
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            upright = upright.convert("L" if channels == 1 else "RGB")
-            if upright.size != (size, size):
-                upright = upright.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(upright).reshape(size, size, channels)
+            found = upright(image, channels)
+            if box is not None:
+                found = found.crop(_inside(box, found, path))
+            return stored(found, size, channels)
     except FileNotFoundError:
         msg = f"{path}: there is no such image; check the path"
         raise DataError(msg) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         msg = f"{path}: an image must be readable, got '{error}'; replace or delete the file"
         raise DataError(msg) from None
+
+
+def _inside(box: tuple[int, int, int, int], image: Image.Image, path: Path | BinaryIO) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    cut = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
+    if cut[2] <= cut[0] or cut[3] <= cut[1]:
+        got = f"left {left}, top {top}, right {right}, bottom {bottom} in {image.width}x{image.height}"
+        msg = f"{path}: the box of a face must lie in its image, got {got}; correct or delete the annotation"
+        raise DataError(msg)
+    return cut

@@ -1,7 +1,8 @@
 """Which rows train, validate and are sealed for the test: decided by the images alone.
 
-No seed and no row order enters: rows are grouped by identical image, and where a split has to be made, groups are taken
-in the order of their images' hashes, class by class. So two people with the same images have the same split.
+No seed and no row order enters: rows are grouped by identical image, and by person or photograph where the data say it;
+where a split has to be made, groups are taken in the order of their images' hashes, class by class. So two people with
+the same images have the same split.
 
     the data bring            test          val                train
     train, val and test       test          val                train    (Training, PublicTest, PrivateTest; folders)
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ferhpo.data import near
 from ferhpo.data.raw import RawData, role
 from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
@@ -28,9 +30,11 @@ class Splits:
 
     Args:
         split: int8, rows: TRAIN, VAL, TEST or DROPPED.
-        group: int32, rows, equal for identical images; numbered in the order of the images' hashes.
+        group: int32, rows, equal for identical images and for what the data group; numbered in the order of the images'
+            hashes.
         dropped: rows left out, by what they were and where their image also stands: train_in_val, train_in_test,
-            val_in_test (a training image that stands in both counts as train_in_test).
+            val_in_test (a training image that stands in both counts as train_in_test); with ``drop_leaks``
+            train_near_val, train_near_test and val_near_test, with ``drop_blank`` blank.
     """
 
     split: np.ndarray
@@ -40,9 +44,9 @@ class Splits:
 
 def groups(images: np.ndarray) -> np.ndarray:
     """Return an int32 per image, equal for identical ones, in the order of the images' hashes."""
-    hashes = np.array(
-        [hashlib.blake2b(np.ascontiguousarray(i).data, digest_size=16).hexdigest() for i in images], "S32"
-    )
+    plain = np.asarray(images)  # slicing a memmap row by row takes longer than hashing the rows
+    texts = (hashlib.blake2b(np.ascontiguousarray(i).data, digest_size=16).hexdigest() for i in plain)
+    hashes = np.fromiter(texts, "S32", len(images))
     return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
 
 
@@ -56,29 +60,69 @@ def assign(raw: RawData, spec: DataSpec) -> Splits:
         got = raw.classes[raw.labels[0]] if len(raw.labels) else "no image"
         msg = f"images of at least 2 classes are needed, got {got} alone; add the other classes"
         raise DataError(msg)
-    group = groups(raw.images)
+    same = groups(raw.images)
+    group = same if raw.group is None else _merged(same, raw.group)
+    alike = _merged(same, near_groups(raw.images, same)) if spec.drop_leaks else same
+    if spec.drop_leaks:
+        group = _merged(group, alike)
     names, index = np.unique(raw.part, return_inverse=True)
     split = np.array([NAMES[role(str(name))] for name in names], np.int8)[index]
     if not (split == TEST).any():
         split[split == VAL] = TEST
-    dropped = {"train_in_val": 0, "train_in_test": 0, "val_in_test": 0}
-    for gone, kept, key in ((TRAIN, TEST, "train_in_test"), (TRAIN, VAL, "train_in_val"), (VAL, TEST, "val_in_test")):
-        twice = (split == gone) & np.isin(group, group[split == kept])
-        split[twice] = DROPPED
-        dropped[key] = int(twice.sum())
+    dropped = _drop_twice(split, same, "in")
     if not (split == TEST).any():
-        _carve(split, group, raw.labels, {TEST: spec.test, VAL: spec.val})
+        _carve(split, group, raw.labels, {TEST: spec.test, VAL: spec.val}, pooled=raw.group is not None)
     elif not (split == VAL).any() and not dropped["val_in_test"]:
-        _carve(split, group, raw.labels, {VAL: spec.val})
+        _carve(split, group, raw.labels, {VAL: spec.val}, pooled=raw.group is not None)
+    if spec.drop_leaks:
+        dropped |= _drop_twice(split, alike, "near")
+    if spec.drop_blank:
+        blank = (split == TRAIN) & is_blank(raw.images)
+        split[blank] = DROPPED
+        dropped["blank"] = int(blank.sum())
     _check(split, raw)
     return Splits(split=split, group=group, dropped=dropped)
 
 
-def _carve(split: np.ndarray, group: np.ndarray, labels: np.ndarray, shares: dict[int, float]) -> None:
+def near_groups(images: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Return a number per row, equal for images that are nearly the same, directly or through others.
+
+    Args:
+        images: uint8, rows x side x side x channels.
+        same: `groups` of them.
+    """
+    first = np.unique(same, return_index=True)[1]
+    return near.components(near.pairs(images[first]), len(first))[same]
+
+
+def is_blank(images: np.ndarray) -> np.ndarray:
+    """Tell which images have one single colour, a bool each."""
+    flat = images.reshape(len(images), -1, images.shape[-1])
+    return (flat.max(1) == flat.min(1)).all(1)
+
+
+def _merged(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return int32 groups whose rows share a group of ``a`` or of ``b``, in the order of ``a``'s numbers."""
+    links = np.stack([a, int(a.max()) + 1 + np.unique(b, return_inverse=True)[1]], axis=1).astype(np.int64)
+    root = near.components(links, int(links.max()) + 1)[a]  # the smallest number of `a` that is reached
+    return np.unique(root, return_inverse=True)[1].astype(np.int32)
+
+
+def _drop_twice(split: np.ndarray, group: np.ndarray, how: str) -> dict[str, int]:
+    """Drop rows whose group stands in a split that goes before theirs; return how many."""
+    dropped = {f"train_{how}_val": 0, f"train_{how}_test": 0, f"val_{how}_test": 0}
+    for gone, kept in (("train", "test"), ("train", "val"), ("val", "test")):
+        twice = (split == NAMES[gone]) & np.isin(group, group[split == NAMES[kept]])
+        split[twice] = DROPPED
+        dropped[f"{gone}_{how}_{kept}"] = int(twice.sum())
+    return dropped
+
+
+def _carve(split: np.ndarray, group: np.ndarray, labels: np.ndarray, shares: dict[int, float], *, pooled: bool) -> None:
     """Move a share of the training rows, stratified and in whole groups, into each split of ``shares``.
 
     A group counts for the class of most of its rows. Of each class a group goes where its middle row falls, so that a
-    share is missed by half a group at most.
+    share is missed by half a group at most. With ``pooled`` classes of too few groups (people, say) are taken together.
     """
     rows = np.flatnonzero(split == TRAIN)
     present, group_of_row = np.unique(group[rows], return_inverse=True)
@@ -86,6 +130,9 @@ def _carve(split: np.ndarray, group: np.ndarray, labels: np.ndarray, shares: dic
     np.add.at(votes, (group_of_row, labels[rows]), 1)
     size, label = votes.sum(1), votes.argmax(1)
     target = np.full(len(present), TRAIN, np.int8)
+    few = np.bincount(label) * min(shares.values()) < 1
+    if pooled:
+        label = np.where(few[label], -1, label)
     for c in np.unique(label):
         of_class = np.flatnonzero(label == c)
         middle = (np.cumsum(size[of_class]) - size[of_class] / 2) / size[of_class].sum()

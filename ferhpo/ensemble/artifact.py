@@ -1,10 +1,12 @@
 """The folder an ensemble lives in: whole in itself, so that it works wherever it is moved to.
 
-    ensemble.json                   method, members' weights and checksums, meta-learner, classes, figures, provenance
+    ensemble.json                   combination, views, members' checksums, classes, figures, provenance
+    MODEL_CARD.md                   the same for people
     members/0007/model.safetensors  a member's weights and
     members/0007/model.json         card, byte for byte as the trial left them
 
-`read` checks all of it; there is no pickle, and nothing in it is a path outside.
+`read` checks all of it; there is no pickle, and nothing in it is a path outside. The checkpoint of a single net reads
+as an ensemble of one, so that whatever takes an ensemble takes it as well.
 """
 
 import hashlib
@@ -19,14 +21,17 @@ import numpy as np
 
 from ferhpo._atomic import new_folder, sha256, write_json
 from ferhpo._layout import CARD, WEIGHTS
-from ferhpo.ensemble.combine import Combination, Meta
+from ferhpo.ensemble import card
+from ferhpo.ensemble.combine import Combination
 from ferhpo.ensemble.evaluate import METHODS
 from ferhpo.ensemble.members import SHARED, Members
 from ferhpo.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "ensemble.json"
+MODEL_CARD = "MODEL_CARD.md"
 FILES = (WEIGHTS, CARD)
+OWN_VIEWS = "own"  # of `infer.TTA`: each member as it was validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,8 @@ class Artifact:
         folders: where their files lie in the artifact.
         classes: names in the order of the probabilities.
         preprocessing: stored_size and channels of the images that `infer` takes.
-        report: the figures, as `ferhpo ensemble --format json` prints them.
+        tta: name of the views that a member's probabilities are averaged over (`infer.TTA`).
+        report: the figures, as `ferhpo ensemble --format json` prints them; empty for a single checkpoint.
         provenance: study, metric, data fingerprint, command, date, version.
     """
 
@@ -48,8 +54,13 @@ class Artifact:
     folders: tuple[Path, ...]
     classes: tuple[str, ...]
     preprocessing: Mapping[str, Any]
+    tta: str
     report: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    def cards(self) -> tuple[Mapping[str, Any], ...]:
+        """Read the members' model.json."""
+        return tuple(json.loads((folder / CARD).read_text(encoding="utf-8")) for folder in self.folders)
 
 
 def write(
@@ -59,6 +70,7 @@ def write(
     *,
     report: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    tta: str = OWN_VIEWS,
 ) -> None:
     """Put the artifact at ``folder`` in one rename; an older one is replaced only by a whole new one.
 
@@ -68,45 +80,47 @@ def write(
         combination: as fitted.
         report: see `Artifact`.
         provenance: see `Artifact`.
+        tta: see `Artifact`.
 
     Raises:
         CheckpointError: a member's file cannot be copied, or members take different images.
     """
     preprocessing = {key: members.cards[0]["preprocessing"][key] for key in SHARED}
-    meta = combination.meta
     with new_folder(folder) as part:
         index = {
             "format": FORMAT,
-            "method": combination.method,
+            "combination": combination.to_json(),
             "members": [],
-            "meta": meta and {"coef": meta.coef_cmk.tolist(), "bias": meta.bias_c.tolist(), "strength": meta.strength},
+            "tta": tta,
             "classes": list(members.classes),
             "preprocessing": preprocessing,
             "report": dict(report),
             "provenance": dict(provenance),
         }
-        rows = zip(members.numbers, members.folders, members.cards, combination.weights_m.tolist(), strict=True)
-        for number, source, card, weight in rows:
-            if any(card["preprocessing"][key] != preprocessing[key] for key in SHARED):
+        for number, source, described in zip(members.numbers, members.folders, members.cards, strict=True):
+            if any(described["preprocessing"][key] != preprocessing[key] for key in SHARED):
                 msg = f"members must take the same images, trial {number} takes others than {members.numbers[0]}"
                 raise CheckpointError(msg)
             own = part / _member(number)
             own.mkdir(parents=True)
             for name in FILES:
                 _copy(source / name, own / name, number)
-            sums = {name: sha256(own / name) for name in FILES}
-            index["members"].append({"number": number, "weight": weight, "sha256": sums})
+            index["members"].append({"number": number, "sha256": {name: sha256(own / name) for name in FILES}})
         write_json(part / INDEX, {**index, "sha256": _digest(index)})
+        stored = _parse(part, index)
+        (part / MODEL_CARD).write_text(card.render(stored, stored.cards()), encoding="utf-8")
 
 
 def read(folder: Path) -> Artifact:
-    """Read an artifact and check every file of it.
+    """Read an artifact and check every file of it, or take a checkpoint's folder as an ensemble of one.
 
     Raises:
         CheckpointError: a file is damaged or missing; the message names it.
     """
     path = folder / INDEX
     if not path.is_file():
+        if (folder / CARD).is_file():
+            return _single(folder)
         msg = f"an ensemble must be a folder with {INDEX}, got {folder}; make one with `ferhpo ensemble`"
         raise CheckpointError(msg)
     try:
@@ -125,25 +139,50 @@ def read(folder: Path) -> Artifact:
     return artifact
 
 
+def digest(folder: Path) -> str:
+    """Return what tells one ensemble or checkpoint from another: the SHA-256 of the file that holds all checksums."""
+    return sha256(folder / (INDEX if (folder / INDEX).is_file() else CARD))
+
+
+def _single(folder: Path) -> Artifact:
+    """Read a checkpoint's card; whoever loads the weights checks them."""
+    path = folder / CARD
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        return Artifact(
+            combination=Combination(method="uniform", weights_m=np.ones(1)),
+            numbers=(0,),
+            folders=(folder,),
+            classes=tuple(described["classes"]),
+            preprocessing={key: described["preprocessing"][key] for key in SHARED},
+            tta=OWN_VIEWS,
+            report={},
+            provenance=described["provenance"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} must describe a checkpoint, got {error!r}; train again"
+        raise CheckpointError(msg) from None
+
+
 def _member(number: int) -> str:
     return f"members/{number:04d}"
 
 
 def _parse(folder: Path, index: Mapping[str, Any]) -> Artifact:
-    members, meta = index["members"], index["meta"]
-    if index["method"] not in METHODS:
-        msg = f"unknown method {index['method']!r}"
+    members, combination = index["members"], Combination.from_json(index["combination"])
+    if combination.method not in METHODS:
+        msg = f"unknown method {combination.method!r}"
         raise ValueError(msg)
-    if meta is not None:
-        coef_cmk, bias_c = np.array(meta["coef"], float), np.array(meta["bias"], float)
-        meta = Meta(coef_cmk=coef_cmk, bias_c=bias_c, strength=float(meta["strength"]))
-    weights_m = np.array([m["weight"] for m in members], float)
+    if len(combination.weights_m) != len(members):
+        msg = f"{len(members)} members with {len(combination.weights_m)} weights"
+        raise ValueError(msg)
     return Artifact(
-        combination=Combination(method=index["method"], weights_m=weights_m, meta=meta),
+        combination=combination,
         numbers=tuple(m["number"] for m in members),
         folders=tuple(folder / _member(m["number"]) for m in members),
         preprocessing=index["preprocessing"],
         classes=tuple(index["classes"]),
+        tta=index["tta"],
         report=index["report"],
         provenance=index["provenance"],
     )

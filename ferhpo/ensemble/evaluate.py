@@ -1,42 +1,61 @@
 """What a combination is worth: scored on rows its fit did not see, and set beside the others."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from math import sqrt
 
 import numpy as np
 
 from ferhpo import metrics
 from ferhpo.ensemble.combine import Combination, fit_majority, fit_uniform
-from ferhpo.ensemble.select import fit_greedy
-from ferhpo.ensemble.stack import fit_logistic, fit_weighted
+from ferhpo.ensemble.cost import Budget
+from ferhpo.ensemble.folds import Fit
+from ferhpo.ensemble.select import fit_bagged, fit_diverse, fit_greedy
+from ferhpo.ensemble.stack import fit_log_pool, fit_logistic, fit_logistic_shared, fit_weighted
 
-Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Combination]  # (probs_mnc, y_n, groups_n)
 TIE = 1e-9  # one row won is one standard error exactly; rounding must not make it more
 
 METHODS: Mapping[str, Fit] = {  # from the simplest to the one with most to fit: the order that `choose` prefers
     "uniform": fit_uniform,
     "majority": fit_majority,
+    "diverse": fit_diverse,
     "weighted": fit_weighted,
+    "log_pool": fit_log_pool,
     "greedy": fit_greedy,
+    "bagged": fit_bagged,
+    "logistic_shared": fit_logistic_shared,
     "logistic": fit_logistic,
 }
+SELECTING = frozenset({"diverse", "greedy", "bagged"})  # those that choose members themselves
 
 
-def cross_fit(fit: Fit, probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray, fold_n: np.ndarray) -> np.ndarray:
-    """Return ``probs_nc`` in which every row comes from a fit to the other folds' rows.
+def methods(metric: str = "accuracy", budget: Budget | None = None) -> dict[str, Fit]:
+    """Return the fit of each method, in the order of METHODS.
+
+    Under a budget greedy, bagged and diverse search among all members; every other method combines those that are
+    taken when the members, best first, are each taken if they still fit.
 
     Args:
-        fit: one of METHODS.
-        probs_mnc: members x rows x classes.
-        y_n: class index per row.
-        groups_n: equal numbers for identical images.
-        fold_n: the fold of each row, from `folds.deal`.
+        metric: the study's, which greedy selection climbs.
+        budget: what the members may cost.
     """
-    held_nc = np.empty(probs_mnc.shape[1:])
-    for fold in np.unique(fold_n):
-        seen, held = fold_n != fold, fold_n == fold
-        held_nc[held] = fit(probs_mnc[:, seen], y_n[seen], groups_n[seen]).predict(probs_mnc[:, held])
-    return held_nc
+    climbing = {"greedy": fit_greedy, "bagged": fit_bagged}
+    fits: dict[str, Fit] = dict(METHODS)
+    fits |= {name: partial(fit, metric=metric, budget=budget) for name, fit in climbing.items()}
+    if budget is not None:
+        fits["diverse"] = partial(fit_diverse, budget=budget)
+        kept = budget.fill(range(budget.costs_bm.shape[1]))
+        fits |= {name: _among(METHODS[name], kept) for name in METHODS if name not in SELECTING}
+    return fits
+
+
+def _among(fit: Fit, kept: np.ndarray) -> Fit:
+    """Return a fit that sees some of the members only."""
+
+    def fit_some(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Combination:
+        return fit(probs_mnc[kept], y_n, groups_n).spread(kept, len(probs_mnc))
+
+    return fit_some
 
 
 def row_scores(metric: str, probs_nc: np.ndarray, y_n: np.ndarray) -> np.ndarray:

@@ -1,10 +1,15 @@
-"""Deals validation rows to folds, so that no row is scored by a fit that saw it or an identical image."""
+"""Cross-fitting: no validation row is scored by a fit that saw it or an identical image."""
+
+from collections.abc import Callable
 
 import numpy as np
 
+from ferhpo.ensemble.combine import Combination
 from ferhpo.errors import StudyError
 
 FOLDS = 5
+
+Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Combination]  # (probs_mnc, y_n, groups_n)
 
 
 def deal(y_n: np.ndarray, groups_n: np.ndarray, folds: int = FOLDS) -> np.ndarray:
@@ -34,3 +39,20 @@ def deal(y_n: np.ndarray, groups_n: np.ndarray, folds: int = FOLDS) -> np.ndarra
     fold_g = np.empty(groups, dtype=np.int64)
     fold_g[order] = np.arange(groups) % min(folds, groups)
     return fold_g[group_n]
+
+
+def cross_fit(fit: Fit, probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray, fold_n: np.ndarray) -> np.ndarray:
+    """Return ``probs_nc`` in which every row comes from a fit to the other folds' rows.
+
+    Args:
+        fit: one of `evaluate.METHODS`.
+        probs_mnc: members x rows x classes.
+        y_n: class index per row.
+        groups_n: equal numbers for identical images.
+        fold_n: the fold of each row, from `folds.deal`.
+    """
+    held_nc = np.empty(probs_mnc.shape[1:])
+    for fold in np.unique(fold_n):
+        seen, held = fold_n != fold, fold_n == fold
+        held_nc[held] = fit(probs_mnc[:, seen], y_n[seen], groups_n[seen]).predict(probs_mnc[:, held])
+    return held_nc

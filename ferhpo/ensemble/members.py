@@ -1,14 +1,16 @@
 """The trials an ensemble is made of, and the validation probabilities each left beside its checkpoint."""
 
 import json
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferhpo._atomic import sha256
+from ferhpo._atomic import sha256, write_json
 from ferhpo._layout import CARD, PROBABILITIES, WEIGHTS
 from ferhpo.errors import CheckpointError, StudyError, UsageError
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ferhpo.study.study import Study, Trial
 
 SHARED = ("stored_size", "channels")  # preprocessing that all members have in common, being of one prepared data set
+LATENCY = "latency.json"  # beside a checkpoint: what `measured` found, and on which machine
+LEAST = 2  # members
 SUM_TOLERANCE = 1e-3  # of a row of probabilities that was computed in float32
 
 
@@ -27,6 +31,7 @@ class Members:
         numbers: of the trials.
         folders: their kept epochs.
         cards: their model.json, parsed.
+        latencies: milliseconds of one image on a CPU, None where nobody measured them.
         probs_mnc: float64, members x validation rows x classes, rows sum to 1.
         y_n: class index per validation row.
         groups_n: equal numbers for identical images.
@@ -36,6 +41,7 @@ class Members:
     numbers: tuple[int, ...]
     folders: tuple[Path, ...]
     cards: tuple[Mapping[str, Any], ...]
+    latencies: tuple[float | None, ...]
     probs_mnc: np.ndarray
     y_n: np.ndarray
     groups_n: np.ndarray
@@ -48,24 +54,32 @@ class Members:
             numbers=tuple(self.numbers[m] for m in which),
             folders=tuple(self.folders[m] for m in which),
             cards=tuple(self.cards[m] for m in which),
+            latencies=tuple(self.latencies[m] for m in which),
             probs_mnc=self.probs_mnc[which],
         )
+
+    def costs(self) -> dict[str, np.ndarray]:
+        """Return parameters and latency_ms of each member, where all of them are known."""
+        found = {"parameters": [card.get("parameters") for card in self.cards], "latency_ms": list(self.latencies)}
+        return {kind: np.array(values, float) for kind, values in found.items() if None not in values}
 
 
 def load(study: "Study", top: int) -> Members:
     """Read the best ``top`` trials whose checkpoint is kept.
 
     Raises:
-        UsageError: ``top`` is below 1.
-        StudyError: the study has fewer candidates, or one was trained on other data.
+        UsageError: ``top`` is below 2.
+        StudyError: the study has fewer candidates, or one was trained on other data or on validation rows.
         CheckpointError: a member's files are damaged; the message names trial and file.
     """
-    if top < 1:
-        msg = f"--top must be at least 1, got {top}"
+    if top < LEAST:
+        msg = f"--top must be at least {LEAST}, got {top}: an ensemble has members"
         raise UsageError(msg)
     trials = study.candidates()
     if top > len(trials):
-        remedy = f"use --top {len(trials)} or less, or search on" if trials else "run `ferhpo search` first"
+        remedy = (
+            f"use --top {len(trials)} or less, or search on" if len(trials) >= LEAST else "run `ferhpo search` first"
+        )
         have = f"study '{study.name}' has {len(trials)}"
         msg = f"--top {top} takes as many trials with a kept checkpoint, {have}; {remedy}"
         raise StudyError(msg)
@@ -82,6 +96,7 @@ def load(study: "Study", top: int) -> Members:
         numbers=tuple(t.number for t in trials),
         folders=tuple(_folder(t) for t in trials),
         cards=tuple(cards),
+        latencies=tuple(_latency(t) for t in trials),
         probs_mnc=np.stack(probs),
         y_n=y_n,
         groups_n=groups_n,
@@ -101,6 +116,32 @@ def check_weights(members: Members) -> None:
             raise _damaged(number, path, "must be there, it is missing")
         if sha256(path) != card["sha256"][WEIGHTS]:
             raise _damaged(number, path, f"must have the checksum that {CARD} gives, it has another")
+
+
+def measured(members: Members, measure: Callable[[Path], float]) -> Members:
+    """Return the members with their latencies, measured where nobody has, and kept beside their checkpoints.
+
+    Args:
+        members: some of a study's.
+        measure: returns the milliseconds of one image for a kept epoch; `infer.latency_ms`.
+    """
+    found = []
+    for folder, known in zip(members.folders, members.latencies, strict=True):
+        latency = measure(folder) if known is None else known
+        if known is None:
+            with suppress(OSError):  # a study that may only be read is measured anew
+                write_json(folder / LATENCY, {"latency_ms": latency, "host": platform.node()})
+        found.append(latency)
+    return replace(members, latencies=tuple(found))
+
+
+def _latency(trial: "Trial") -> float | None:
+    known = trial.attrs.get("latency_ms")
+    if known is None:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads((_folder(trial) / LATENCY).read_text(encoding="utf-8"))
+            known = kept["latency_ms"] if kept["host"] == platform.node() else None
+    return None if known is None else float(known)
 
 
 def _folder(trial: "Trial") -> Path:
@@ -131,6 +172,13 @@ def _same_data(trial: "Trial", card: Mapping[str, Any], study: "Study") -> None:
         msg = (
             f"members must be trained on the study's data (fingerprint {wanted}), trial {trial.number} was on {got}; "
             f"delete {_folder(trial)} to leave it out"
+        )
+        raise StudyError(msg)
+    split = study.data.get("split")  # studies of before it was written down have none
+    if split is not None and card["provenance"].get("split") != split:
+        msg = (
+            "members must not be trained on validation rows, and only the study's own split makes sure of that, trial "
+            f"{trial.number} was trained on another or an unknown one; delete {_folder(trial)} to leave it out"
         )
         raise StudyError(msg)
 

@@ -13,9 +13,15 @@ import torch
 from torch import nn
 
 from ferhpo.errors import ModelError
+from ferhpo.models import necks
+from ferhpo.models.blocks import Head
 from ferhpo.space.config import TrialConfig
 
 AUXILIARY = ("googlenet", "inception_v3")  # torchvision nets that would give two extra outputs while training
+
+
+class Necked(nn.Sequential):
+    """A neck, and the library's pool behind it."""
 
 
 @cache
@@ -40,13 +46,25 @@ def is_tagged(library: str, name: str) -> bool:
 
 
 def heads(model: nn.Module) -> tuple[str, ...]:
-    """Return the classifier's layers by name: timm says them; else the last linear layer, or the last convolution."""
+    """Return the classifier's layers by name: our own `Head`, else what timm says, else the last linear layer.
+
+    A net without one has a convolution in its place.
+    """
+    own = tuple(name for name, layer in model.named_modules() if isinstance(layer, Head))
+    if own:
+        return own
     said = getattr(model, "pretrained_cfg", {}).get("classifier")
     if said:
         return (said,) if isinstance(said, str) else tuple(said)
-    layers = list(model.named_modules())
+    behind = tuple(f"{name}." for name, layer in model.named_modules() if isinstance(layer, Necked))
+    layers = [(name, layer) for name, layer in model.named_modules() if not name.startswith(behind)]
     last = [name for name, layer in layers if isinstance(layer, nn.Linear)]
     return ((last or [name for name, layer in layers if isinstance(layer, nn.Conv2d)])[-1:][0],)
+
+
+def added(model: nn.Module) -> tuple[str, ...]:
+    """Return by name what trains on a frozen base: the classifier, and the neck where there is one."""
+    return *heads(model), *(name for name, layer in model.named_modules() if isinstance(layer, Necked))
 
 
 def build(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
@@ -60,6 +78,10 @@ def build(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
     model = make(name, config, classes, channels)
     if config.pretrained and config.weights:
         load_file(model, Path(config.weights).expanduser(), config.arch)
+    if config.neck != "none":
+        _add_neck(model, config, channels)
+    if config.head:
+        _add_head(model, config, classes)
     return model
 
 
@@ -67,7 +89,9 @@ def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Mod
     import timm
 
     download = config.pretrained and not config.weights
-    more: dict[str, Any] = {"drop_rate": config.dropout}
+    more: dict[str, Any] = {"drop_rate": 0.0 if config.head else config.dropout}
+    if config.patch_size:
+        more["patch_size"] = config.patch_size
     known = timm.get_pretrained_cfg(name)
     if known is not None and known.fixed_input_size:
         more["img_size"] = config.image_size
@@ -80,6 +104,9 @@ def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Mod
             del more["drop_rate"]  # a few of timm's nets have none
             return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
     except Exception as error:  # timm, huggingface_hub and urllib raise what they like
+        if config.patch_size and "patch_size" in str(error):
+            msg = f"patch_size is for nets that cut an image into patches, {config.arch} does not; set patch_size = 0"
+            raise ModelError(msg) from error
         raise (_no_weights if download else _refused)(config, error) from error
 
 
@@ -98,7 +125,7 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
     top = heads(model)[0].partition(".")[0]
     for layer in model.get_submodule(top).modules():
         if isinstance(layer, nn.Dropout):
-            layer.p = config.dropout
+            layer.p = 0.0 if config.head else config.dropout
     if channels != 3:
         _replace_stem(model, channels)
     if config.pretrained and not config.weights:
@@ -108,6 +135,35 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
             raise _no_weights(config, error) from error
         _load(model, dict(state), config.arch, "torchvision's weights")
     return model
+
+
+def _add_neck(model: nn.Module, config: TrialConfig, channels: int) -> None:
+    """Put a neck before the last global average pool."""
+    pools = [name for name, layer in model.named_modules() if isinstance(layer, nn.AdaptiveAvgPool2d)]
+    if not pools:
+        msg = f"a neck stands before a global average pool layer, {config.arch} has none; set neck = none"
+        raise ModelError(msg)
+    pool, shapes = model.get_submodule(pools[-1]), []
+    hook = pool.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
+    model.eval()
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, channels, config.image_size, config.image_size))
+    except Exception as error:  # whatever a library's net raises at a size that it cannot take
+        raise _refused(config, error) from error
+    finally:
+        hook.remove()
+    model.set_submodule(pools[-1], Necked(necks.build(config.neck, shapes[0][1]), pool))
+
+
+def _add_head(model: nn.Module, config: TrialConfig, classes: int) -> None:
+    """Put a `Head` in place of every linear classifier."""
+    for name in heads(model):
+        layer = model.get_submodule(name)
+        if not isinstance(layer, nn.Linear):
+            msg = f"a head takes the place of a linear classifier, {config.arch} has none; set head = 0"
+            raise ModelError(msg)
+        model.set_submodule(name, Head(layer.in_features, classes, config))
 
 
 def load_file(model: nn.Module, path: Path, arch: str) -> None:

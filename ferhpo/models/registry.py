@@ -60,13 +60,15 @@ def architectures(pattern: str = "") -> list[Architecture]:
     return found
 
 
-def build(config: TrialConfig, *, classes: int, channels: int) -> "nn.Module":
+def build(config: TrialConfig, *, classes: int, channels: int, tried: bool = False) -> "nn.Module":
     """Return the net of a config with fresh or pretrained weights, drawn from torch's global generator.
 
     Args:
-        config: arch, width, dropout, image_size, pretrained and weights are read.
+        config: arch, width, neck, head, activation, patch_size, image_size, the dropouts, pretrained and weights are
+            read.
         classes: logits an image.
         channels: 1 (grey) or 3 (RGB).
+        tried: the size needs no trial run, since the net was built before, as a checkpoint's was.
 
     Returns:
         A module from float images B x channels x image_size x image_size to logits B x classes.
@@ -86,16 +88,17 @@ def build(config: TrialConfig, *, classes: int, channels: int) -> "nn.Module":
     else:
         family = import_module(f"ferhpo.models.{OWN[config.arch].family}")
         model = getattr(family, config.arch)(config, classes, channels)
-    _try_size(model, config, classes, channels)
+    if not tried:
+        try_size(model, config.arch, config.image_size, classes=classes, channels=channels)
     return model
 
 
 def freeze(model: "nn.Module") -> None:
-    """Let only the classifier train; call `train_mode`, not `model.train()`, to keep the base's batch norm as it is."""
+    """Let only classifier and neck train; call `train_mode`, not `model.train()`, to keep the base's norms fixed."""
     from ferhpo.models import external
 
     model.requires_grad_(False)
-    for name in external.heads(model):
+    for name in external.added(model):
         model.get_submodule(name).requires_grad_(True)
 
 
@@ -108,20 +111,23 @@ def train_mode(model: "nn.Module") -> None:
             module.eval()
 
 
-def _try_size(model: "nn.Module", config: TrialConfig, classes: int, channels: int) -> None:
-    """Run one blank image through ``model``: a size that it cannot take is found here, not in the first step."""
+def try_size(model: "nn.Module", arch: str, size: int, *, classes: int, channels: int) -> None:
+    """Run one blank image through ``model``: a size that it cannot take is found here, not in the first step.
+
+    Raises:
+        ModelError: it cannot take images of ``size`` pixels.
+    """
     import torch
 
     model.eval()
-    size = config.image_size
     try:
         with torch.inference_mode():
             shape = tuple(model(torch.zeros(1, channels, size, size)).shape)
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, IndexError) as error:
-        msg = f"{config.arch} cannot take images of {size} px ({_first_line(error)}); set another image_size"
+        msg = f"{arch} cannot take images of {size} px ({_first_line(error)}); set another image_size or grow"
         raise ModelError(msg) from error
     if shape != (1, classes):
-        msg = f"an architecture must give {classes} logits an image, {config.arch} gave {shape}; choose another"
+        msg = f"an architecture must give {classes} logits an image, {arch} gave {shape}; choose another"
         raise ModelError(msg)
 
 

@@ -16,30 +16,30 @@ def resnet9s(config: TrialConfig, classes: int, channels: int) -> nn.Module:
 
     At 48 px and width 32: 160 MMAC an image, 1.94 million parameters.
     """
-    w = config.width
+    w, act = config.width, config.activation
     features = nn.Sequential(
-        conv(channels, w, stride=2),
-        conv(w, 2 * w),
-        Residual(2 * w),
+        conv(channels, w, act, stride=2),
+        conv(w, 2 * w, act),
+        Residual(2 * w, act),
         nn.MaxPool2d(2),
-        conv(2 * w, 4 * w),
-        Residual(4 * w),
+        conv(2 * w, 4 * w, act),
+        Residual(4 * w, act),
         nn.MaxPool2d(2),
-        conv(4 * w, 8 * w),
-        Residual(8 * w),
+        conv(4 * w, 8 * w, act),
+        Residual(8 * w, act),
     )
-    return Net(features, 8 * w, classes, config.dropout)
+    return Net(config, features, 8 * w, classes)
 
 
 def resnet9(config: TrialConfig, classes: int, channels: int) -> nn.Module:
     """Return ResNet-9 at full resolution: at 48 px and width 32 213 MMAC an image, 1.64 million parameters."""
-    w = config.width
+    w, act = config.width, config.activation
     features = nn.Sequential(
-        conv(channels, w),
-        conv(w, 2 * w, pool=True),
-        Residual(2 * w),
-        conv(2 * w, 4 * w, pool=True),
-        conv(4 * w, 8 * w, pool=True),
-        Residual(8 * w),
+        conv(channels, w, act),
+        conv(w, 2 * w, act, pool=True),
+        Residual(2 * w, act),
+        conv(2 * w, 4 * w, act, pool=True),
+        conv(4 * w, 8 * w, act, pool=True),
+        Residual(8 * w, act),
     )
-    return Net(features, 8 * w, classes, config.dropout)
+    return Net(config, features, 8 * w, classes)

@@ -14,15 +14,15 @@ from ferhpo.space.config import TrialConfig
 
 def vgg8(config: TrialConfig, classes: int, channels: int) -> nn.Module:
     """Return four stages of two convolutions, `width` to 8 times `width`, with a pool between the stages."""
-    w = config.width
+    w, act = config.width, config.activation
     features = nn.Sequential(
-        conv(channels, w),
-        conv(w, w, pool=True),
-        conv(w, 2 * w),
-        conv(2 * w, 2 * w, pool=True),
-        conv(2 * w, 4 * w),
-        conv(4 * w, 4 * w, pool=True),
-        conv(4 * w, 8 * w),
-        conv(8 * w, 8 * w),
+        conv(channels, w, act),
+        conv(w, w, act, pool=True),
+        conv(w, 2 * w, act),
+        conv(2 * w, 2 * w, act, pool=True),
+        conv(2 * w, 4 * w, act),
+        conv(4 * w, 4 * w, act, pool=True),
+        conv(4 * w, 8 * w, act),
+        conv(8 * w, 8 * w, act),
     )
-    return Net(features, 8 * w, classes, config.dropout)
+    return Net(config, features, 8 * w, classes)

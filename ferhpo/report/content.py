@@ -27,6 +27,7 @@ class Content:
         best: the best trial's row, None if no trial has ended with a value.
         judged: the best trial's validation probabilities and the labels, if they are kept.
         importances: of the parameters.
+        standing: the running ensemble's curve, see `frames.standing`; may be empty.
         ensemble: what the last `ferhpo ensemble` stored, None if there was none.
     """
 
@@ -38,6 +39,7 @@ class Content:
     best: dict[str, Any] | None
     judged: Judged | None
     importances: Importances
+    standing: pd.DataFrame
     ensemble: EnsembleTables | None
 
     @classmethod
@@ -57,6 +59,7 @@ class Content:
             best=best,
             judged=validation_frames.judged(study, best_trial),
             importances=frames.importances(study),
+            standing=frames.standing(study.standing["points"]),
             ensemble=ensemble(study.folder),
         )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,10 @@ import pandas as pd
 FOLDER, FILE = "ensemble", "ensemble.json"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
 SCORES = ("name", "kind", "split", *FIGURES, "low", "high", "known")
+FRONT = ("name", "kind", "trials", "members", "parameters", "latency_ms", "accuracy", "value", "best")
+MORE = ("brier", "mse", "r2", "majority")
+AVERAGES = ("precision", "recall", "f1")
+WHO = {"ensemble": "ensemble", "best_single": "best single trial"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,14 @@ class EnsembleTables:
         members: number, weight.
         scores: one row per classifier and split (val, test): name, kind (single, candidate, chosen), the figures, and
             low and high of the accuracy's 95 % interval, and whether it is known.
+        notes: what must be said before the figures.
+        metric: the study's, of `front`.
+        front: value against cost, cheapest first, a row per predictor (see `ensemble.front.Point`).
+        calibration: temperature, skipped, and before and after by figure; empty if unknown.
+        more: one row per classifier and split: brier, mse, r2, majority, means of precision, recall and F1 over classes
+            (macro) and over rows (weighted), and low and high of the macro F1's bootstrap interval.
+        per_class: split, class, rows, precision, recall and f1 of the ensemble.
+        confusion: of the ensemble on the test split if it was opened, else on validation rows: labels x answers.
         p: of the exact McNemar test of ensemble against best single trial on the test split, None if it was not opened.
         problem: why the file could not be read, "" if it could.
     """
@@ -31,6 +43,13 @@ class EnsembleTables:
     n_val: int | None
     members: pd.DataFrame
     scores: pd.DataFrame
+    notes: tuple[str, ...]
+    metric: str
+    front: pd.DataFrame
+    calibration: Mapping[str, Any]
+    more: pd.DataFrame
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
     p: float | None
     problem: str
 
@@ -43,10 +62,8 @@ def ensemble(study_folder: Path) -> EnsembleTables | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return _tables({**stored, **_mapping(stored.get("report"))})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        problem = f"{path} cannot be read: {str(error).splitlines()[0]}"
-        nothing = {"members": _members([]), "scores": _scores([])}
-        return EnsembleTables(method="", n_val=None, p=None, problem=problem, **nothing)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        return replace(_tables({}), scores=_scores([]), problem=f"{path} cannot be read: {str(error).splitlines()[0]}")
 
 
 def _tables(stored: Mapping[str, Any]) -> EnsembleTables:
@@ -63,15 +80,70 @@ def _tables(stored: Mapping[str, Any]) -> EnsembleTables:
         rows.append(_score(method or "ensemble", "chosen", "val", stored.get("val")))
     rows.append(_score(single_name, "single", "test", single.get("test")))
     rows.append(_score(method or "ensemble", "chosen", "test", stored.get("test")))
+    without = _mapping(stored.get("without_copies"))
+    if without:
+        some = f"without {stored['n_test'] - without['n']} rows that have copies elsewhere"
+        rows.append(_score(f"{single_name}, {some}", "single", "test", without.get("best_single")))
+        rows.append(_score(f"{method}, {some}", "chosen", "test", without.get("ensemble")))
     members = [_mapping(m) for m in stored.get("members") or []]
+    evaluation = {split: _mapping(found) for split, found in _mapping(stored.get("evaluation")).items() if found}
+    names = [str(name) for name in stored.get("classes") or []]
     n_val = stored.get("n_val")
     return EnsembleTables(
         method=method,
         n_val=int(n_val) if n_val is not None else None,
         members=_members([{"number": m.get("number"), "weight": m.get("weight")} for m in members]),
         scores=_scores([row for row in rows if row]),
+        notes=tuple(map(str, stored.get("notes") or ())),
+        metric=str(stored.get("metric") or "accuracy"),
+        front=_front([_mapping(point) for point in stored.get("front") or []]),
+        calibration=_mapping(stored.get("calibration")),
+        more=_more(evaluation),
+        per_class=_per_class(evaluation, names),
+        confusion=_confusion(evaluation, names),
         p=stored.get("mcnemar_p"),
         problem="",
+    )
+
+
+def _front(points: list[Mapping[str, Any]]) -> pd.DataFrame:
+    rows = [{**point, **_mapping(point["costs"]), "trials": " ".join(map(str, point["numbers"]))} for point in points]
+    numbers = ("members", "parameters", "latency_ms", "accuracy", "value")
+    return pd.DataFrame(rows, columns=list(FRONT)).astype(dict.fromkeys(numbers, float))
+
+
+def _more(evaluation: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what `scores` has no room for."""
+    rows = []
+    for split, found in evaluation.items():
+        for who, figures in found.items():
+            low, high = figures["bootstrap95"]["macro_f1"]
+            row = {"name": WHO[who], "split": split, "low": low, "high": high, **{key: figures[key] for key in MORE}}
+            row |= {f"{over}_{key}": figures[over][key] for over in ("macro", "weighted") for key in AVERAGES}
+            rows.append(row)
+    means = [f"{over}_{key}" for over in ("macro", "weighted") for key in AVERAGES]
+    return pd.DataFrame(rows, columns=["name", "split", *MORE, *means, "low", "high"])
+
+
+def _per_class(evaluation: Mapping[str, Mapping[str, Any]], names: list[str]) -> pd.DataFrame:
+    rows = [
+        {
+            "split": split,
+            "class": names[c],
+            **{key: column[c] for key, column in found["ensemble"]["per_class"].items()},
+        }
+        for split, found in evaluation.items()
+        for c in range(len(names))
+    ]
+    return pd.DataFrame(rows, columns=["split", "class", "rows", *AVERAGES])
+
+
+def _confusion(evaluation: Mapping[str, Mapping[str, Any]], names: list[str]) -> pd.DataFrame:
+    found = evaluation.get("test") or evaluation.get("val")
+    if not found:
+        return pd.DataFrame()
+    return pd.DataFrame(
+        found["ensemble"]["confusion"], index=pd.Index(names, name="label"), columns=pd.Index(names, name="answer")
     )
 
 

@@ -156,6 +156,11 @@ def history(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
     return points.assign(order=range(1, len(points) + 1), best=best)
 
 
+def standing(points: Sequence[Sequence[float]]) -> pd.DataFrame:
+    """Return trials, ensemble and single: the running ensemble beside the best single trial, see `Study.standing`."""
+    return pd.DataFrame(points, columns=["trials", "ensemble", "single"], dtype=float)
+
+
 def curves(found: Sequence[Trial]) -> pd.DataFrame:
     """Return one row per trial and epoch: number, state, epoch, value, every figure, train_loss, lr, seconds."""
     lines = []

@@ -5,7 +5,7 @@ from html import escape
 from math import isfinite
 from typing import Any
 
-VOID = {"meta", "link", "br", "input"}
+VOID = {"meta", "link", "br", "input", "img"}
 
 
 class Html(str):

@@ -60,6 +60,18 @@ def history(table: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
+def standing(table: pd.DataFrame, metric: str) -> Figure:
+    """Draw the running ensemble and the best single trial over the trials that had ended."""
+    figure = _figure(x="trials ended", y=metric)
+    for column, name, color in (("ensemble", "greedy ensemble", BEST), ("single", "best single trial", ACCENT)):
+        line = {"color": color, "width": 2, "shape": "hv"}
+        found = f"{name} %{{y:.4f}}"
+        figure.add_scatter(
+            x=_list(table, "trials"), y=_list(table, column), mode="lines", name=name, line=line, hovertemplate=found
+        )
+    return figure
+
+
 def curves(table: pd.DataFrame, column: str, title: str, best: int | None, *, legend: bool = True) -> Figure:
     """Draw one line per trial over its epochs; the best trial stands out."""
     figure = _figure(x="epoch", y=title, legend=legend)
@@ -248,6 +260,32 @@ def scores(table: pd.DataFrame, title: str) -> Figure:
             hovertemplate="%{y}: %{x:.4f}",
         )
     figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def front(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure:
+    """Draw predictors by what they cost and what they are worth; a line joins those that nothing as cheap beats."""
+    colours = {"single": STATES["WAITING"], "greedy": ACCENT, "chosen": BEST}
+    figure = _figure(x=title, y=metric, height=300)
+    line = rows(table, col(table, "best"))
+    figure.add_scatter(
+        x=_list(line, column),
+        y=_list(line, "value"),
+        mode="lines",
+        name="Pareto front",
+        line={"color": "rgba(138,148,158,0.6)", "width": 1.5, "shape": "hv"},
+        hoverinfo="skip",
+    )
+    for kind, some in table.groupby("kind", sort=False):
+        figure.add_scatter(
+            x=_list(some, column),
+            y=_list(some, "value"),
+            customdata=[_label(name) for name in some["name"]],
+            mode="markers",
+            name={"single": "single trial", "chosen": "in use"}.get(str(kind), str(kind)),
+            marker={"size": 9, "color": colours[str(kind)]},
+            hovertemplate=f"%{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
+        )
     return figure
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 from ferhpo.report import frames, plots, validation_frames
 from ferhpo.report.content import Content
 from ferhpo.report.ensemble_frames import FIGURES
+from ferhpo.report.ensemble_parts import details, notes_of
 from ferhpo.report.frames import PARAM
 from ferhpo.report.markup import Html, count, duration, join, prose, table, tag, text
 from ferhpo.report.parts import BARELY, cells, chart, facts_list, whole
@@ -73,6 +74,11 @@ def progress(content: Content) -> Html | None:
     if len(points):
         told = "Each ended trial, in the order in which they ended, and the best COMPLETE value so far."
         charts.append(chart(plots.history(points, metric), told))
+    if len(content.standing):
+        told = (
+            "Greedy ensemble of the trials so far, cross-fitted, and the best single trial, picked on these very rows."
+        )
+        charts.append(chart(plots.standing(content.standing, metric), told))
     some = f" The {LINES} best and all unfinished trials of {len(content.found)}." if len(content.found) > LINES else ""
     titles = {"value": metric, "train_loss": "training loss"} | ({} if metric == "nll" else {"nll": "nll"})
     captions = {
@@ -173,7 +179,8 @@ def ensemble(content: Content) -> Html:
         )
         parts.append(_scores(test, "test accuracy", f"{told}{paired}"))
     heads = {"number": "member: trial", "weight": "weight"}
-    return join([*parts, tag("h3", "Members"), table(heads, map(cells, records(found.members)))])
+    members = [tag("h3", "Members"), table(heads, map(cells, records(found.members)))]
+    return join([*notes_of(found), *parts, *members, *details(found)])
 
 
 def trials(content: Content) -> Html | None:

@@ -1,15 +1,16 @@
-"""Asynchronous successive halving, stop-type, as a rule on plain numbers.
+"""Asynchronous successive halving, stop-type and promotion-type, as rules on plain numbers.
 
 References:
-    Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, arXiv 1810.05934. The stop-type variant: a
-    trial that reaches a rung goes on only if it is among the best ``1 / reduction`` of all that have reached it so far;
-    the best so far always goes on.
+    Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, arXiv 1810.05934.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from ferhpo.space.spec import SchedulerSpec
+from ferhpo.search.rule import Scheduler
+
+PAUSED = 64  # trials that wait at a rung with their state on disk
 
 
 def rungs(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
@@ -27,13 +28,16 @@ def rungs(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halving:
-    """The rungs of one study, filled with the values that trials reported there.
+class Halving(Scheduler):
+    """Stop-type: at a rung a trial goes on if it is among the best ``1 / reduction`` of all that reached it so far.
+
+    The best so far always goes on.
 
     Args:
         at: the epochs that are rungs; none means that no trial is ever stopped.
         reduction: one in so many goes on.
         maximize: direction of the metric.
+        values: by rung and trial number.
     """
 
     at: tuple[int, ...]
@@ -41,8 +45,8 @@ class Halving:
     maximize: bool
     values: dict[int, dict[int, float]] = field(default_factory=dict)
 
-    def record(self, number: int, values: Mapping[int, float]) -> None:
-        """Put a trial's values by epoch into the rungs they belong to (so a restart rebuilds them from the study)."""
+    def record(self, number: int, values: Mapping[int, float], marks: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Put a trial's values into the rungs they belong to; see `Scheduler.record`."""
         for epoch in self.at:
             if epoch in values:
                 self.values.setdefault(epoch, {})[number] = values[epoch]
@@ -55,14 +59,47 @@ class Halving:
         return among_best(value, self.values[epoch].values(), self.reduction, maximize=self.maximize)
 
 
+class PromotingHalving(Halving):
+    """Promotion-type: at a rung every trial pauses, and goes on once it is among the best ``n // reduction`` there.
+
+    A rung with fewer than ``reduction`` trials promotes nobody, so no trial goes on only because it came first. Free
+    workers promote from the highest rung that has somebody to promote, else try something new. When nothing new can
+    start, the best of each rung goes on, so that the search ends with a trial that had its whole budget. At most PAUSED
+    trials wait; of more, the worst of the lowest rung is over.
+    """
+
+    __slots__ = ()
+    pauses: ClassVar[bool] = True
+
+    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+        """Record a trial's value at an epoch and tell whether it goes on without a pause."""
+        if epoch not in self.at:
+            return True
+        self.record(number, {epoch: value})
+        return number in self._best(epoch, 0)
+
+    def promote(self, waiting: Mapping[int, int], *, last: bool) -> int | None:
+        """Return an interrupted trial, else the best of the highest rung that may go on."""
+        between = [number for number, epoch in waiting.items() if epoch not in self.at]
+        ready = [n for rung in reversed(self.at) for n in self._best(rung, int(last)) if waiting.get(n) == rung]
+        return min(between, default=next(iter(ready), None))
+
+    def give_up(self, waiting: Mapping[int, int]) -> list[int]:
+        """Return the worst of the lowest rungs beyond PAUSED."""
+        held = [number for rung in self.at for number in reversed(self._ranked(rung)) if waiting.get(number) == rung]
+        return held[: max(0, len(held) - PAUSED)]
+
+    def _ranked(self, rung: int) -> list[int]:
+        values = self.values.get(rung, {})
+        return sorted(values, key=lambda number: (-values[number] if self.maximize else values[number], number))
+
+    def _best(self, rung: int, at_least: int) -> list[int]:
+        ranked = self._ranked(rung)
+        return ranked[: max(at_least, len(ranked) // self.reduction)]
+
+
 def among_best(value: float, everyone: Iterable[float], reduction: int, *, maximize: bool) -> bool:
     """Tell whether ``value`` is among the best ``max(1, n // reduction)`` of the n values, itself included."""
     everyone = list(everyone)
     better = sum(other > value if maximize else other < value for other in everyone)
     return better < max(1, len(everyone) // reduction)
-
-
-def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool) -> Halving:
-    """Return the rule that a study file names: asha, or none, which has no rungs."""
-    at = rungs(spec.grace, spec.reduction, epochs) if spec.name == "asha" else ()
-    return Halving(at=at, reduction=spec.reduction, maximize=maximize)

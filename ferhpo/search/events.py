@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchBegan:
-    """The workers are asked for; ``done`` of ``trials`` were there already, ``best`` among them (number, value)."""
+    """The workers are asked for; ``done`` of ``trials`` were there already.
+
+    ``best`` among them is number and value; ``ensemble`` of them is members and value, see `EnsembleScored`.
+    """
 
     study: str
     metric: str
@@ -17,6 +20,7 @@ class SearchBegan:
     seconds: float | None
     best: tuple[int, float] | None
     maximize: bool
+    ensemble: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,32 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """A trial is COMPLETE, PRUNED or FAIL; or it was handed back (WAITING), or cannot go on (QUEUED AGAIN)."""
+    """A trial is COMPLETE, PRUNED or FAIL, or waits: PAUSED for a promotion, WAITING for the next run of the search.
+
+    QUEUED AGAIN is one that cannot go on, its files being damaged.
+    """
 
     number: int
     state: str
     value: float | None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleScored:
+    """An ensemble of the trials so far was scored beside the best single trial.
+
+    Args:
+        trials: trials that count so far.
+        ensemble: the study's metric of the greedy ensemble, cross-fitted: no row is scored by a selection that saw it.
+        single: the same metric, on the same rows, of the best single trial, which was picked on them.
+        members: numbers of the trials in the ensemble that is selected on all rows.
+    """
+
+    trials: int
+    ensemble: float
+    single: float
+    members: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,5 +81,5 @@ class Note:
     text: str
 
 
-Event = SearchBegan | TrialBegan | EpochEnded | TrialEnded | Note
+Event = SearchBegan | TrialBegan | EpochEnded | TrialEnded | EnsembleScored | Note
 Emit = Callable[[Event], None]

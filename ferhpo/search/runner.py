@@ -16,12 +16,13 @@ from ferhpo import __version__
 from ferhpo.errors import UsageError
 from ferhpo.metrics import metric
 from ferhpo.models.registry import check
-from ferhpo.search import cluster
+from ferhpo.search import cluster, packing
 from ferhpo.search.events import Emit, Note, SearchBegan
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import sampler
 from ferhpo.search.session import Limits, Session
+from ferhpo.search.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import Study, recorded_data
@@ -29,52 +30,6 @@ from ferhpo.study.writer import StudyWriter
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """Where trials run.
-
-    Args:
-        cpus: CPUs of one trial; None takes a quarter of the machine, at least one.
-        gpus: GPUs of one trial, fractions allowed; None takes one where there is one.
-        concurrency: trials at a time; None takes what fits.
-        address: of a Ray cluster; None starts Ray here.
-    """
-
-    cpus: int | None = None
-    gpus: float | None = None
-    concurrency: int | None = None
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("--cpus-per-trial", self.cpus), ("--concurrency", self.concurrency)):
-            if value is not None and value < 1:
-                msg = f"{name} must be at least 1, got {value}"
-                raise UsageError(msg)
-        if self.gpus is not None and not 0 <= self.gpus < inf:
-            msg = f"--gpus-per-trial must be 0 or more, got {self.gpus}"
-            raise UsageError(msg)
-
-    def fit(self, resources: Mapping[str, float]) -> tuple[int, float, int]:
-        """Return CPUs and GPUs per trial and the number of trials at a time on these resources.
-
-        Raises:
-            UsageError: not one trial fits.
-        """
-        have_cpus, have_gpus = int(resources.get("CPU", 1)), resources.get("GPU", 0.0)
-        gpus = self.gpus if self.gpus is not None else min(1.0, have_gpus)
-        cpus = self.cpus if self.cpus is not None else max(1, have_cpus // max(4, int(have_gpus)))
-        if cpus > have_cpus or gpus > have_gpus:
-            msg = (
-                f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are "
-                f"{have_cpus} and {have_gpus:g}"
-            )
-            raise UsageError(msg)
-        room = have_cpus // cpus
-        if gpus:
-            room = min(room, int(have_gpus / gpus))
-        return cpus, gpus, min(room, self.concurrency or room)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +81,7 @@ def search(
         UsageError: not one trial fits the machine, or there is no cluster.
     """
     check_architectures(spec)
-    make_sampler = partial(sampler, spec.sampler, spec.seed)
+    make_sampler = partial(sampler, spec)
     with StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler) as writer:
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
@@ -159,7 +114,7 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
         Whatever `search` raises; a study that is being searched is returned as it is.
     """
     if recorded_data(root, spec.name, storage) is None or not Study.open(root, spec.name, storage).running:
-        make_sampler = partial(sampler, spec.sampler, spec.seed)
+        make_sampler = partial(sampler, spec)
         with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
             settle(writer)
     return Study.open(root, spec.name, storage)
@@ -186,8 +141,10 @@ def data_record(data: "Prepared") -> dict[str, Any]:
         "path": str(data.source.resolve()) if data.source else None,
         "format": data.format,
         "fingerprint": data.fingerprint,
+        "split": data.split_digest,
         "cache": str(data.folder),
         "classes": list(data.classes),
+        "further": dict(data.further),
         "counts": data.counts,
     }
 
@@ -197,7 +154,7 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
     spec, folder = session.writer.spec, session.writer.folder
     logs = folder / "logs"
     with cluster.started(logs, address=workers.address) as resources:
-        cpus, gpus, concurrency = workers.fit(resources)
+        split = _split(session, data, workers, trainer, resources)
         best = session.writer.reader.best()
         session.emit(
             SearchBegan(
@@ -205,23 +162,29 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
                 metric=spec.metric,
                 trials=session.limits.trials,
                 done=session.writer.count(),
-                concurrency=concurrency,
+                concurrency=split.trials,
                 seconds=session.limits.seconds,
                 best=None if best is None or best.value is None else (best.number, best.value),
                 maximize=metric(spec.metric).maximize,
+                ensemble=session.ensemble,
             )
         )
         job = Job(
             study=folder.resolve(),
             data=data.folder.resolve(),
             metric=spec.metric,
-            threads=cpus,
-            device="cuda" if gpus else "cpu",
-            provenance={"study": spec.name, "fingerprint": data.fingerprint, "versions": versions()},
+            threads=split.cpus,
+            device="cuda" if split.gpus else "cpu",
+            provenance={
+                "study": spec.name,
+                "fingerprint": data.fingerprint,
+                "split": data.split_digest,
+                "versions": versions(),
+            },
         )
         with _interruptible(session) as interrupted:
             try:
-                _tune(session, job, trainer, cpus=cpus, gpus=gpus, concurrency=concurrency, storage=logs / "ray")
+                _tune(session, job, trainer, split, storage=logs / "ray")
             except KeyboardInterrupt:
                 interrupted.append("at once")
             finally:
@@ -231,9 +194,27 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
     return bool(interrupted)
 
 
-def _tune(
-    session: Session, job: Job, trainer: Trainer, *, cpus: int, gpus: float, concurrency: int, storage: Path
-) -> None:
+def _split(
+    session: Session, data: "Prepared", workers: Workers, trainer: Trainer, resources: Mapping[str, float]
+) -> Split:
+    """Return how the machine is divided: only a real training can be measured."""
+    if trainer is not train_trial:
+        return workers.fit(resources)
+    spec, limits = session.writer.spec, session.limits
+    trials = limits.trials - session.writer.count()
+    return packing.choose(
+        workers,
+        resources,
+        config=spec.space.default_config(),
+        data=data,
+        trials=trials,
+        epochs=min(trials * spec.budget.epochs, limits.epochs or inf),
+        seconds=min(limits.seconds or inf, limits.device_seconds or inf),
+        emit=session.emit,
+    )
+
+
+def _tune(session: Session, job: Job, trainer: Trainer, split: Split, *, storage: Path) -> None:
     from ray import tune
 
     from ferhpo.search.searcher import StudyScheduler, StudySearcher
@@ -245,8 +226,8 @@ def _tune(
         search_alg=StudySearcher(session),
         scheduler=StudyScheduler(session),
         num_samples=-1,
-        max_concurrent_trials=concurrency,
-        resources_per_trial={"cpu": cpus, "gpu": gpus},
+        max_concurrent_trials=split.trials,
+        resources_per_trial={"cpu": split.cpus, "gpu": split.gpus},
         reuse_actors=True,
         storage_path=str(storage.resolve()),
         verbose=0,

@@ -21,19 +21,22 @@ class StudySearcher(Searcher):
         super().__init__()
         self._session = session
         self._numbers: dict[str, int] = {}  # Ray's trial id -> trial number
+        self._latest: dict[int, str] = {}  # the other way round: a paused trial goes on as another one of Ray's
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial's config (a dict), None if there is none now, FINISHED if there will be none."""
         assignment = self._session.next_trial()
         if assignment is None:
             return Searcher.FINISHED if self._session.over else None
-        self._numbers[trial_id] = assignment.number
+        self._numbers[trial_id], self._latest[assignment.number] = assignment.number, trial_id
         return {"number": assignment.number, "config": assignment.config.to_json(), "epoch": assignment.epoch}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Pass on that a trial is over; the session already knows unless its worker died."""
         reason = "its worker process died, perhaps for lack of memory" if error else "it was stopped from outside"
-        self._session.lost(self._numbers.pop(trial_id), reason)
+        number = self._numbers.pop(trial_id)
+        if self._latest[number] == trial_id:
+            self._session.lost(number, reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study has everything."""

@@ -7,35 +7,26 @@ of ten lines.
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from ferhpo import _layout
 from ferhpo._seeding import derive
 from ferhpo.metrics import metric
-from ferhpo.search.asha import scheduler
+from ferhpo.search.anytime import RunningEnsemble
+from ferhpo.search.budget import Budget, Limits
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
+from ferhpo.search.recovery import read_record
+from ferhpo.search.scheduler import scheduler
+from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
+from ferhpo.study.study import Trial
 from ferhpo.study.writer import StudyWriter
 
 Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What ends a search.
-
-    Args:
-        trials: the study's total, earlier runs included.
-        seconds: wall time of this run, None is no limit.
-        max_failures: failed trials in a row.
-    """
-
-    trials: int
-    seconds: float | None = None
-    max_failures: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +43,7 @@ class Session:
 
     Args:
         writer: the study, open for writing and settled.
-        limits: after the time no trial starts and running ones end at their next epoch.
+        limits: once one is reached no trial starts and running ones end at their next epoch.
         emit: called with every event.
         clock: seconds, monotonic.
     """
@@ -65,26 +56,43 @@ class Session:
         self.stopping: str | None = None  # why the search ends before its total
         self.gave_up = False  # too many failures in a row
         self.running: dict[int, Assignment] = {}
-        self._clock = clock
-        self._deadline = None if limits.seconds is None else clock() + limits.seconds
         self._metric = metric(spec.metric)
         self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize)
         self._failures = 0
-        for trial in writer.reader.trials():
-            self._rule.record(trial.number, trial.values)
+        self._ensemble, self._scoring = RunningEnsemble.of(writer.reader), True
+        found = writer.reader.trials()
+        self._budget = Budget.of(found, limits, self._metric, clock)
+        for trial in found:
+            if trial.config is not None and trial.config.epochs == spec.budget.epochs:  # else of another budget
+                self._rule.record(trial.number, judged(trial), trial.attrs)
 
     @property
     def over(self) -> bool:
         """Tell whether nothing runs and nothing more is to start."""
         return not self.running and (self._ends() or self.writer.count() >= self.limits.trials)
 
+    @property
+    def ensemble(self) -> tuple[int, float] | None:
+        """The running ensemble: how many members, and its value; None before there are two trials."""
+        points = self._ensemble.points
+        return (len(self._ensemble.members), points[-1][1]) if points else None
+
     def next_trial(self) -> Assignment | None:
         """Return the next trial to run, None if none is to start now (see `over`)."""
-        if self._ends() or self.writer.count() + len(self.running) >= self.limits.trials:
+        room = 0 if self._ends() else self.limits.trials - self.writer.count() - len(self.running)
+        if room <= 0:
             return None
-        number, config, params = self.writer.ask(self._complete)
-        assignment = Assignment(number=number, config=config, epoch=max(self.writer.values(number), default=0))
+        waiting = self.writer.waiting()
+        last = room <= len(waiting)
+        chosen = self._rule.promote(waiting, last=last)
+        if chosen is None and last:
+            if not self.running:  # nobody is left who could still promote one of them
+                self._give_up(waiting)
+            return None
+        number, config, params = self.writer.ask(self._complete, chosen)
+        assignment = Assignment(number=number, config=config, epoch=waiting.get(number, 0))
         self.running[number] = assignment
+        self.writer.mark(number, self._rule.begin(number))
         self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs))
         return assignment
 
@@ -106,6 +114,7 @@ class Session:
             )
             return False
         self.writer.report(number, record["epoch"], value, record["history"])
+        self._budget.epoch(record["history"]["seconds"])
         self.emit(
             EpochEnded(
                 number=number, epoch=record["epoch"], epochs=epochs, value=value, seconds=record["history"]["seconds"]
@@ -114,7 +123,7 @@ class Session:
         if record["finished"]:
             self._end(number, "COMPLETE", record)
         elif not self._rule.goes_on(number, record["epoch"], value):
-            self._end(number, "PRUNED", record)
+            self._held(number, record)
         elif self._ends():
             self.hand_back(number)
         else:
@@ -126,11 +135,11 @@ class Session:
         if number in self.running:
             self._failed(number, {"error": reason})
 
-    def hand_back(self, number: int) -> None:
-        """Let a running trial wait for the next run of the search, values and state kept."""
+    def hand_back(self, number: int, state: str = "WAITING") -> None:
+        """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one."""
         del self.running[number]
         self.writer.hand_back(number)
-        self.emit(TrialEnded(number=number, state="WAITING", value=None))
+        self.emit(TrialEnded(number=number, state=state, value=None))
 
     def stop(self, reason: str) -> None:
         """Start no further trial and end running ones at their next epoch."""
@@ -139,34 +148,82 @@ class Session:
             self.emit(Note(text=reason))
 
     def _ends(self) -> bool:
-        if self._deadline is not None and self._clock() >= self._deadline:
-            self.stop("time is up: running trials end at their next epoch and wait for the next run")
+        if self.stopping is None:
+            reason = self._budget.reason()
+            if reason is not None:
+                self.stop(reason)
         return self.stopping is not None
 
     def _complete(self, config: TrialConfig, number: int) -> TrialConfig:
         spec = self.writer.spec
         return config.with_params({"epochs": spec.budget.epochs, "seed": derive(spec.seed, "trial", number)})
 
+    def _held(self, number: int, record: Record) -> None:
+        """Pause or end a trial that does not go on."""
+        if self._rule.pauses:
+            self.hand_back(number, "PAUSED")
+            self._give_up(self._rule.give_up(self.writer.waiting()))
+        else:
+            self._end(number, "PRUNED", record)
+
+    def _give_up(self, waiting: Iterable[int]) -> None:
+        """End paused trials that are not promoted any more."""
+        for number in waiting:
+            folder = _layout.last_epoch(_layout.trial_folder(self.writer.folder, number))
+            record = read_record(folder) if folder else None
+            if record is None:
+                reason = "it waited to be promoted, and its files are gone"
+                self._failed(number, {"error": reason})
+            else:
+                self._end(number, "PRUNED", record)
+
     def _end(self, number: int, state: str, record: Record) -> None:
-        del self.running[number]
+        self.running.pop(number, None)
         self._failures = 0
-        drop_state(self.writer.folder / record["attrs"]["checkpoint"])
         self.writer.finish(number, state, record["value"], record["attrs"])
+        self._budget.values.append(record["value"])
+        drop_state(self.writer.folder / record["attrs"]["checkpoint"])
         self.emit(TrialEnded(number=number, state=state, value=record["value"]))
-        keep_best(self.writer.reader, also=self.running)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Bring the running ensemble up to date; delete the files that neither it nor the best trials need."""
+        reader = self.writer.reader
+        found = reader.trials()
+        if self._scoring:
+            self._score(found)
+        keep_best(reader, also={*self.running, *self._ensemble.members}, found=found)
+
+    def _score(self, found: Sequence[Trial]) -> None:
+        candidates = self.writer.reader.candidates(found)
+        try:
+            standing = self._ensemble.update(candidates, sum(t.counts for t in found))
+        except Exception as error:  # noqa: BLE001 - a search is worth more than the curve beside it
+            self._scoring = False
+            self.emit(Note(text=f"the running ensemble is left out from here on: {one_line(error)}"))
+            return
+        if standing is not None:
+            self.writer.keep_standing(self._ensemble.to_json())
+            self.emit(standing)
 
     def _failed(self, number: int, record: Record) -> None:
-        del self.running[number]
+        self.running.pop(number, None)
         if record.get("cannot_go_on"):
             self.writer.requeue(number, record["error"])
             self.emit(TrialEnded(number=number, state="QUEUED AGAIN", value=None, error=record["error"]))
             return
         self.writer.finish(number, "FAIL", None, {"error": record["error"], "host": socket.gethostname()})
         self.emit(TrialEnded(number=number, state="FAIL", value=None, error=record["error"]))
-        keep_best(self.writer.reader, also=self.running)
+        self._tidy()
         self._failures += 1
         if self._failures >= self.limits.max_failures:
             self.gave_up = True
             self.stop(
                 f"{self._failures} trials in a row failed, so the search gives up; the last error: {record['error']}"
             )
+
+
+def judged(trial: Trial) -> dict[int, float]:
+    """Return the values by epoch that a scheduler was shown: a finished trial's last one, perhaps restored, was not."""
+    last = max(trial.values, default=0) if trial.state == "COMPLETE" else 0
+    return {epoch: value for epoch, value in trial.values.items() if epoch != last}

@@ -57,16 +57,27 @@ class Setting:
 
 
 _A = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-OPTIMIZERS = ("sgd", "adam", "adamw")
-LOSSES = ("cross_entropy", "label_smoothing", "focal", "class_balanced")
+ACTIVATIONS = ("gelu", "relu", "silu")
+NECKS = ("none", "cbam", "self_attention", "lstm")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
+LOSSES = ("cross_entropy", "label_smoothing", "focal", "class_balanced", "kl")
 WEIGHTINGS = ("none", "sqrt", "inverse")
-SCHEDULES = ("onecycle", "cosine", "exponential", "constant")
-PRECISIONS = ("auto", "fp32", "bf16")
+SAMPLINGS = ("none", "oversample", "undersample", "balanced")
+SCHEDULES = ("onecycle", "cosine", "triangular", "exponential", "plateau", "constant")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OPERATIONS = ("flip", "shift", "rotation", "scale", "brightness", "contrast", "cutout", "vertical_flip", "shear")
 
 
 def _external(params: Params) -> bool:
     return ":" in str(params["arch"])
+
+
+def _timm(params: Params) -> bool:
+    return str(params["arch"]).startswith("timm:")
+
+
+def _plateau(params: Params) -> bool:
+    return params["schedule"] == "plateau"
 
 
 def _set(default: object, doc: str, **rule: Any) -> Any:
@@ -91,20 +102,48 @@ class TrialConfig:
     width: int = _set(
         32, "channels of the first stage of our own nets", low=4, high=512, matters=lambda p: not _external(p)
     )
+    neck: str = _set(
+        "none",
+        "what the feature map goes through before the pool: cbam (channel and spatial attention), self_attention over "
+        "its places, lstm over its rows",
+        choices=NECKS,
+    )
+    head: int = _set(0, "units of a hidden layer before the classifier, 0 is none", low=0, high=65536)
+    activation: str = _set(
+        "relu",
+        "of our own nets, and of the head's hidden layer",
+        choices=ACTIVATIONS,
+        matters=lambda p: not _external(p) or p["head"] > 0,
+    )
+    patch_size: int = _set(
+        0, "pixels a side of a patch of timm's ViT and ConvNeXt nets, 0 is their own", low=0, high=64, matters=_timm
+    )
     pretrained: bool = _set(False, "start from pretrained weights", matters=_external)
     weights: str = _set(
         "", "a safetensors file with the pretrained weights, in place of a download", matters=lambda p: p["pretrained"]
     )
     frozen: bool = _set(
-        False, "train the classifier only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]
+        False, "train classifier and neck only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]
     )
     image_size: int = _set(48, "pixels a side that the net sees", low=8, high=1024)
-    optimizer: str = _set("sgd", "sgd is SGD with Nesterov momentum", choices=OPTIMIZERS)
+    grow: float = _set(
+        1.0, "share of image_size at which training begins, growing until 0.8 of the budget; 1 is off", low=0.25, high=1
+    )
+    optimizer: str = _set(
+        "sgd",
+        "sgd is SGD with Nesterov momentum; muon is Muon for convolution filters, with adamw and its lr for the rest",
+        choices=OPTIMIZERS,
+    )
     lr: float = _set(0.1, "peak learning rate", low=1e-7, high=10)
-    momentum: float = _set(0.9, "of SGD", low=0, high=0.999, matters=lambda p: p["optimizer"] == "sgd")
+    momentum: float = _set(
+        0.9, "of sgd, and of muon's filters", low=0, high=0.999, matters=lambda p: p["optimizer"] in ("sgd", "muon")
+    )
     batch_size: int = _set(128, "images a step", low=2, high=65536)
     weight_decay: float = _set(5e-4, "of convolution and linear weights", low=0, high=1)
     dropout: float = _set(0.2, "before the classifier", low=0, high=0.95)
+    feature_dropout: float = _set(
+        0.0, "of the pooled features, before the head's hidden layer", low=0, high=0.95, matters=lambda p: p["head"] > 0
+    )
     loss: str = _set("label_smoothing", "training loss", choices=LOSSES)
     smoothing: float = _set(
         0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing"
@@ -122,6 +161,20 @@ class TrialConfig:
     class_weighting: str = _set(
         "none", "weight of a class by its count", choices=WEIGHTINGS, matters=lambda p: p["loss"] != "class_balanced"
     )
+    sampling: str = _set(
+        "none",
+        "oversample shows each class as often as the largest, undersample as the smallest, balanced equally in a batch",
+        choices=SAMPLINGS,
+    )
+    logit_adjustment: float = _set(
+        0.0, "tau by which the loss adds log class shares to the logits (Menon et al. 2020), 0 is off", low=0, high=5
+    )
+    distill: float = _set(
+        0.0, "weight of a teacher's soft labels beside the labels (Hinton et al. 2015); needs a teacher", low=0, high=1
+    )
+    temperature: float = _set(
+        2.0, "at which teacher and net are compared", low=0.5, high=20, matters=lambda p: p["distill"] > 0
+    )
     augment: float = _set(
         0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1
     )
@@ -136,6 +189,28 @@ class TrialConfig:
     shear: float | None = _operation("shear by up to 30 degrees (not under the dial)")
     mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8)
     schedule: str = _set("onecycle", "learning rate over the budget", choices=SCHEDULES)
+    cycles: int = _set(
+        2, "of triangular (Smith 2015)", low=1, high=1000, matters=lambda p: p["schedule"] == "triangular"
+    )
+    decay: float | None = _set(
+        None,
+        "of exponential: the rate is e^-decay times that of the epoch before; without, the budget ends at a hundredth",
+        low=0,
+        high=10,
+        optional=True,
+        matters=lambda p: p["schedule"] == "exponential",
+    )
+    decay_after: int = _set(
+        0,
+        "epochs at the peak before decay begins",
+        low=0,
+        matters=lambda p: (p["schedule"], p["decay"] is None) == ("exponential", False),
+    )
+    plateau_patience: int = _set(
+        5, "epochs without a better validation value before plateau lowers the rate", low=1, matters=_plateau
+    )
+    plateau_factor: float = _set(0.5, "what plateau lowers the rate by", low=0.001, high=0.999, matters=_plateau)
+    clip: float = _set(0.0, "largest norm of the gradient, 0 is off", low=0, high=1000)
     ema: float = _set(0.999, "decay of the weights' moving average, 0 is off", low=0, high=0.99999)
     patience: int = _set(
         0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0

@@ -135,6 +135,23 @@ class Dimension:
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
 
+    def grid(self, points: int) -> tuple[Any, ...]:
+        """Return every choice or step, or ``points`` values of a range without steps, evenly, its ends included."""
+        if self.choices:
+            return self.choices
+        assert self.low is not None
+        assert self.high is not None
+        whole = SETTINGS[self.name].kind is int
+        if self.step is not None:
+            points = round((self.high - self.low) / self.step) + 1
+        shares = [i / (points - 1) for i in range(points)]
+        if self.log:
+            values = [self.low * (self.high / self.low) ** share for share in shares]
+        else:
+            values = [self.low + share * (self.high - self.low) for share in shares]
+        values[-1] = self.high
+        return tuple(dict.fromkeys(round(v) if whole else v for v in values))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
@@ -165,6 +182,12 @@ class Space:
             msg = f"conditions must not go in a circle, got {' -> '.join(error.args[1])}; remove one `when`"
             raise UsageError(msg) from None
         object.__setattr__(self, "dimensions", tuple(by_name[name] for name in order))
+
+    @property
+    def conditional(self) -> tuple[str, ...]:
+        """Return the dimensions that the value of another one switches off."""
+        names = {d.name for d in self.dimensions}
+        return tuple(d.name for d in self.dimensions if names & {*d.when, *_read_by(d.name)})
 
     def defaults(self) -> dict[str, Any]:
         """Return the parameters of the default trial: the default of every dimension that applies."""

@@ -12,9 +12,23 @@ from ferhpo.metrics import metric
 from ferhpo.space.config import SETTINGS
 from ferhpo.space.space import Space, dimension_from_toml
 
-FORMATS = ("auto", "fer2013", "folders", "synthetic")
-SAMPLERS = ("tpe", "random")
-SCHEDULERS = ("asha", "none")
+FORMATS = (
+    "auto",
+    "fer2013",
+    "ferplus",
+    "folders",
+    "rafdb",
+    "affectnet",
+    "ckplus",
+    "expw",
+    "table",
+    "huggingface",
+    "prepared",
+    "synthetic",
+)
+LABELS = ("majority", "soft")
+SAMPLERS = ("fidelity", "tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")
+SCHEDULERS = ("asha", "asha-promote", "hyperband", "median", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -28,6 +42,15 @@ class DataSpec:
         size: pixels a side of the prepared images (other images are resized to it).
         channels: 1 (grey) or 3 (RGB).
         rows: number of images that the synthetic set renders.
+        classes: names of the classes kept (aliases count), all others are left out; empty keeps all.
+        labels: what people who disagreed become: majority is one class, soft is their shares (ferplus).
+        also: more sets, whose training rows are added over the common classes; paths as ``path``.
+        images: where the images of annotations lie if not beside them (ferplus: the csv; table: the folder).
+        image_column, label_column, split_column, group_column: columns of a table or a Hugging Face data set;
+            auto looks for the usual names.
+        drop_blank: leave out training images of one single colour.
+        drop_leaks: leave out training images that are nearly the same as one that validates or tests, and validation
+            images as one that tests (identical ones always are).
         val: share of the training rows that validates where the data bring no validation split.
         test: share that is sealed where the data bring no test split.
     """
@@ -37,11 +60,22 @@ class DataSpec:
     size: int = 48
     channels: int = 1
     rows: int = 4000
+    classes: tuple[str, ...] = ()
+    labels: str = "majority"
+    also: tuple[str, ...] = ()
+    images: str | None = None
+    image_column: str = "auto"
+    label_column: str = "auto"
+    split_column: str = "auto"
+    group_column: str = "auto"
+    drop_blank: bool = False
+    drop_leaks: bool = False
     val: float = 0.12
     test: float = 0.12
 
     def __post_init__(self) -> None:
         _one_of("format", self.format, FORMATS)
+        _one_of("labels", self.labels, LABELS)
         _number("size", self.size, 8, 1024)
         _one_of("channels", self.channels, (1, 3))
         _number("rows", self.rows, 100, 10_000_000)
@@ -78,26 +112,31 @@ class SamplerSpec:
     """What to try next.
 
     Args:
-        name: tpe, random.
-        startup: random trials before the sampler's model is used (tpe).
+        name: fidelity (a model over configuration and epoch, `search/sampler.py`), or Optuna's tpe, gp, cmaes, random,
+            qmc, grid, nsga2.
+        startup: random trials before the sampler's model is used (fidelity, tpe, gp, cmaes).
+        points: values that grid takes of a range without a step.
     """
 
-    name: str = "tpe"
+    name: str = "fidelity"
     startup: int = 10
+    points: int = 5
 
     def __post_init__(self) -> None:
         _one_of("name", self.name, SAMPLERS)
         _number("startup", self.startup, 0, 100_000)
+        _number("points", self.points, 2, 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSpec:
-    """When to stop a trial (asha: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning).
+    """When to stop a trial.
 
     Args:
-        name: asha (stop-type, by epoch), none.
+        name: asha (stops trials at rungs), asha-promote (pauses them there and goes on with the best), hyperband
+            (brackets of asha, one of which stops nobody), median (stops what is worse than the others' median), none.
         grace: epochs that every trial gets: the first rung.
-        reduction: one trial in so many goes on at a rung, and the rungs' distance as a factor.
+        reduction: one trial in so many goes on at a rung, and the rungs' distance as a factor (not for median).
     """
 
     name: str = "asha"
@@ -218,6 +257,8 @@ class _Reader:
     def typed(self, value: Any, kind: type, *keys: str) -> Any:
         if kind is float and type(value) is int:
             value = float(value)
+        if kind is tuple and type(value) is list and all(type(one) is str for one in value):
+            value = tuple(value)
         if type(value) is not kind:
             msg = f"{keys[-1]} takes {_A[kind]}, got {value!r}"
             raise SpecError(msg, self.path, line_of(self.text, *keys))
@@ -262,8 +303,15 @@ class _At:
             raise SpecError(str(error), self.reader.path, line_of(self.reader.text, *self.keys)) from None
 
 
-_A = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false", dict: "a table"}
-_KINDS = {"str": str, "int": int, "float": float, "str | None": str}
+_A = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    bool: "true or false",
+    dict: "a table",
+    tuple: "a list of texts",
+}
+_KINDS = {"str": str, "int": int, "float": float, "bool": bool, "str | None": str, "tuple": tuple}
 
 
 def line_of(text: str, *keys: str) -> int | None:

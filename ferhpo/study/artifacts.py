@@ -1,11 +1,11 @@
 """Checkpoints and held-out predictions on disk: the best K stay, the rest go."""
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ferhpo import _layout
-from ferhpo.study.study import Study
+from ferhpo.study.study import Study, Trial
 
 KEEP = 20  # best trials whose checkpoint and validation probabilities are kept
 
@@ -16,20 +16,24 @@ def drop_state(epoch: Path) -> None:
         (epoch / name).unlink(missing_ok=True)
 
 
-def keep_best(study: Study, *, keep: int = KEEP, also: Collection[int] = ()) -> list[int]:
+def keep_best(
+    study: Study, *, keep: int = KEEP, also: Collection[int] = (), found: Sequence[Trial] | None = None
+) -> list[int]:
     """Delete the files of ended trials that are not among the best.
 
     Args:
-        study: read afresh.
+        study: the study.
         keep: how many of the best COMPLETE and PRUNED trials keep theirs.
         also: numbers that keep theirs whatever their rank.
+        found: its trials where they were read already.
 
     Returns:
         Numbers of the trials whose files were deleted.
     """
-    kept = {t.number for t in study.candidates()[:keep]} | set(also)
+    found = study.trials() if found is None else found
+    kept = {t.number for t in study.candidates(found)[:keep]} | set(also)
     dropped = []
-    for trial in study.trials():
+    for trial in found:
         folder = _layout.trial_folder(study.folder, trial.number)
         if trial.state in {"COMPLETE", "PRUNED", "FAIL"} and trial.number not in kept and folder.is_dir():
             shutil.rmtree(folder)

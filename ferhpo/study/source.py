@@ -1,12 +1,13 @@
 """Finds and opens the data of a study, and makes sure that they are the ones it was begun with."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ferhpo.data.cache import Prepared, prepare
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import StudySpec
+from ferhpo.space.spec import DataSpec, StudySpec
 
 
 def open_data(
@@ -24,14 +25,8 @@ def open_data(
         UsageError: nobody names the data.
         DataError: they cannot be read, or are not the ones the study was begun with.
     """
-    path = given or _named(spec) or (Path(record["path"]) if record and record["path"] else None)
-    if path is None and spec.data.format != "synthetic":
-        msg = (
-            f"a search needs images, and study '{spec.name}' names none; give --data path/to/fer2013.csv or a "
-            "folder of class folders"
-        )
-        raise UsageError(msg)
-    data = prepare(spec.data, path, cache)
+    asked, path = located(spec, given=given, record=record)
+    data = prepare(asked, path, cache)
     if record and data.fingerprint != record["fingerprint"]:
         msg = (
             f"a study keeps its data: '{spec.name}' was begun with {record['path'] or 'rendered faces'} (fingerprint "
@@ -42,8 +37,27 @@ def open_data(
     return data
 
 
-def _named(spec: StudySpec) -> Path | None:
-    if spec.data.path is None:
-        return None
+def located(
+    spec: StudySpec, *, given: Path | None = None, record: Mapping[str, Any] | None = None
+) -> tuple[DataSpec, Path | None]:
+    """Return how a study's data are kept, and where they lie; arguments and errors as `open_data`.
+
+    Paths of a study file are relative to where it stands; of one from the database, what the study wrote down goes.
+    """
+    data = spec.data
+    known = record if record and not isinstance(spec.path, Path) else {}
     base = spec.path.parent if isinstance(spec.path, Path) else Path()
-    return base / spec.data.path
+    remembered = Path(record["path"]) if record and record["path"] else None
+    named = None if data.path is None or (known and remembered) else base / data.path
+    path = given or named or remembered
+    if path is None and data.format != "synthetic":
+        msg = (
+            f"a search needs images, and study '{spec.name}' names none; give --data path/to/fer2013.csv or a "
+            "folder of class folders"
+        )
+        raise UsageError(msg)
+    further = known.get("further") or {
+        "also": [str(base / more) for more in data.also],
+        "images": None if data.images is None else str(base / data.images),
+    }
+    return replace(data, also=tuple(further["also"]), images=further["images"]), path

@@ -1,7 +1,7 @@
 """`Study`: what a study holds, read without torch, without Ray and without the right to write."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
 
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
+STANDING = "standing"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -141,6 +142,14 @@ class Study:
         return list(self.attrs.get("test_openings", []))
 
     @property
+    def standing(self) -> Mapping[str, list[Any]]:
+        """The running ensemble beside the best single trial, as searches left it.
+
+        ``points``: trials, ensemble, single (see `search.events.EnsembleScored`); ``members``: trial numbers.
+        """
+        return self.attrs.get(STANDING) or {"points": [], "members": []}
+
+    @property
     def running(self) -> bool:
         """Tell whether a search of this study runs on this machine now."""
         return is_locked(self.folder / RUN_LOCK)
@@ -163,9 +172,14 @@ class Study:
                 return ranked[0]
         return None
 
-    def candidates(self) -> list[Trial]:
-        """Return COMPLETE and PRUNED trials whose checkpoint is kept, best first."""
-        return self._ranked([t for t in self.trials() if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint])
+    def candidates(self, found: Sequence[Trial] | None = None) -> list[Trial]:
+        """Return COMPLETE and PRUNED trials whose checkpoint is kept, best first.
+
+        Args:
+            found: the study's trials where they were read already.
+        """
+        found = self.trials() if found is None else found
+        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint])
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""

@@ -25,7 +25,7 @@ from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.compatible import check_compatible
 from ferhpo.study.overview import STORAGE_FILE
-from ferhpo.study.study import RUN_LOCK, VALIDATION, Study, load, remembered_url
+from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
 
 
 class StudyWriter:
@@ -126,27 +126,59 @@ class StudyWriter:
         np.savez(content, labels=labels_n.astype(np.int64), groups=groups_n.astype(np.int64))
         _atomic.write_bytes(self.folder / VALIDATION, content.getvalue())
 
+    def keep_standing(self, standing: Mapping[str, Any]) -> None:
+        """Write down the running ensemble, see `Study.standing`."""
+        self._study.set_user_attr(STANDING, dict(standing))
+
     def count(self) -> int:
         """Count the trials that count towards ``--trials``."""
         trials = self._study.get_trials(deepcopy=False)
         return sum(t.state.is_finished() and not t.user_attrs.get("interrupted") for t in trials)
 
-    def ask(self, finish: Callable[[TrialConfig, int], TrialConfig]) -> tuple[int, TrialConfig, dict[str, Any]]:
-        """Start the next trial: one handed back, one queued, or a new one.
+    def waiting(self) -> dict[int, int]:
+        """Return the trials that wait to go on, by number, with the epochs behind each."""
+        return {t.number: max(t.intermediate_values) for t in self._waiting() if t.intermediate_values}
+
+    def ask(
+        self, finish: Callable[[TrialConfig, int], TrialConfig], number: int | None = None
+    ) -> tuple[int, TrialConfig, dict[str, Any]]:
+        """Start a trial: one that waits, else one that was queued, else a new one.
 
         Args:
             finish: puts into the sampled configuration what the study gives (epochs, seed), by trial number.
+            number: of a trial in `waiting`, None for one that has no epoch behind it.
 
         Returns:
             Number, configuration, and the sampled parameters.
         """
-        trial = self._study.ask()
+        trial = self._start(number)
         stored = trial.user_attrs.get("config")
         config = TrialConfig.from_params(stored) if stored else finish(self.spec.space.sample(trial), trial.number)
         if not stored:
             trial.set_user_attr("config", config.params())
         self._history[trial.number] = list(trial.user_attrs.get("history", []))
         return trial.number, config, trial.params
+
+    def _start(self, number: int | None) -> optuna.Trial:
+        """Do what `Study.ask` does, which would take any trial that waits, a paused one too."""
+        study = self._study
+        if number is None:
+            number = min((t.number for t in self._waiting() if not t.intermediate_values), default=None)
+        study._thread_local.cached_all_trials = None  # noqa: SLF001 - samplers read the study afresh
+        if number is None:
+            trial_id = study._storage.create_new_trial(study._study_id)  # noqa: SLF001
+        else:
+            trial_id = self._id(number)
+            self._rdb.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return optuna.Trial(study, trial_id)
+
+    def _waiting(self) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+    def mark(self, number: int, marks: Mapping[str, Any]) -> None:
+        """Store with a running trial what its scheduler must know of it after a restart."""
+        for key, content in marks.items():
+            self._rdb.set_trial_user_attr(self._id(number), key, content)
 
     def values(self, number: int) -> dict[int, float]:
         """Return a trial's value by epoch, as stored."""
@@ -157,17 +189,19 @@ class StudyWriter:
 
         An epoch that is already there keeps its value: a trial that goes on repeats none, to the bit.
         """
-        history = self._history.setdefault(
-            number, list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", []))
-        )
+        if number not in self._history:
+            self._history[number] = self._stored_history(number)
+        history = self._history[number]
         if all(row["epoch"] != epoch for row in history):
             history.append(dict(record))
             self._rdb.set_trial_intermediate_value(self._id(number), epoch, value)
             self._rdb.set_trial_user_attr(self._id(number), "history", history)
 
     def finish(self, number: int, state: str, value: float | None, attrs: Mapping[str, Any]) -> None:
-        """End a trial as COMPLETE, PRUNED (its value is the last one reported) or FAIL."""
-        history = self._history.pop(number, [])
+        """End a trial, a waiting one too, as COMPLETE, PRUNED (its value is the last one reported) or FAIL."""
+        if self._rdb.get_trial(self._id(number)).state == TrialState.WAITING:  # only a running trial can be told
+            self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+        history = self._history.pop(number, None) or self._stored_history(number)
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         for key, content in attrs.items():
             self._rdb.set_trial_user_attr(self._id(number), key, content)
@@ -181,8 +215,6 @@ class StudyWriter:
     def requeue(self, number: int, reason: str) -> None:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more."""
         frozen = self._rdb.get_trial(self._id(number))
-        if frozen.state == TrialState.WAITING:  # only a running trial can be told
-            self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
         others = self._study.get_trials(deepcopy=False)
         if all(t.user_attrs.get("requeued_from") != number for t in others):  # killed right here, once is still once
             self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number})
@@ -193,6 +225,9 @@ class StudyWriter:
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
         left = [t for t in trials if t.state == TrialState.RUNNING or t.intermediate_values]
         return [(t.number, t.state.name, t.intermediate_values) for t in left]
+
+    def _stored_history(self, number: int) -> list[dict[str, Any]]:
+        return list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", []))
 
     def _id(self, number: int) -> int:
         if number not in self._ids:

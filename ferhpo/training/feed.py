@@ -12,6 +12,7 @@ from ferhpo.data.augment import augment, strengths
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import DataError
 from ferhpo.space.config import TrialConfig
+from ferhpo.training import balance
 from ferhpo.training.images import Preprocessing, Rows
 
 
@@ -24,6 +25,7 @@ class Feed:
         preprocessing: what is done to an image beside augmentation.
         device: where batches go.
         memory_format: of the image batches.
+        teacher: soft labels, float32 train rows x classes; None without distillation.
 
     Raises:
         DataError: a class has no training row, or there are fewer than two.
@@ -36,56 +38,87 @@ class Feed:
         preprocessing: Preprocessing,
         device: str,
         memory_format: torch.memory_format,
+        teacher: torch.Tensor | None = None,
     ) -> None:
         part = data.part("train")
         self.counts_c = _counts(data, part.labels)
-        self.batch = min(config.batch_size, len(part.labels))
+        self._length = balance.length(part.labels, config.sampling)
+        self.batch = min(config.batch_size, self._length)
         self._config, self._preprocessing, self._device, self._format = config, preprocessing, device, memory_format
         self._rows = Rows(data.images, part.rows, device, f"{data.folder} {data.fingerprint} train")
         self._labels = torch.from_numpy(part.labels)
+        self._soft = None if data.soft is None else torch.from_numpy(np.array(data.soft[part.rows]))
+        self._teacher = teacher
         self._strengths = strengths(config)
         self._fill = torch.tensor(data.mean, dtype=torch.float32, device=device)[:, None, None]
 
     @property
     def steps(self) -> int:
         """Batches of one pass; a last one of a single row is left out, since it has no batch statistics."""
-        full, rest = divmod(len(self._labels), self.batch)
+        full, rest = divmod(self._length, self.batch)
         return full + (rest > 1)
 
     def batches(
-        self, epoch: int, again: Callable[[], bool] = lambda: False
+        self,
+        epoch: int,
+        again: Callable[[], bool] = lambda: False,
+        size: Callable[[int], int] | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield float images B x C x S x S and targets B x classes on the device.
+        """Yield float images B x C x S x S and targets B x classes on the device; with a teacher B x 2 x classes.
+
+        The two are then the label's and the teacher's distribution.
 
         Args:
             epoch: decides, with the seed, order, augmentation and mixup.
             again: asked after a pass; True adds another one to the epoch.
+            size: pixels a side of the epoch's i-th batch, from 0; asked when the batch is made. None: image_size.
         """
         seed = self._config.seed
         generator = torch.Generator(self._device).manual_seed(derive(seed, "augment", epoch))
         mixing = np.random.default_rng(derive(seed, "mixup", epoch))
+        made = count()
         for turn in count():
             shuffling = torch.Generator().manual_seed(derive(seed, "order", epoch, turn))
-            for positions in torch.randperm(len(self._labels), generator=shuffling).split(self.batch):
-                if len(positions) > 1:
-                    yield self._batch(positions, generator, mixing)
+            order = self._order(shuffling).split(self.batch)
+            order = [positions for positions in order if len(positions) > 1]
+            for positions, images in zip(order, self._rows.batches(order), strict=True):
+                pixels = None if size is None else size(next(made))
+                yield self._batch(positions, images, generator, mixing, pixels)
             if not again():
                 return
 
+    def _order(self, shuffling: torch.Generator) -> torch.Tensor:
+        """Return the rows of one pass."""
+        if self._config.sampling == "none":
+            return torch.randperm(len(self._labels), generator=shuffling)
+        rng = np.random.default_rng(shuffling.initial_seed())
+        return torch.from_numpy(balance.order(self._labels.numpy(), self._config.sampling, rng))
+
+    def _targets(self, positions: torch.Tensor) -> torch.Tensor:
+        """Return the shares of the people who labelled, or 1 for the label."""
+        if self._soft is not None:
+            return self._soft[positions]
+        return functional.one_hot(self._labels[positions], len(self.counts_c)).float()
+
     @torch.no_grad()
     def _batch(
-        self, positions: torch.Tensor, generator: torch.Generator, mixing: np.random.Generator
+        self,
+        positions: torch.Tensor,
+        images: torch.Tensor,
+        generator: torch.Generator,
+        mixing: np.random.Generator,
+        size: int | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self._preprocessing.scaled(self._rows.take(positions))
+        x = self._preprocessing.scaled(images, size)
         x = self._preprocessing.normalise(augment(x, self._strengths, generator, self._fill))
-        labels = self._labels[positions].to(self._device, non_blocking=True)
-        targets = functional.one_hot(labels, len(self.counts_c)).float()
+        targets = self._targets(positions).to(self._device, non_blocking=True)
+        if self._teacher is not None:
+            targets = torch.stack((targets, self._teacher[positions].to(self._device, non_blocking=True)), 1)
         alpha = self._config.mixup
         if alpha:  # Zhang et al. 2018, arXiv 1710.09412; one lambda an image, its partner is the one before it
             share = torch.from_numpy(mixing.beta(alpha, alpha, len(positions)).astype(np.float32))
             share = share.to(self._device, non_blocking=True)
-            x = torch.lerp(x.roll(1, 0), x, share[:, None, None, None])
-            targets = torch.lerp(targets.roll(1, 0), targets, share[:, None])
+            x, targets = (torch.lerp(t.roll(1, 0), t, share.view(-1, *[1] * (t.ndim - 1))) for t in (x, targets))
         return x.to(memory_format=self._format), targets
 
 

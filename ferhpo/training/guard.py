@@ -1,4 +1,4 @@
-"""What is watched while a training runs: its loss, and the random generators that it borrows."""
+"""What is watched while a training runs: its loss, its memory, and the random generators that it borrows."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import torch
 
 from ferhpo.errors import TrainingError
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # as CUDA, torch on a CPU, and libraries say it
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
 
@@ -56,6 +57,13 @@ class Losses:
             self._sum += value
             self.last = value
         self._waiting.clear()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory does not suffice, on a GPU or on a CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 @contextmanager

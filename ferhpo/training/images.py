@@ -1,14 +1,22 @@
 """Stored uint8 rows to float batches on the training device, and where the rows lie meanwhile."""
 
-from collections import OrderedDict
+import mmap
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, Self, TypeVar
 
 import numpy as np
+import psutil
 import torch
 from torch.nn import functional
 
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
+CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be there still when they are used again
+AHEAD = 2  # batches that are read while one is used
+BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
 _RESIDENT: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()  # (key, device) -> rows; kept for the next trial
 _RESIDENT_PARTS = 4
 
@@ -43,24 +51,32 @@ class Preprocessing:
         moments = {key: tuple(fields[key]) for key in ("mean", "std")}
         return cls(**{**fields, **moments})
 
-    def scaled(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 B x C x S x S as float32 in 0..1 at the size that the net sees (bilinear, antialiased)."""
+    def scaled(self, images: torch.Tensor, size: int | None = None) -> torch.Tensor:
+        """Return uint8 B x C x S x S as float32 in 0..1 at ``size`` pixels, else image_size (bilinear, antialiased)."""
+        size = size or self.image_size
         x = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        if x.shape[-1] != self.image_size or x.shape[-2] != self.image_size:
-            x = functional.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+        if x.shape[-1] != size or x.shape[-2] != size:
+            x = functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
         return x
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """Return (x - mean) / std a channel, in place."""
-        mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
-        return x.sub_(mean).div_(std)
+        return x.sub_(_by_channel(self.mean, x.device)).div_(_by_channel(self.std, x.device))
+
+
+@lru_cache(maxsize=32)
+def _by_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return C x 1 x 1, copied to a device once: such a copy waits for all that a GPU has been given to do."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, device=device)[:, None, None]
 
 
 class Rows:
     """Rows of an image array, by their position among ``rows``.
 
-    On a GPU they are moved there once and kept for the next trial of the process if they fit; on a CPU, and if they do
-    not fit, a batch is gathered from the memory-mapped array.
+    On a GPU they are moved there once and kept for the next trial of the process if they fit. On a CPU a batch is
+    gathered from the memory-mapped array, which takes a thousandth of a step while the rows are in memory. Rows that
+    fit neither way are read ahead by a thread.
 
     Args:
         images: uint8 N x S x S x C.
@@ -74,6 +90,7 @@ class Rows:
         self._rows = np.arange(len(images)) if rows is None else np.asarray(rows)
         self._device = torch.device(device)
         self._resident = None if key is None or self._device.type == "cpu" else self._settle(key)
+        self.streamed = self._resident is None and (self._device.type == "cuda" or self._beyond_memory())
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -88,15 +105,56 @@ class Rows:
             return batch.pin_memory().to(self._device, non_blocking=True)
         return batch.to(self._device)
 
+    def batches(self, positions: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Yield `take` of each; rows that are streamed are read ahead, with the same result."""
+        return ahead(self.take, positions) if self.streamed else map(self.take, positions)
+
+    def _beyond_memory(self) -> bool:
+        if self._bytes <= CACHED_SHARE * psutil.virtual_memory().available:
+            return False
+        if isinstance(self._images.base, mmap.mmap):  # rows are wanted in any order: the neighbours of one are no use
+            self._images.base.madvise(mmap.MADV_RANDOM)
+        return True
+
+    @property
+    def _bytes(self) -> int:
+        return len(self._rows) * int(np.prod(self._images.shape[1:]))
+
     def _settle(self, key: str) -> torch.Tensor | None:
         name = (key, str(self._device))
         if name in _RESIDENT:
             _RESIDENT.move_to_end(name)
             return _RESIDENT[name]
-        size = len(self._rows) * int(np.prod(self._images.shape[1:]))
-        if self._device.type == "cuda" and size > RESIDENT_SHARE * torch.cuda.mem_get_info(self._device)[0]:
+        if self._device.type == "cuda" and self._bytes > RESIDENT_SHARE * torch.cuda.mem_get_info(self._device)[0]:
             return None
         while len(_RESIDENT) >= _RESIDENT_PARTS:
             _RESIDENT.popitem(last=False)
-        rows = torch.from_numpy(self._images[self._rows]).permute(0, 3, 1, 2).contiguous().to(self._device)
+        height, width, channels = self._images.shape[1:]
+        rows = torch.empty(len(self._rows), channels, height, width, dtype=torch.uint8, device=self._device)
+        step = max(1, BLOCK_BYTES // (height * width * channels))
+        for start in range(0, len(rows), step):  # the machine's memory need not hold what a GPU's can
+            block = torch.from_numpy(self._images[self._rows[start : start + step]])
+            rows[start : start + step] = block.permute(0, 3, 1, 2)
         return _RESIDENT.setdefault(name, rows)
+
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """Yield ``make(item)`` for each item in order, made by one thread up to `AHEAD` before they are asked for.
+
+    What ``make`` raises is raised where its result would have come. The thread ends with the generator.
+    """
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        waiting: deque[Future[Made]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -4,14 +4,16 @@ import torch
 from torch import nn
 
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.muon import Muon
 
 
-def build(model: nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
+def build(model: nn.Module, config: TrialConfig, dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
     """Return the optimiser over the weights that train; weight decay spares norms, biases and what a timm net names.
 
     Args:
         model: on its device already.
         config: optimizer, lr, momentum and weight_decay are read.
+        dtype: of the training step: Muon multiplies in it; with float16 a step may be left out.
     """
     said = getattr(model, "no_weight_decay", None)
     spared: set[str] = set(said()) if callable(said) else set()  # pyright: ignore[reportArgumentType]
@@ -19,18 +21,24 @@ def build(model: nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             (free if weight.ndim < 2 or name in spared else decayed).append(weight)
+    filters = _filters(model) if config.optimizer == "muon" else []
+    own = {id(weight) for weight in filters}
     groups = [
         {"params": weights, "weight_decay": decay}
-        for weights, decay in ((decayed, config.weight_decay), (free, 0.0))
+        for weights, decay in (([w for w in decayed if id(w) not in own], config.weight_decay), (free, 0.0))
         if weights
     ]
+    fused = dtype != torch.float16  # left out as the first step, a fused SGD keeps a momentum that was never written
     match config.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=True)
+            return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, config.lr, fused=True)
+            return torch.optim.Adam(groups, config.lr, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(groups, config.lr, fused=True)
+            return torch.optim.AdamW(groups, config.lr, fused=fused)
+        case "muon":
+            decay, momentum = config.weight_decay, config.momentum
+            return Muon(filters, groups, config.lr, momentum=momentum, weight_decay=decay, dtype=dtype)
     raise AssertionError(config.optimizer)  # TrialConfig has refused it
 
 
@@ -51,12 +59,13 @@ def dump(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
 
 
 def load(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `dump` returned, in the memory layout of the weights, which fused kernels rely on.
+    """Put back what `dump` returned, as the whole state, in the weights' memory layout, which fused kernels rely on.
 
     Raises:
         KeyError, RuntimeError: the tensors are of another model.
     """
     weights = _weights(optimizer)
+    optimizer.state.clear()
     for name, value in tensors.items():
         index, _, key = name.partition("/")
         weight = weights[int(index)]
@@ -66,3 +75,9 @@ def load(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> 
 
 def _weights(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _filters(model: nn.Module) -> list[torch.Tensor]:
+    """Return the filters that train, but for grouped ones: a depthwise filter maps no channels to channels."""
+    convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == 1)
+    return [m.weight for m in convolutions if m.weight.requires_grad]

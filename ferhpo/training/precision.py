@@ -1,12 +1,14 @@
 """Number and memory format of a training step, chosen by measurement: which one is fast differs by net and by machine.
 
-On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast.
+On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast. On a
+GPU a net may be so small that autocast's own kernels cost more than they save.
 """
 
 import copy
 import json
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +19,12 @@ from torch import nn
 
 from ferhpo._atomic import locked, write_json
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.guard import seeded
 
 PROBE_SECONDS = 1.0
-PROBE_ROWS = 32
+PROBE_ROWS = {"cpu": 32, "cuda": 256}  # at most
+FEW_ROWS = 4  # where a step takes long; one turn of so few is not told from noise
 ROUNDS = 6
-FORMATS = (("fp32", False), ("fp32", True), ("bf16", True))  # what the probe compares, (number format, channels last)
 _KNOWN: dict[str, "Precision"] = {}
 
 
@@ -30,7 +33,7 @@ class Precision:
     """How a training step computes; weights are float32 always.
 
     Args:
-        format: fp32 or bf16 (autocast).
+        format: fp32, or bf16 or fp16 (autocast; the loss is scaled with fp16).
         channels_last: memory format of images and convolutions.
         why: who chose, for people.
     """
@@ -52,9 +55,14 @@ class Precision:
         """What `Module.to` takes."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format as torch's."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.format]
+
     def autocast(self, device: str) -> torch.autocast:
         """Return the context for a forward pass."""
-        return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.format == "bf16")
+        return torch.autocast(torch.device(device).type, self.dtype, enabled=self.format != "fp32")
 
 
 def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path | None = None) -> Precision:
@@ -64,63 +72,98 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
         config: precision, and what tells one step's cost from another's.
         model: on the device; a copy of it is timed.
         channels: of the images.
-        device: cpu or cuda[:n]. CUDA takes bf16 where the GPU has it, without a probe.
+        device: cpu or cuda[:n].
         cache: JSON file with what was chosen before, made if missing; of several trials one probes, the others wait.
     """
     if config.precision != "auto":
         return Precision(format=config.precision, channels_last=True)
-    if torch.device(device).type != "cpu":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Precision(format="bf16" if able else "fp32", channels_last=True, why="by the GPU")
-    key = _key(config, channels)
+    rows = min(config.batch_size, PROBE_ROWS[torch.device(device).type])
+    key = _key(config, channels, rows, device)
     if key not in _KNOWN:
-        _KNOWN[key] = _remembered(key, config, model, channels, cache)
+        shape = (rows, channels, config.image_size, config.image_size)
+        _KNOWN[key] = _remembered(key, lambda: probe(model, shape, device), cache)
     return _KNOWN[key]
 
 
-def probe(model: nn.Module, shape: tuple[int, int, int, int]) -> Precision:
-    """Time forward and backward of copies of ``model`` on CPU, in turns; return the fastest format by its best turn."""
-    tried = [Precision(format=number, channels_last=last) for number, last in FORMATS]
+def candidates(device: str) -> list[Precision]:
+    """Return what the probe compares: of the short formats fp16, which needs its loss scaled, only without bf16."""
+    able = torch.device(device).type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    pairs = (("fp32", False), ("fp32", True), ("bf16" if able else "fp16", True))
+    return [Precision(format=number, channels_last=last) for number, last in pairs]
+
+
+def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu") -> Precision:
+    """Time forward and backward of copies of ``model``, in turns; return the fastest format by its best turn.
+
+    Args:
+        model: on the device.
+        shape: of a batch; of fewer rows where a step takes long.
+        device: cpu or cuda[:n].
+    """
+    tried = candidates(device)
     copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]
-    best = [float("inf")] * len(FORMATS)
-    end = time.perf_counter() + PROBE_SECONDS
-    with torch.random.fork_rng(devices=[]):
+    best = [float("inf")] * len(tried)
+    with seeded(0, device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        if torch.device(device).type == "cuda":  # its libraries load, which takes seconds
+            for net, p in zip(copies, tried, strict=True):
+                _step_seconds(net, p, (FEW_ROWS, *shape[1:]), device)
+        end = time.perf_counter() + PROBE_SECONDS
         for turn in range(ROUNDS):
-            rows = 4 if turn == 0 else shape[0]  # the first turn builds kernels, and tells whether rows have to be few
+            rows = (
+                FEW_ROWS if turn == 0 else shape[0]
+            )  # the first turn builds kernels, and tells whether rows have to be few
             for i, p in enumerate(tried):
-                spent = _step_seconds(copies[i], p, (rows, *shape[1:]))
+                spent = _step_seconds(copies[i], p, (rows, *shape[1:]), device)
                 best[i] = spent if turn <= 1 else min(best[i], spent)
-            if turn == 0 and max(best) * shape[0] / 4 * len(FORMATS) > 2 * PROBE_SECONDS:
-                shape = (4, *shape[1:])
-            if turn > 0 and time.perf_counter() > end:
+            if turn == 0 and max(best) * shape[0] / FEW_ROWS * len(tried) > 2 * PROBE_SECONDS:
+                shape = (FEW_ROWS, *shape[1:])
+            if turn >= (1 if shape[0] > FEW_ROWS else 3) and time.perf_counter() > end:
                 break
+    chosen = tried[best.index(min(best))]
     said = ", ".join(f"{p} {shape[0] / spent:.0f}" for p, spent in zip(tried, best, strict=True))
-    return replace(tried[best.index(min(best))], why=f"measured, images/s: {said}")
+    reason = ""
+    if chosen.format == "fp32" and _is_depthwise(model):
+        reason = f"depthwise nets are slower in {tried[-1].format} on this {_processor(device)}; "
+    return replace(chosen, why=f"{reason}measured, images/s: {said}")
 
 
-def _step_seconds(model: nn.Module, precision: Precision, shape: tuple[int, ...]) -> float:
-    x = torch.rand(shape).to(memory_format=precision.memory_format)
-    model.train()
-    start = time.perf_counter()
-    with precision.autocast("cpu"):
-        loss = model(x).float().square().mean()
-    loss.backward()
-    model.zero_grad(set_to_none=True)
-    return time.perf_counter() - start
+def _step_seconds(model: nn.Module, precision: Precision, shape: tuple[int, ...], device: str) -> float:
+    on_gpu = torch.device(device).type == "cuda"
+    try:
+        x = torch.rand(shape, device=device).to(memory_format=precision.memory_format)
+        model.train()
+        if on_gpu:
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        with precision.autocast(device):
+            loss = model(x).float().square().mean()
+        loss.backward()
+        model.zero_grad(set_to_none=True)
+        if on_gpu:
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+    except torch.OutOfMemoryError:
+        return float("inf")
 
 
-def _remembered(key: str, config: TrialConfig, model: nn.Module, channels: int, cache: Path | None) -> Precision:
-    rows = min(config.batch_size, PROBE_ROWS)
-    shape = (rows, channels, config.image_size, config.image_size)
+def _is_depthwise(model: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in model.modules())
+
+
+def _processor(device: str) -> str:
+    return "CPU" if torch.device(device).type == "cpu" else "GPU"
+
+
+def _remembered(key: str, measure: Callable[[], Precision], cache: Path | None) -> Precision:
     if cache is None:
-        return probe(model, shape)
+        return measure()
     with suppress(OSError), locked(cache.with_suffix(".lock")):
         known = _read(cache)
         if key not in known:
-            known[key] = probe(model, shape).to_json()
+            known[key] = measure().to_json()
             write_json(cache, known)
         return Precision(**known[key])
-    return probe(model, shape)  # a cache folder that cannot be written
+    return measure()  # a cache folder that cannot be written
 
 
 def _read(cache: Path) -> dict[str, Any]:
@@ -131,9 +174,12 @@ def _read(cache: Path) -> dict[str, Any]:
         return {}  # nothing is lost but a second
 
 
-def _key(config: TrialConfig, channels: int) -> str:
+def _key(config: TrialConfig, channels: int, rows: int, device: str) -> str:
     frozen = "frozen" if config.frozen and config.pretrained else "whole"
-    net = (config.arch, config.width, f"{channels}x{config.image_size}px", frozen)
-    cpu = torch.backends.cpu.get_cpu_capability()
-    machine = (platform.node(), cpu, f"{torch.get_num_threads()}-threads", torch.__version__)
-    return " ".join(map(str, (*net, *machine)))
+    parts = (config.neck, f"head-{config.head}", config.activation, f"patch-{config.patch_size}")
+    net = (config.arch, config.width, *parts, f"{rows}x{channels}x{config.image_size}px", frozen)
+    if torch.device(device).type == "cpu":
+        processor = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}-threads"
+    else:
+        processor = torch.cuda.get_device_name(device)
+    return " ".join(map(str, (*net, platform.node(), processor, torch.__version__)))

@@ -1,5 +1,6 @@
 """Probabilities of a model, the same way for validation while training and for an ensemble later."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ferhpo.training.precision import Precision
 
 BATCH_PIXELS = {"cpu": 128 * 48 * 48, "cuda": 2048 * 48 * 48}  # of a batch when none is given; a CPU likes its caches
 FP32 = Precision(format="fp32", channels_last=True)
+View = tuple[bool, int, int]  # of an image: mirrored left and right, stored pixels moved down, and to the right
+PLAIN: View = (False, 0, 0)
+MIRRORED: View = (True, 0, 0)
 
 
 def probabilities(
@@ -28,8 +32,9 @@ def probabilities(
     batch: int | None = None,
     precision: Precision = FP32,
     key: str | None = None,
+    views: Sequence[View] | None = None,
 ) -> np.ndarray:
-    """Return float32 rows x classes, averaged over image and mirror image where the preprocessing says so.
+    """Return float32 rows x classes, averaged over views of each image.
 
     Args:
         model: on ``device``; it is left in evaluation mode.
@@ -40,21 +45,56 @@ def probabilities(
         batch: images at a time; by the image size if None.
         precision: of the forward passes.
         key: names images and rows, so that a GPU keeps them for the next call (`Rows`).
+        views: what is averaged over; if None the image, and its mirror image where the preprocessing says so.
     """
+    views = own_views(preprocessing) if views is None else views
     source = Rows(images, rows, device, key)
     pixels = BATCH_PIXELS["cuda" if torch.device(device).type == "cuda" else "cpu"]
     batch = batch or max(1, pixels // preprocessing.image_size**2)
     model.eval()
     parts = []
     with torch.inference_mode(), precision.autocast(device):
-        for positions in torch.arange(len(source)).split(batch):
-            x = preprocessing.normalise(preprocessing.scaled(source.take(positions)))
-            x = x.to(memory_format=precision.memory_format)
-            p = model(x).float().softmax(1)
-            if preprocessing.mirror:
-                p = (p + model(x.flip(3)).float().softmax(1)) / 2
-            parts.append(p)
+        for images_b in source.batches(torch.arange(len(source)).split(batch)):
+            total = 0
+            for mirrored, down, right in views:
+                x = preprocessing.normalise(preprocessing.scaled(moved(images_b, down, right)))
+                x = (x.flip(3) if mirrored else x).to(memory_format=precision.memory_format)
+                total = total + model(x).float().softmax(1)
+            parts.append(total / len(views))
     return torch.cat(parts).cpu().numpy()
+
+
+def own_views(preprocessing: Preprocessing) -> tuple[View, ...]:
+    """Return the views a model is validated with while it trains."""
+    return (PLAIN, MIRRORED) if preprocessing.mirror else (PLAIN,)
+
+
+def moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Return images (... x S x S) moved by whole pixels; the border is repeated into what comes free."""
+    for axis, by in ((-2, down), (-1, right)):
+        if by:
+            size = images.shape[axis]
+            images = images.index_select(axis, (torch.arange(size, device=images.device) - by).clamp(0, size - 1))
+    return images
+
+
+def like_validation(card: Mapping[str, Any], device: str) -> Precision:
+    """Return how a checkpoint's validation probabilities were computed, where this machine computes so natively.
+
+    Weights and temperature of an ensemble are fitted to those probabilities, and a test figure stands beside a
+    validation figure, so all are computed alike; float32 where bf16 would be emulated, which is slow.
+    """
+    given = card.get("precision")
+    wanted = Precision(**given) if given else FP32
+    if wanted.format == "fp32" or _has_bf16(device):
+        return wanted
+    return FP32
+
+
+def _has_bf16(device: str) -> bool:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - none is public
 
 
 def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
@@ -69,7 +109,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, 
         config = TrialConfig.from_params(card["config"]).with_params({"pretrained": False})
         preprocessing = Preprocessing.from_json(card["preprocessing"])
         with torch.random.fork_rng(devices=[]):
-            model = registry.build(config, classes=len(card["classes"]), channels=preprocessing.channels)
+            model = registry.build(config, classes=len(card["classes"]), channels=preprocessing.channels, tried=True)
         model.load_state_dict(found.weights)
     except (UsageError, TypeError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()

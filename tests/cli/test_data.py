@@ -1,7 +1,13 @@
-"""`ferhpo data inspect`: counts under the promised keys, and a clear line for what cannot be read."""
+"""`ferhpo data`: counts under the promised keys, prepared folders, and a clear line for what cannot be read."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from ferhpo.space.spec import parse_spec
+from ferhpo.study.source import open_data
 from tests.cli.conftest import Run
 from tests.data.made_up import row, small_csv, write_csv, write_images
 
@@ -37,6 +43,52 @@ def test_inspect_takes_class_folders(run: Run, tmp_path: Path) -> None:
     assert [split["rows"] for split in found["splits"].values()] == [6]
 
 
+def test_inspect_writes_a_page_of_contact_sheets(run: Run, tmp_path: Path) -> None:
+    rows = [row(0, "Training", seed=1), row(3, "Training", seed=1), row(3, "PublicTest", seed=2)]
+    ran = run("data", "inspect", "--data", write_csv(tmp_path / "a.csv", rows), "--html", "page.html")
+    assert "page.html" in ran.err
+    assert "Identical images with several labels" in (tmp_path / "page.html").read_text()
+
+
+def test_inspect_joins_sets(run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "more", [f"{c}/{i}.png" for c in ("happy", "neutral", "sad") for i in range(9)])
+    small_csv(tmp_path / "a.csv")
+    found = run("data", "inspect", "-d", "a.csv", "-d", "more", "--format", "json").json
+    assert found["classes"] == ["happy", "neutral"]
+    assert found["splits"]["train"]["rows"] > 40
+    assert found["splits"]["test"]["rows"] == 13
+
+
+def test_a_prepared_folder_is_data(run: Run, tmp_path: Path) -> None:
+    rows = [row((0, 3)[i % 2], "Training", seed=i) for i in range(30)]
+    rows += [row(0, "Training", pixels=" ".join(["7"] * 2304)), row(0, "Training", seed=40)]
+    rows += [row(0, "PublicTest", seed=40), row(3, "PublicTest", seed=41), row(3, "PrivateTest", seed=42)]
+    write_csv(tmp_path / "a.csv", rows)
+    made = run("data", "prepare", "-d", "a.csv", "--drop-blank", "--drop-leaks", "--format", "json").json
+    assert made["folder"] == str(tmp_path / "a-prepared")
+    assert made["dropped"]["blank"] == 1
+    assert made["dropped"]["train_in_val"] == 1
+    again = run("data", "inspect", "-d", "a-prepared", "--format", "json").json
+    assert {name: split["rows"] for name, split in again["splits"].items()} == {"train": 30, "val": 2, "test": 1}
+    assert again["blank_images"] == 0
+    assert "train" in run("data", "prepare", "-d", "a-prepared", "--out", "a-prepared").out
+
+
+def test_prepare_takes_the_data_section_of_a_study(run: Run, tmp_path: Path) -> None:
+    small_csv(tmp_path / "a.csv")
+    (tmp_path / "my.toml").write_text('[data]\npath = "a.csv"\nsize = 24\nclasses = ["anger", "happiness"]\n')
+    made = run("data", "prepare", "--study", "my.toml", "--out", "made", "--format", "json").json
+    assert list(made["counts"]["train"]) == ["angry", "happy"]
+    assert run("data", "inspect", "-d", "made", "--format", "json").json["size"] == 48
+    assert run("data", "inspect", "-d", "made", "--size", 24, "--format", "json").json["rows"] == 67
+
+
+def test_prepare_never_replaces_a_folder_of_other_files(run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path, ["a/1.png"])
+    assert "--out must be a new folder" in run("data", "prepare", "--out", "a").failed(2)
+    assert (tmp_path / "a/1.png").is_file()
+
+
 def test_a_missing_file_is_one_line(run: Run) -> None:
     assert "none.csv: there is no such file or folder" in run("data", "inspect", "--data", "none.csv").failed(1)
 
@@ -49,3 +101,21 @@ def test_a_malformed_file_is_one_line_with_its_line(run: Run, tmp_path: Path) ->
 def test_a_size_that_makes_no_sense_is_misuse(run: Run, tmp_path: Path) -> None:
     small_csv(tmp_path / "a.csv")
     assert "size must be from 8 to 1024, got 4" in run("data", "inspect", "-d", "a.csv", "--size", 4).failed(2)
+
+
+def test_a_study_names_the_validation_rows_whose_label_its_trials_doubt(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = parse_spec('[data]\npath = "a.csv"', name="toy", path=tmp_path / "toy.toml")
+    prepared = open_data(spec, tmp_path / "cache", given=small_csv(tmp_path / "a.csv"))
+    val = prepared.part("val")
+    probs = np.full((1, len(val.labels), 3), 0.1)
+    probs[0, np.arange(len(val.labels)), val.labels] = 0.8
+    probs[0, 4] = 0.05
+    probs[0, 4, (val.labels[4] + 1) % 3] = 0.9
+    opened = SimpleNamespace(spec=spec, data=None, candidates=lambda: [1])
+    monkeypatch.setattr("ferhpo.cli.study.open_study", lambda *_: opened)
+    found = SimpleNamespace(probs_mnc=probs, y_n=val.labels)
+    monkeypatch.setattr("ferhpo.ensemble.members.load", lambda study, top: found)
+    ran = run("data", "inspect", "--study", "toy", "--format", "json")
+    assert ran.json["problems"]["suspects"] == [[int(val.rows[4])]]

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from ferhpo import _layout
+from ferhpo.cli.ensemble import METHODS
 from ferhpo.cli.options import last_ensemble
+from ferhpo.ensemble import evaluate
 from ferhpo.study.study import Study
 from tests.cli.conftest import Ran, Run
 
 Make = Callable[..., Study]
 FIGURES = {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
-METHODS = {"uniform", "majority", "weighted", "greedy", "logistic"}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_json_has_the_promised_keys(ran: Ran, opened: Study) -> None:
     assert {member["number"] for member in found["members"]} <= {t.number for t in opened.candidates()[:3]}
     assert (found["n_val"], found["test"]) == (60, None)
     assert found["val"].keys() >= FIGURES
-    assert found["candidates"].keys() == METHODS
+    assert found["candidates"].keys() == set(METHODS)
     assert all(figures.keys() >= FIGURES for figures in found["candidates"].values())
     assert (found["best_single"]["number"], found["best_single"]["test"]) == (best.number, None)
     assert found["best_single"]["val"].keys() >= FIGURES
@@ -72,14 +73,48 @@ def test_the_table_sets_every_method_beside_the_best_single_trial(opened: Study,
     assert "test split: sealed; --test opens it" in ran.err
 
 
-@pytest.mark.parametrize("top", [0, -1])
-def test_a_top_below_one_is_misuse(opened: Study, run: Run, top: int) -> None:
-    assert f"--top must be at least 1, got {top}" in run("ensemble", "--study", "toy", "--top", top).failed(2)
+def test_the_methods_that_help_names_are_those_there_are_in_their_order() -> None:
+    assert tuple(evaluate.METHODS) == METHODS
+
+
+@pytest.mark.parametrize("top", [1, 0, -1])
+def test_a_top_below_two_is_misuse(opened: Study, run: Run, top: int) -> None:
+    assert f"--top must be at least 2, got {top}" in run("ensemble", "--study", "toy", "--top", top).failed(2)
 
 
 def test_a_top_above_the_candidates_is_refused_with_how_many_there_are(opened: Study, run: Run) -> None:
     line = run("ensemble", "--study", "toy", "--top", 7).failed(1)
     assert "--top 7 takes as many trials with a kept checkpoint, study 'toy' has 6; use --top 6 or less" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--max-params", 10), "--max-params must leave a member to take, 10 leaves none (1234 is the least of 3)"),
+        (("--max-members", 0), "--max-members must be above 0, got 0"),
+        (("--tta", "flips"), "--tta must be a known one, got 'flips'; did you mean 'flip'?"),
+    ],
+)
+def test_what_no_ensemble_can_keep_to_is_misuse(opened: Study, run: Run, words: tuple[object, ...], line: str) -> None:
+    assert line in run("ensemble", "--study", "toy", "--top", 3, *words).failed(2)
+
+
+def test_a_limit_is_kept_and_the_front_is_shown(opened: Study, run: Run) -> None:
+    ran = run("ensemble", "--study", "toy", "--top", 4, "--method", "uniform", "--max-params", 3000)
+    assert ran.code == 0
+    assert "uniform (in use)" in ran.out
+    assert "2,468" in ran.out  # two of the members' 1,234 parameters
+    found = run("ensemble", "--study", "toy", "--top", 4, "--max-members", 2, "--format", "json").json
+    assert len(found["members"]) <= 2
+    assert all(point["costs"]["members"] <= 2 for point in found["front"])
+
+
+def test_notes_and_the_temperature_are_said_on_stderr(opened: Study, run: Run) -> None:
+    ran = run("ensemble", "--study", "toy", "--top", 3, "--no-calibrate")
+    assert "no temperature: not asked for" in ran.err
+    assert "no temperature: 60 validation rows are too few" in run("ensemble", "--study", "toy", "--top", 3).err
+    found = run("ensemble", "--study", "toy", "--top", 3, "--method", "majority", "--format", "json")
+    assert [f"note: {note}" in found.err for note in found.json["notes"]] == [True] * len(found.json["notes"])
 
 
 def test_an_unknown_method_is_misuse(opened: Study, run: Run) -> None:

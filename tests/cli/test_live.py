@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ferhpo.cli.live import SHOWN, Board, clock, draw, line, watching
-from ferhpo.search.events import EpochEnded, Event, Note, SearchBegan, TrialBegan, TrialEnded
+from ferhpo.search.events import EnsembleScored, EpochEnded, Event, Note, SearchBegan, TrialBegan, TrialEnded
 
 
 def began(*, done: int = 0, trials: int = 10, metric: str = "accuracy", **kwargs: object) -> SearchBegan:
@@ -44,6 +44,20 @@ def test_a_trial_is_followed_from_begin_to_end() -> None:
     assert (board.rows[0].state, board.rows[0].value, board.best) == ("complete", 0.5, (0, 0.5))
 
 
+def test_a_trial_that_an_earlier_run_paused_may_end() -> None:
+    board = folded(began(), TrialEnded(number=3, state="PRUNED", value=0.3))
+    assert (board.rows[3].state, board.done()) == ("pruned", 1)
+    assert "3" in drawn(board)
+
+
+def test_a_paused_trial_goes_on_in_its_own_row() -> None:
+    paused = TrialEnded(number=0, state="PAUSED", value=None)
+    board = folded(began(), trial(0), epoch(0, 1, 0.4), paused)
+    assert (board.rows[0].state, board.done()) == ("paused", 0)
+    board.take(trial(0, epoch=1))
+    assert (board.rows[0].state, board.rows[0].epoch) == ("running", 1)
+
+
 def test_a_failed_trial_keeps_the_last_value_that_was_seen() -> None:
     board = folded(began(), trial(0), epoch(0, 1, 0.4), TrialEnded(number=0, state="FAIL", value=None, error="x"))
     assert (board.rows[0].state, board.rows[0].value, board.best) == ("fail", 0.4, None)
@@ -58,6 +72,14 @@ def test_the_best_is_the_highest_or_the_lowest_as_the_metric_wants() -> None:
 def test_the_best_of_earlier_runs_stands_until_it_is_beaten() -> None:
     board = folded(began(done=3, best=(1, 0.6)), trial(4), TrialEnded(number=4, state="COMPLETE", value=0.5))
     assert board.best == (1, 0.6)
+
+
+def test_the_running_ensemble_stands_beside_the_best() -> None:
+    board = folded(began(done=3, best=(1, 0.6), ensemble=(2, 0.61)))
+    assert "ensemble 0.61 (2 members)" in board.status()
+    board.take(EnsembleScored(trials=4, ensemble=0.65, single=0.62, members=(0, 3, 2)))
+    assert "ensemble 0.65 (3 members)" in board.status()
+    assert "ensemble" not in folded(began()).status()
 
 
 def test_trials_that_count_are_counted_with_those_of_earlier_runs() -> None:
@@ -94,6 +116,10 @@ def test_the_time_left_is_at_most_what_the_timeout_leaves(monkeypatch: pytest.Mo
         (trial(0, epoch=2), "trial 0 begins (goes on after epoch 2): lr=0.1"),
         (epoch(0, 1, 0.4), "trial 0 epoch 1/3: 0.4 (1.5 s)"),
         (Note(text="a note"), "a note"),
+        (
+            EnsembleScored(trials=4, ensemble=0.65, single=0.62, members=(0, 3)),
+            "ensemble of 2 trials (0, 3): accuracy 0.65, best single 0.62",
+        ),
     ],
 )
 def test_an_event_is_one_plain_line(event: Event, text: str) -> None:

@@ -60,6 +60,26 @@ def test_a_path_to_nothing_is_refused() -> None:
         find_spec("else/a.toml", Path("studies"))
 
 
+def test_a_name_may_stand_in_a_folder(tmp_path: Path, brought: Path) -> None:
+    write(brought / "starting", "a", 3)
+    root = tmp_path / "root"
+    assert (find_spec("starting/a", root).seed, find_spec("starting/a", root).name) == (3, "a")
+    write(tmp_path / "studies" / "starting", "a", 1)
+    assert find_spec("starting/a", root).seed == 1
+
+
+def test_a_name_in_a_folder_is_proposed_whole(brought: Path) -> None:
+    write(brought / "starting", "cbam", 3)
+    with pytest.raises(UsageError, match=r"there is no studies/starting/cban\.toml; did you mean 'starting/cbam'"):
+        find_spec("starting/cban", Path("studies"))
+
+
+@pytest.mark.parametrize("path", ["/nowhere/a", "./a", "../a"])
+def test_a_path_without_its_ending_is_no_name(path: str) -> None:
+    with pytest.raises(SpecError, match="a: a study file must be a readable text file"):
+        find_spec(path, Path("studies"))
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"there is no studies/quikstart\.toml; did you mean 'quickstart'"):
         find_spec("quikstart", Path("studies"))
@@ -71,7 +91,8 @@ def test_the_packaged_studies_are_found_from_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("study", "name"), [("toy", "toy"), ("toy.toml", "toy"), ("a/b/toy.toml", "toy"), ("v1.2", "v1.2")]
+    ("study", "name"),
+    [("toy", "toy"), ("toy.toml", "toy"), ("a/b/toy.toml", "toy"), ("v1.2", "v1.2"), ("a/v1.2", "v1.2")],
 )
 def test_the_name_of_a_study_is_that_of_its_file(study: str, name: str) -> None:
     assert name_of(study) == name

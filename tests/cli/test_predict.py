@@ -1,17 +1,23 @@
 """`ferhpo predict`: which ensemble it takes, what it refuses, and the whole way from a search to a label."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ferhpo import _layout
+from ferhpo.cli import predict as command
 from ferhpo.cli.options import remember_ensemble
 from ferhpo.cli.predict import find_ensemble, row
+from ferhpo.ensemble import infer
 from ferhpo.errors import StudyError
 from ferhpo.search.job import Job, train_trial
 from ferhpo.search.session import Limits, Session
@@ -22,6 +28,7 @@ from ferhpo.study.study import Study
 from tests.cli.conftest import Run
 from tests.cli.test_train import TINY
 from tests.conftest import open_writer
+from tests.export.conftest import write
 
 
 def test_a_given_ensemble_goes_before_the_studys_and_that_before_the_last_one(root: Path) -> None:
@@ -59,13 +66,100 @@ def test_a_damaged_ensemble_is_one_line(study: Callable[..., Study], run: Run, r
     study(4)
     assert run("ensemble", "--study", "toy", "--top", 2).code == 0
     index = root / "toy" / "ensemble" / "ensemble.json"
-    index.write_text(index.read_text().replace('"weight": ', '"weight": 1'))
+    index.write_text(index.read_text().replace('"seed": ', '"seed": 1'))
     assert "ensemble.json must have the checksum it was written with" in run("predict", "a.png").failed(1)
 
 
 def test_a_result_has_the_promised_keys() -> None:
     found = row(Path("a.png"), ("angry", "happy"), np.array([0.25, 0.75]))
     assert found == {"path": "a.png", "label": "happy", "probabilities": {"angry": 0.25, "happy": 0.75}}
+
+
+class FakeEnsemble:
+    """Says class b of every picture, the surer the brighter it is."""
+
+    classes = ("a", "b")
+    preprocessing = MappingProxyType({"stored_size": 4, "channels": 1})
+
+    @classmethod
+    def load(cls, folder: Path) -> "FakeEnsemble":
+        return cls()
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        sure = 0.5 + images.mean((1, 2, 3)) / 512
+        return np.stack([1 - sure, sure], 1)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of seven pictures, of which two cannot be read, taken three at a time by a fake ensemble."""
+    monkeypatch.setattr(infer, "Ensemble", FakeEnsemble)
+    monkeypatch.setattr(command, "BATCH", 3)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(7):
+        Image.new("L", (9, 9), 30 * i).save(folder / f"{i}.png")
+    (folder / "2.png").write_bytes(b"no picture")
+    (folder / "5.png").write_bytes(b"")
+    return folder
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_answered(run: Run, pictures: Path) -> None:
+    ran = run("predict", "pictures", "--ensemble", ".", "--format", "json")
+    assert ran.code == 1
+    assert [Path(found["path"]).stem for found in ran.json] == ["0", "1", "3", "4", "6"]
+    assert ran.json[4]["probabilities"]["b"] == pytest.approx(0.5 + 180 / 512)
+    bad = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert ["2.png" in bad[0], "5.png" in bad[1], len(bad)] == [True, True, 2]
+
+
+def test_csv_has_a_line_a_picture(run: Run, pictures: Path) -> None:
+    (pictures / "2.png").unlink()
+    (pictures / "5.png").unlink()
+    ran = run("predict", "pictures", "pictures/0.png", "--ensemble", ".", "--format", "csv")
+    assert ran.code == 0, ran.err
+    lines = [line.split(",") for line in ran.out.splitlines()]
+    assert lines[0] == ["path", "label", "a", "b"]
+    assert [Path(line[0]).stem for line in lines[1:]] == ["0", "1", "3", "4", "6", "0"]
+    assert {line[1] for line in lines[2:6]} == {"b"}
+    assert float(lines[2][3]) == 0.5 + 30 / 512
+
+
+def test_csv_is_printed_as_it_comes(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: FakeEnsemble, images: np.ndarray, known: Any = FakeEnsemble.predict_proba) -> np.ndarray:
+        if images.max() > 60:
+            raise KeyboardInterrupt
+        return known(self, images)
+
+    monkeypatch.setattr(FakeEnsemble, "predict_proba", interrupted)
+    ran = run("predict", "pictures", "--ensemble", ".", "--format", "csv")
+    assert ran.code == 130
+    assert len(ran.out.splitlines()) == 3
+
+
+def test_a_bar_is_drawn_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with command.progress(10 * command.BATCH) as advance:
+        advance(5)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with command.progress(10 * command.BATCH) as advance:
+        advance(5)
+    out, err = capsys.readouterr()
+    assert (out, "images" in err) == ("", True)
+
+
+def test_a_prediction_imports_torch_and_nothing_else_that_is_slow(tmp_path: Path, pictures: Path) -> None:
+    folder = write(tmp_path / "ensemble")
+    slow = {"timm", "torchvision", "sklearn", "scipy", "optuna", "pandas", "ray", "plotly", "pyarrow", "onnx", "sympy"}
+    program = (
+        "import sys\nfrom ferhpo.cli.main import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        f"print(sorted({slow!r} & sys.modules.keys()), 'torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, "predict", str(pictures / "0.png"), "--ensemble", str(folder)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[] True"
 
 
 def search_for_real(root: Path, trials: int) -> None:
@@ -76,7 +170,7 @@ def search_for_real(root: Path, trials: int) -> None:
         val = prepared.part("val")
         writer.keep_validation(val.labels, val.groups)
         session = Session(writer, Limits(trials=trials), emit=lambda _: None)
-        provenance = {"fingerprint": prepared.fingerprint, "versions": {}}
+        provenance = {"fingerprint": prepared.fingerprint, "split": prepared.split_digest, "versions": {}}
         given = partial(Job, study=writer.folder, data=prepared.folder, metric="accuracy", threads=1, device="cpu")
         while not session.over:
             assignment = session.next_trial()
@@ -88,7 +182,9 @@ def search_for_real(root: Path, trials: int) -> None:
 
 
 @pytest.mark.slow  # trains three nets
-def test_from_a_search_over_an_ensemble_to_labels(run: Run, root: Path, tmp_path: Path) -> None:
+def test_from_a_search_over_an_ensemble_to_labels(
+    run: Run, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search_for_real(root, 3)
     (root / "tiny.toml").write_text(TINY)
     made = run("ensemble", "--study", "tiny", "--top", 2, "--method", "uniform", "--test", "--format", "json")
@@ -109,7 +205,14 @@ def test_from_a_search_over_an_ensemble_to_labels(run: Run, root: Path, tmp_path
     assert table[1].split()[:2] == ["a.png", ran.json[0]["label"]]
     moved = shutil.move(root / "tiny" / "ensemble", tmp_path / "moved")
     assert run("predict", "a.png", "b.jpg", "--ensemble", moved, "--format", "json").out == ran.out
-    assert "c.png: there is no such image" in run("predict", "a.png", "c.png", "--ensemble", moved).failed(1)
+    missing = run("predict", "a.png", "c.png", "--ensemble", moved, "--format", "json")
+    assert (missing.code, "c.png: there is no such image" in missing.err) == (1, True)
+    assert missing.json == ran.json[:1]
+    shutil.rmtree(root)  # images, study and database
+    monkeypatch.chdir("/")
+    words = ("predict", tmp_path / "a.png", tmp_path / "b.jpg", "--ensemble", moved, "--format", "json")
+    assert [found["probabilities"] for found in run(*words).json] == [found["probabilities"] for found in ran.json]
+    monkeypatch.chdir(tmp_path)
     weights = next(Path(moved).rglob(_layout.WEIGHTS))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     assert "must have the checksum it was written with" in run("predict", "a.png", "--ensemble", moved).failed(1)

@@ -108,6 +108,10 @@ def test_an_empty_csv_is_one_line(run: Run, toy: Path, root: Path, tmp_path: Pat
         (["--trials", 0], "--trials must be at least 1, got 0"),
         (["--trials", -3], "--trials must be at least 1, got -3"),
         (["--max-failures", 0], "--max-failures must be at least 1, got 0"),
+        (["--epochs-total", 0], "--epochs-total must be at least 1, got 0"),
+        (["--device-seconds", 0], "--device-seconds must be a number above 0, got 0"),
+        (["--stop-when-flat", -1], "--stop-when-flat must be a number above 0, got -1"),
+        (["--stop-when-flat", "nan"], "--stop-when-flat must be a number above 0, got nan"),
         (
             ["--timeout", "soon"],
             "a duration is a number above 0 with s, m, h or d after it, like 90s or 1.5h, got 'soon'",

@@ -32,6 +32,9 @@ def test_show_prints_the_promised_keys_and_nothing_else_on_stdout(study: Make, r
     assert sum(found["states"].values()) == 6
     assert found["best"] == {"number": best.number, "value": best.value, "params": dict(best.params)}
     assert [o["command"] for o in found["test_openings"]] == ["ferhpo ensemble --test"]
+    assert found["ensemble"]["members"] == opened.standing["members"]
+    assert [found["ensemble"]["value"], found["ensemble"]["single"]] == opened.standing["points"][-1][1:]
+    assert "cross-fitted, best single 0." in run("study", "show", "--study", "toy").out
 
 
 def test_a_study_without_a_finished_trial_has_no_best(root: Path, data: fakes.FakeData, run: Run) -> None:

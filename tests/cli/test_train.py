@@ -2,12 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from ferhpo import _layout
+from ferhpo.cli.train import fitted
+from ferhpo.data.cache import Prepared
 from ferhpo.metrics import METRICS
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
+from ferhpo.training.width import Fitted
 from tests.cli.conftest import Run
 
 TINY = """\
@@ -98,3 +104,31 @@ def test_an_unknown_study_is_misuse(run: Run) -> None:
 
 def test_data_that_are_not_there_are_named(run: Run) -> None:
     assert "none.csv: there is no such file" in run("train", "--study", "tiny", "--data", "none.csv").failed(1)
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "width", "grow", "offered"),
+    [
+        ("width = { choices = [16, 4, 32], default = 4 }", set(), 16, 0.5, [4, 16, 32]),
+        ("width = { low = 10, high = 30, default = 10 }", set(), 16, 0.5, [12, 16, 24]),
+        ("width = { choices = [4, 16], default = 4 }\ngrow = 0.75", set(), 16, 0.75, [4, 16]),
+        ("width = { choices = [4, 16], default = 4 }", {"grow"}, 16, 1.0, [4, 16]),
+        ("width = { choices = [4, 16], default = 4 }", {"width"}, 4, 0.5, None),
+        ("width = 4", set(), 4, 1.0, None),
+        ("", set(), 32, 1.0, None),
+    ],
+)
+def test_minutes_fit_the_width_where_the_study_searches_over_it(
+    space: str, given: set[str], width: int, grow: float, offered: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def fit(config: TrialConfig, data: object, widths: list[int], *, device: str, seconds: float) -> Fitted:
+        asked.append(widths)
+        return Fitted(width=16, images_per_second=100.0, passes=6.0)
+
+    monkeypatch.setattr("ferhpo.training.width.fit", fit)
+    spec = parse_spec(f"[space]\n{space}\n", name="some")
+    config = fitted(spec, spec.space.default_config(), cast("Prepared", None), "cpu", 60.0, given=given)
+    assert (config.width, config.grow) == (width, grow)
+    assert asked == ([] if offered is None else [offered])

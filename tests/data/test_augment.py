@@ -2,8 +2,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
-from ferhpo.data.augment import augment, strengths
+from ferhpo.data.augment import _grid, augment, strengths
 from ferhpo.space.config import OPERATIONS, TrialConfig
 
 OFF: dict[str, float] = dict.fromkeys(OPERATIONS, 0.0)
@@ -71,6 +72,14 @@ def test_a_flip_among_moves_mirrors_too() -> None:
     near = [torch.isclose(out, want, atol=1e-3).flatten(1).all(1) for want in (x, x.flip(3))]
     assert bool((near[0] ^ near[1]).all())
     assert 16 < int(near[1].sum()) < 48
+
+
+@given(st.integers(0, 99), st.integers(1, 30))
+@quick
+def test_a_map_is_taken_to_the_places_that_affine_grid_gives(seed: int, size: int) -> None:
+    theta = torch.randn(5, 2, 3, generator=seeded(seed))
+    want = functional.affine_grid(theta, [5, 1, size, size], align_corners=False)
+    assert torch.allclose(_grid(theta, size), want, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["shift", "rotation", "scale", "shear"])

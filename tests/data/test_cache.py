@@ -3,15 +3,19 @@
 import json
 import os
 import shutil
+import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ferhpo.data import cache, load, synthetic
 from ferhpo.data.cache import open_prepared, prepare
+from ferhpo.data.formats import fer2013
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.spec import DataSpec
 from tests.data.made_up import faces, row, small_csv, write_csv, write_images
@@ -238,3 +242,48 @@ def test_the_card_holds_no_figure_of_the_test_pixels(source: Path, store: Path) 
     other = prepare(SPEC, write_csv(source.with_name("dark.csv"), rows), store)
     assert (other.mean, other.std) == before
     assert json.loads((data.folder / cache.CARD).read_text())["mean"] == list(before[0])
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Return the bytes that Python, numpy and Arrow held at most during some work; mapped files do not count."""
+    before = pa.default_memory_pool().bytes_allocated()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] + pa.default_memory_pool().bytes_allocated() - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_larger_set_of_files_takes_no_more_memory_to_prepare(tmp_path: Path, store: Path) -> None:
+    spec, small, large = DataSpec(size=256, channels=3), tmp_path / "small", tmp_path / "large"
+    write_images(small, (f"{c}/{i}.png" for c in "ab" for i in range(30)))
+    write_images(large, (f"{c}/{i}.png" for c in "ab" for i in range(90)))
+    prepare(spec, small, store / "warm")
+    growth = peak_of(lambda: prepare(spec, large, store)) - peak_of(lambda: prepare(spec, small, store))
+    assert growth < 0.2 * 120 * 256 * 256 * 3
+
+
+def test_a_larger_csv_takes_no_more_memory_to_prepare(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fer2013, "PIECE_BYTES", 1 << 16)
+    lines = [row(i % 2, seed=i) for i in range(100)]
+    small, large = (write_csv(tmp_path / f"{n}.csv", (lines[i % 100] for i in range(n))) for n in (1000, 4000))
+    prepare(SPEC, small, store / "warm")
+    growth = peak_of(lambda: prepare(SPEC, large, store)) - peak_of(lambda: prepare(SPEC, small, store))
+    assert growth < 0.3 * 3000 * 48 * 48
+
+
+def test_soft_labels_are_kept_and_a_set_without_has_none(tmp_path: Path, store: Path) -> None:
+    usages = ["Training"] * 40 + ["PublicTest"] * 9 + ["PrivateTest"] * 9
+    write_csv(tmp_path / "fer2013.csv", (row(3, usage, seed=i) for i, usage in enumerate(usages)))
+    header = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = ("6,4,0,0,0,0,0,0,0,0", "3,7,0,0,0,0,0,0,0,0")
+    lines = (f"{usage},x.png,{votes[i % 2]}" for i, usage in enumerate(usages))
+    path = write_csv(tmp_path / "fer2013new.csv", lines, header=header)
+    spec = DataSpec(labels="soft", classes=("happy", "neutral"))
+    data = cache.prepare(spec, path, store)
+    assert data.soft is not None
+    assert data.soft[:2].tolist() == [pytest.approx([0.4, 0.6]), pytest.approx([0.7, 0.3])]
+    assert cache.prepare(DataSpec(classes=("happy", "neutral")), path, store).soft is None

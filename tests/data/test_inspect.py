@@ -6,6 +6,7 @@ import numpy as np
 
 from ferhpo.data.inspect import inspect
 from tests.data.made_up import faces, raw
+from tests.data.test_near import smooth
 
 
 def test_every_fault_is_counted() -> None:
@@ -31,6 +32,22 @@ def test_every_fault_is_counted() -> None:
     }
     assert found["conflicting_labels"] == 1
     assert found["blank_images"] == 1
+
+
+def test_near_duplicates_across_splits_are_counted_beside_identical_ones() -> None:
+    images = smooth(40)
+    images[30] = images[2]
+    images[31] = images[3] * 0.8
+    images[32] = images[3]  # identical, and nearly the same as another
+    found = inspect(raw([0, 1] * 20, ["train"] * 30 + ["test"] * 10, images))
+    assert found["cross_split_duplicates"] == {"train-test": 2}
+    assert found["cross_split_near_duplicates"] == {"train-test": 1}
+    assert found["near_duplicates"] == 1
+    assert found["problems"]["near_duplicates"] == [[3, 31, 32]]
+
+
+def test_the_imbalance_is_the_largest_class_over_the_smallest() -> None:
+    assert inspect(raw([0, 1, 1, 1, 1]))["imbalance"] == 4
 
 
 def test_a_single_tree_is_one_split_called_all() -> None:

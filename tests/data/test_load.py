@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ferhpo.data.load import detect, load
+from ferhpo.data.load import detect, load, state
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.spec import DataSpec
 from tests.data.made_up import small_csv, write_images
@@ -49,3 +49,36 @@ def test_a_folder_is_refused_where_the_study_wants_a_csv(tmp_path: Path) -> None
 def test_a_file_is_refused_where_the_study_wants_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='format "folders" needs a folder, got a file'):
         detect(DataSpec(format="folders"), small_csv(tmp_path / "faces.csv"))
+
+
+def test_more_sets_are_joined_and_classes_kept_by_name(tmp_path: Path) -> None:
+    write_images(tmp_path / "more", [f"{c}/{i}.png" for c in ("sadness", "neutral", "cheer") for i in range(9)], 48)
+    for i in range(9):
+        (tmp_path / "more" / "happiness").mkdir(exist_ok=True)
+        (tmp_path / "more" / "cheer" / f"{i}.png").rename(tmp_path / "more" / "happiness" / f"{i}.png")
+    (tmp_path / "more" / "cheer").rmdir()
+    spec = DataSpec(also=(str(tmp_path / "more"),))
+    raw = load(spec, small_csv(tmp_path / "faces.csv"))  # angry, happy, neutral
+    assert raw.classes == ("happy", "neutral")
+    assert len(raw.labels) > 66
+    one = load(DataSpec(classes=("neutral", "anger")), tmp_path / "faces.csv")
+    assert one.classes == ("angry", "neutral")
+    with pytest.raises(DataError, match="must be in the data, got 'contempt'"):
+        load(DataSpec(classes=("contempt",)), tmp_path / "faces.csv")
+
+
+def test_the_state_of_a_source_changes_with_every_file_that_is_read(tmp_path: Path) -> None:
+    write_images(tmp_path, ["set/a/1.png", "set/b/1.png", "more/a/1.png", "faces/1.png", "faces/2.png"])
+    (tmp_path / "list.csv").write_text("file,label\nfaces/1.png,a\nfaces/2.png,b\n")
+    spec = DataSpec(also=(str(tmp_path / "more"),))
+
+    def now() -> tuple[object, ...]:
+        return state(spec, "folders", tmp_path / "set"), state(DataSpec(), "table", tmp_path / "list.csv")
+
+    seen = [now()]
+    for name in ("set/a/1.png", "more/a/1.png", "faces/2.png", "list.csv"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b"\n")
+        seen.append(now())
+    assert len(set(map(str, seen))) == 5
+    assert now() == now()

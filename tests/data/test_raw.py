@@ -36,8 +36,10 @@ def test_any_change_of_the_content_changes_the_fingerprint() -> None:
         replace(one, classes=("class0", "other")),
         replace(one, part=np.array(["train", "train", "test"])),
         replace(one, images=one.images.reshape(3, 2, 8, 1)),
+        replace(one, group=np.array([0, 0, 1])),
+        replace(one, soft=np.eye(2, dtype=np.float32)[[0, 1, 0]]),
     ]
-    assert len({fingerprint(r) for r in [one, *others]}) == 6
+    assert len({fingerprint(r) for r in [one, *others]}) == 8
 
 
 def test_sixteen_bit_images_are_scaled_not_clipped(tmp_path: Path) -> None:
@@ -68,3 +70,16 @@ def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypa
     Image.fromarray(faces(1, 8)[0, ..., 0]).save(tmp_path / "x.png")
     with pytest.raises(DataError, match=r"at most 50 pixels, got 8x8; scale it down"):
         read_image(tmp_path / "x.png", 8, 1)
+
+
+def test_a_face_is_cut_out_of_its_photograph(tmp_path: Path) -> None:
+    pixels = faces(1, 20)[0, ..., 0]
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    assert (read_image(tmp_path / "x.png", 8, 1, (4, 6, 12, 14))[..., 0] == pixels[6:14, 4:12]).all()
+    assert (read_image(tmp_path / "x.png", 8, 1, (12, 12, 99, 99))[..., 0] == pixels[12:, 12:]).all()
+
+
+def test_a_box_outside_its_photograph_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(faces(1, 20)[0, ..., 0]).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x.png: the box of a face must lie in its image, got left 20, top 0"):
+        read_image(tmp_path / "x.png", 8, 1, (20, 0, 30, 10))

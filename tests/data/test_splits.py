@@ -12,6 +12,7 @@ from ferhpo.data.splits import DROPPED, TEST, TRAIN, VAL, assign, groups
 from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
 from tests.data.made_up import faces, raw
+from tests.data.test_near import smooth
 
 SPEC = DataSpec()
 KAGGLE = ("Training", "PublicTest", "PrivateTest")
@@ -182,3 +183,55 @@ def test_validation_rows_that_all_stand_in_the_test_are_not_made_up_for() -> Non
     images[4] = images[5]
     with pytest.raises(DataError, match=r"none left for val"):
         assign(raw([0, 1, 0, 1, 0, 0], ["train"] * 4 + ["val", "test"], images), SPEC)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_rows_that_belong_together_stay_in_one_split(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people = rng.integers(0, 60, 150)
+    images = rng.integers(0, 256, (150, 4, 4, 1), dtype=np.uint8)
+    images[100:110] = images[:10]  # and identical images of two people bind them
+    one = replace(raw(rng.integers(0, 3, 150).tolist(), images=images), group=people)
+    splits = assign(one, SPEC)
+    assert all(len(set(splits.split[people == person].tolist())) == 1 for person in set(people.tolist()))
+    assert (splits.split[100:110] == splits.split[:10]).all()
+    assert (splits.group[100:110] == splits.group[:10]).all()
+    order = rng.permutation(150)
+    again = assign(replace(taken(one, order), group=people[order]), SPEC)
+    assert (again.split == splits.split[order]).all()
+
+
+def test_near_duplicates_are_dropped_where_asked() -> None:
+    images = smooth(60)
+    part = ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+    images[0] = images[45] * 0.8  # a training image, nearly in validation
+    images[1] = images[55] * 0.8  # and one nearly in the test
+    images[41] = images[56] * 0.8  # a validation image nearly in the test
+    one = raw([0, 1] * 30, part, images)
+    assert DROPPED not in assign(one, SPEC).split
+    splits = assign(one, DataSpec(drop_leaks=True))
+    assert np.flatnonzero(splits.split == DROPPED).tolist() == [0, 1, 41]
+    assert {key: n for key, n in splits.dropped.items() if n} == {
+        "train_near_val": 1,
+        "train_near_test": 1,
+        "val_near_test": 1,
+    }
+
+
+def test_near_duplicates_are_held_out_together_where_a_split_is_made() -> None:
+    images = smooth(120)
+    images[60:] = images[:60] * 0.8
+    splits = assign(raw([0, 1] * 60, images=images), DataSpec(drop_leaks=True))
+    assert (splits.split[:60] == splits.split[60:]).all()
+    assert DROPPED not in splits.split
+
+
+def test_blank_images_are_dropped_from_training_alone_where_asked() -> None:
+    images = faces(60, 4)
+    images[[3, 59]] = [[[7]]], [[[9]]]
+    one = raw([0, 1] * 30, ["train"] * 40 + ["val"] * 10 + ["test"] * 10, images)
+    assert DROPPED not in assign(one, SPEC).split
+    splits = assign(one, DataSpec(drop_blank=True))
+    assert np.flatnonzero(splits.split == DROPPED).tolist() == [3]
+    assert splits.dropped["blank"] == 1

@@ -42,11 +42,22 @@ class FakeStudy:
     groups: np.ndarray
     data: dict[str, Any]
     name: str = "made"
-    spec: Any = field(default_factory=lambda: SimpleNamespace(metric="accuracy"))
+    spec: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            metric="accuracy",
+            sampler=SimpleNamespace(name="tpe"),
+            scheduler=SimpleNamespace(name="asha"),
+            budget=SimpleNamespace(epochs=3),
+            seed=0,
+        )
+    )
     openings: list[dict[str, str]] = field(default_factory=list)
 
     def candidates(self) -> list[Any]:
         return self.trials
+
+    def states(self) -> dict[str, int]:
+        return {"COMPLETE": len(self.trials)}
 
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         return self.labels, self.groups
@@ -62,7 +73,8 @@ def write_card(folder: Path, **changes: Any) -> None:
         "format": 1,
         "classes": [f"class{i}" for i in range(7)],
         "preprocessing": {"stored_size": 48, "channels": 1},
-        "provenance": {"fingerprint": "f00d"},
+        "provenance": {"fingerprint": "f00d", "split": "5eed"},
+        "parameters": 1000,
         "sha256": {name: sha256(folder / name) for name in (WEIGHTS, PROBABILITIES)},
     }
     (folder / CARD).write_text(json.dumps(card | changes), encoding="utf-8")
@@ -81,13 +93,13 @@ def fake(tmp_path: Path) -> Callable[..., Any]:
             np.save(folder / PROBABILITIES, probs_nc.astype(np.float32))
             (folder / WEIGHTS).write_bytes(b"weights of %d" % number)
             write_card(folder)
-            trials.append(SimpleNamespace(number=number, checkpoint=folder))
+            trials.append(SimpleNamespace(number=number, checkpoint=folder, attrs={}))
         return FakeStudy(
             folder=tmp_path / "made",
             trials=trials,
             labels=y_n,
             groups=np.arange(len(y_n)) if groups_n is None else groups_n,
-            data={"fingerprint": "f00d", "classes": [f"class{i}" for i in range(7)]},
+            data={"fingerprint": "f00d", "split": "5eed", "classes": [f"class{i}" for i in range(7)]},
         )
 
     return build

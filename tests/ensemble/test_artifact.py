@@ -19,7 +19,7 @@ def parts(fake: Any, made: Any) -> Any:
 
 def write(parts: Any, folder: Path, method: str = "logistic") -> Any:
     combination = METHODS[method](parts.probs_mnc, parts.y_n, parts.groups_n)
-    artifact.write(folder, parts, combination, report={"method": method}, provenance={"study": "made"})
+    artifact.write(folder, parts, combination, report={}, provenance={"study": "made"}, tta="flip")
     return combination
 
 
@@ -34,7 +34,8 @@ def test_it_predicts_the_same_to_the_bit_after_a_move(parts: Any, tmp_path: Path
     assert got.numbers == parts.numbers
     assert got.classes == parts.classes
     assert got.preprocessing == {"stored_size": 48, "channels": 1}
-    assert got.report == {"method": method}
+    assert got.report == {}
+    assert got.tta == "flip"
     assert got.provenance == {"study": "made"}
     assert (got.folders[1] / WEIGHTS).read_bytes() == b"weights of 4"
 
@@ -86,13 +87,13 @@ def test_a_changed_number_is_noticed(parts: Any, tmp_path: Path) -> None:
     write(parts, tmp_path / "ensemble")
     path = tmp_path / "ensemble" / artifact.INDEX
     index = json.loads(path.read_text())
-    index["meta"]["bias"][0] += 0.5
+    index["combination"]["bias"][0] += 0.5
     path.write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match="checksum"):
         artifact.read(tmp_path / "ensemble")
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"format": 1}', '{"format": 9, "sha256": ""}', "null", "\xff"])
+@pytest.mark.parametrize("content", ["[]", "{}", '{"format": 1}', '{"format": 1, "sha256": ""}', "null", "\xff"])
 def test_what_is_no_index_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / artifact.INDEX).write_bytes(content.encode("latin-1"))
     with pytest.raises(CheckpointError, match=artifact.INDEX):
@@ -100,9 +101,11 @@ def test_what_is_no_index_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_an_unknown_method_is_refused(parts: Any, tmp_path: Path) -> None:
-    combination = METHODS["uniform"](parts.probs_mnc, parts.y_n, parts.groups_n)
-    object.__setattr__(combination, "method", "oracle")
-    artifact.write(tmp_path / "ensemble", parts, combination, report={}, provenance={})
+    write(parts, tmp_path / "ensemble", "uniform")
+    path = tmp_path / "ensemble" / artifact.INDEX
+    index = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
+    index["combination"]["method"] = "oracle"
+    path.write_text(json.dumps(index | {"sha256": artifact._digest(index)}))
     with pytest.raises(CheckpointError, match="oracle"):
         artifact.read(tmp_path / "ensemble")
 
@@ -113,3 +116,31 @@ def test_numbers_survive_json_exactly(parts: Any, tmp_path: Path) -> None:
     assert got.meta is not None
     assert np.array_equal(got.meta.coef_cmk, combination.meta.coef_cmk)
     assert got.meta.strength == combination.meta.strength
+
+
+def test_the_model_card_lies_in_it(parts: Any, tmp_path: Path) -> None:
+    write(parts, tmp_path / "ensemble")
+    assert (tmp_path / "ensemble" / artifact.MODEL_CARD).read_text().startswith("# Model card: study made")
+
+
+def test_a_checkpoint_reads_as_an_ensemble_of_one(parts: Any) -> None:
+    got = artifact.read(parts.folders[1])
+    assert got.folders == (parts.folders[1],)
+    assert got.combination.weights_m.tolist() == [1.0]
+    assert (got.classes, got.preprocessing) == (parts.classes, {"stored_size": 48, "channels": 1})
+    assert (got.combination.predict(parts.probs_mnc[1:2]) == parts.probs_mnc[1]).all()
+
+
+def test_a_damaged_checkpoint_is_named(parts: Any) -> None:
+    path = parts.folders[1] / CARD
+    path.write_text("{}")
+    with pytest.raises(CheckpointError, match=str(path)):
+        artifact.read(parts.folders[1])
+
+
+def test_one_ensemble_is_told_from_another(parts: Any, tmp_path: Path) -> None:
+    write(parts, tmp_path / "a", "uniform")
+    write(parts, tmp_path / "b", "uniform")
+    write(parts, tmp_path / "c", "logistic")
+    first, same, other = (artifact.digest(tmp_path / name) for name in "abc")
+    assert first == same != other != artifact.digest(parts.folders[0])

@@ -9,6 +9,7 @@ import pytest
 
 from ferhpo import __version__
 from ferhpo._layout import WEIGHTS
+from ferhpo.data.splits import DROPPED, TEST
 from ferhpo.ensemble import artifact, infer
 from ferhpo.ensemble.build import build
 from ferhpo.ensemble.evaluate import METHODS
@@ -32,9 +33,13 @@ class Sealed:
     def __init__(self, study: Any, y: np.ndarray) -> None:
         self.study, self.y = study, y
 
+        self.group = np.append(np.arange(len(y)), 3)  # a training image that was dropped, since it is test row 3
+        self.split = np.append(np.full(len(y), TEST), DROPPED)
+
     def open_test(self) -> Any:
         assert self.study.openings, "opened before it was recorded"
-        return SimpleNamespace(images=None, rows=np.arange(len(self.y)), labels=self.y)
+        rows = np.arange(len(self.y))
+        return SimpleNamespace(images=None, rows=rows, labels=self.y, groups=rows)
 
 
 @pytest.fixture
@@ -84,8 +89,9 @@ def test_the_same_study_gives_the_same_report(study: Any) -> None:
     assert build(study, top=2, command="").to_json() == build(study, top=2, command="").to_json()
 
 
-def test_auto_takes_a_simple_method_of_equal_members(study: Any) -> None:
-    assert build(study, top=1, command="").method == "uniform"
+def test_auto_takes_the_simplest_of_equal_members(fake: Any, made: Any) -> None:
+    probs, y = made(1, 90)
+    assert build(fake(np.tile(probs, (3, 1, 1)), y), top=3, command="").method == "uniform"
 
 
 def test_an_unknown_method_gets_a_hint(study: Any) -> None:

@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferhpo.ensemble.folds import deal
+from ferhpo.ensemble.folds import cross_fit, deal
 from ferhpo.errors import StudyError
 
 
@@ -53,3 +55,30 @@ def test_it_is_as_even_as_scikit_learn() -> None:
 def test_a_single_image_cannot_be_cross_fitted() -> None:
     with pytest.raises(StudyError, match="at least 2 different validation images, got 1"):
         deal(np.zeros(4, int), np.zeros(4, int))
+
+
+def test_no_row_is_scored_by_a_fit_that_saw_it_or_its_copy(made: Any) -> None:
+    rng = np.random.default_rng(0)
+    groups = rng.integers(60, size=100)
+    _, y = made(1, 100)
+    probs = np.repeat(groups[None, :, None], 7, axis=2).astype(float)  # a row's "probability" tells its image
+    scored: list[int] = []
+
+    class Probe:
+        def __init__(self, seen: set[int]) -> None:
+            self.seen = seen
+
+        def predict(self, probs_mnc: np.ndarray) -> np.ndarray:
+            images = set(probs_mnc[0, :, 0].astype(int).tolist())
+            assert not images & self.seen
+            scored.extend(images)
+            return probs_mnc[0]
+
+    def fit(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Any:
+        assert probs_mnc.shape[1] == len(y_n) == len(groups_n)
+        assert (probs_mnc[0, :, 0] == groups_n).all()
+        return Probe(set(groups_n.tolist()))
+
+    held = cross_fit(fit, probs, y, groups, deal(y, groups))
+    assert (held == probs[0]).all()
+    assert sorted(scored) == sorted(set(groups.tolist()))

@@ -1,17 +1,17 @@
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ferhpo._atomic import new_folder
 from ferhpo._layout import PROBABILITIES
 from ferhpo.ensemble import infer
 from ferhpo.ensemble.build import build
+from ferhpo.ensemble.cost import Limits
 from ferhpo.errors import CheckpointError, DataError, UsageError
 
 GREY = {"stored_size": 16, "channels": 1}
@@ -49,7 +49,8 @@ def study(fake: Any, made: Any, images: np.ndarray) -> Iterator[Any]:
             "epoch": 1,
             "figures": {},
             "parameters": 1,
-            "provenance": {"fingerprint": "f00d"},
+            "precision": {"format": "fp32", "channels_last": True, "why": "as configured"},
+            "provenance": {"fingerprint": "f00d", "split": "5eed"},
         }
         with new_folder(trial.checkpoint) as folder:
             probs_nc = probabilities(model, images, look, rows=np.arange(30))
@@ -61,8 +62,8 @@ def study(fake: Any, made: Any, images: np.ndarray) -> Iterator[Any]:
 def test_an_ensemble_repeats_what_its_members_said(study: Any, images: np.ndarray, tmp_path: Path) -> None:
     report = build(study, top=3, method="logistic", command="")
     moved = report.folder.rename(tmp_path / "elsewhere")
-    ensemble = infer.load(moved)
-    got = ensemble.predict(images[:30])
+    ensemble = infer.Ensemble.load(moved)
+    got = ensemble.predict_proba(images[:30])
     cached = np.stack([np.load(t.checkpoint / PROBABILITIES) for t in study.trials])
     assert np.allclose(got, ensemble.combination.predict(cached.astype(np.float64)), atol=1e-5)
     assert got.dtype == np.float64
@@ -71,46 +72,121 @@ def test_an_ensemble_repeats_what_its_members_said(study: Any, images: np.ndarra
 
 
 def test_the_opened_split_is_scored_on_its_rows(study: Any, images: np.ndarray) -> None:
-    part = SimpleNamespace(images=images, rows=np.arange(30, 40), labels=np.arange(10) % 7)
-    data: Any = SimpleNamespace(fingerprint="f00d", counts={"test": {"class0": 10}}, open_test=lambda: part)
+    part = SimpleNamespace(images=images, rows=np.arange(30, 40), labels=np.arange(10) % 7, groups=np.arange(10))
+    data: Any = SimpleNamespace(
+        fingerprint="f00d",
+        counts={"test": {"class0": 10}},
+        open_test=lambda: part,
+        group=np.arange(40),
+        split=np.repeat([0, 2], [30, 10]),
+    )
     report = build(study, top=3, method="uniform", data=data, open_test=True, command="")
     assert report.test is not None
     assert report.test.n == 10
-    got = infer.load(report.folder).predict(images[30:])
+    got = infer.Ensemble.load(report.folder).predict_proba(images[30:])
     assert (got.argmax(1) == part.labels).mean() == report.test.ensemble["accuracy"]
 
 
-def test_images_of_another_size_are_refused(study: Any) -> None:
-    ensemble = infer.load(build(study, top=1, command="").folder)
-    with pytest.raises(UsageError, match=r"uint8 16 x 16 x 1, got uint8 \(1, 48, 48, 1\)"):
-        ensemble.predict(np.zeros((1, 48, 48, 1), np.uint8))
-    with pytest.raises(UsageError, match="got float64"):
-        ensemble.predict(np.zeros((1, 16, 16, 1)))
-
-
 def test_a_damaged_member_is_named(study: Any) -> None:
-    folder = build(study, top=1, command="").folder
+    folder = build(study, top=2, command="").folder
     path = folder / "members" / "0001" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=str(path)):
-        infer.load(folder)
+        infer.Ensemble.load(folder)
 
 
-def test_pictures_of_any_size_and_mode_become_the_stored_size(tmp_path: Path) -> None:
-    Image.new("RGB", (200, 100), (255, 0, 0)).save(tmp_path / "a.png")
-    Image.new("L", (16, 16), 128).save(tmp_path / "b.jpg")
-    paths = [tmp_path / "a.png", tmp_path / "b.jpg"]
-    assert infer.read_images(paths, GREY).shape == (2, 16, 16, 1)
-    colour = infer.read_images(paths, {"stored_size": 8, "channels": 3})
-    assert colour.shape == (2, 8, 8, 3)
-    assert colour.dtype == np.uint8
-    assert (colour[0] == [255, 0, 0]).all()
+@pytest.fixture
+def ensemble(study: Any) -> infer.Ensemble:
+    return infer.Ensemble.load(build(study, top=3, method="uniform", command="").folder)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture", json.dumps({}).encode()])
-def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "face.png"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(DataError, match=str(path)):
-        infer.read_images([path], GREY)
+def test_it_keeps_scikit_learns_conventions(ensemble: infer.Ensemble, images: np.ndarray) -> None:
+    from sklearn.base import clone, is_classifier
+    from sklearn.utils.validation import check_is_fitted
+
+    probs_nc = ensemble.predict_proba(images)
+    assert is_classifier(ensemble)
+    check_is_fitted(ensemble)
+    assert clone(ensemble) is ensemble
+    assert ensemble.classes_.tolist() == list(ensemble.classes)
+    assert (ensemble.predict(images) == ensemble.classes_[probs_nc.argmax(1)]).all()
+    assert ensemble.score(images, ensemble.predict(images)) == 1
+    other = np.roll(ensemble.classes_, 1)[probs_nc.argmax(1)]
+    assert ensemble.score(images, other) == 0
+    assert ensemble.predict_proba(images[:0]).shape == (0, 7)
+    with pytest.raises(UsageError, match=r"wrap it in sklearn\.frozen\.FrozenEstimator"):
+        ensemble.fit(images, other)
+
+
+def test_it_works_inside_scikit_learns_tools(ensemble: infer.Ensemble, images: np.ndarray) -> None:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import get_scorer
+
+    flat = images.reshape(len(images), -1)
+    y = ensemble.classes_[np.arange(len(images)) % 7]
+    calibrated: Any = CalibratedClassifierCV(FrozenEstimator(ensemble), method="temperature").fit(flat, y)
+    assert calibrated.classes_.tolist() == list(ensemble.classes)
+    assert np.allclose(calibrated.predict_proba(flat).sum(1), 1)
+    assert get_scorer("neg_log_loss")(ensemble, flat, y) < 0
+    important = cast(Any, permutation_importance(cast(Any, ensemble), flat[:2], y[:2], n_repeats=1, max_samples=1))
+    assert important.importances.shape == (256, 1)
+
+
+def test_the_package_offers_it_and_nothing_else(ensemble: infer.Ensemble) -> None:
+    import ferhpo
+
+    assert ferhpo.Ensemble is infer.Ensemble
+    with pytest.raises(AttributeError, match="no attribute 'Ensembel'"):
+        ferhpo.Ensembel  # noqa: B018
+
+
+def test_views_are_what_their_names_say() -> None:
+    from ferhpo.training.images import Preprocessing
+
+    plain = Preprocessing(stored_size=8, image_size=8, channels=1, mean=(0.5,), std=(0.2,), mirror=False)
+    mirrored = replace(plain, mirror=True)
+    one, both = ((False, 0, 0),), ((False, 0, 0), (True, 0, 0))
+    assert (infer.views("own", plain), infer.views("own", mirrored)) == (one, both)
+    assert (infer.views("none", mirrored), infer.views("flip", plain)) == (one, both)
+    assert infer.views("shift", plain) == ((False, 0, 0), (False, -2, -2), (False, 2, 2))
+    assert len(infer.views("shift", mirrored)) == 6
+    with pytest.raises(UsageError, match="did you mean 'shift'"):
+        infer.views("shifts", plain)
+
+
+def test_other_views_are_computed_once_and_go_into_the_artifact(
+    study: Any, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = SimpleNamespace(images=images, rows=np.arange(30), labels=study.labels)
+    data: Any = SimpleNamespace(fingerprint="f00d", folder="", part=lambda name: {"val": part}[name])
+    report = build(study, top=3, method="uniform", data=data, tta="shift", command="")
+    ensemble = infer.Ensemble.load(report.folder)
+    assert ensemble.tta == "shift"
+    said = ensemble.member_probabilities(images[:30])
+    for trial, probs_nc in zip(study.trials, said, strict=True):
+        (kept,) = trial.checkpoint.glob("val_probs-shift-*.npy")
+        assert np.allclose(np.load(kept), probs_nc, atol=1e-6)
+    assert (ensemble.predict(images[:30]) == ensemble.classes_[study.labels]).mean() == report.val["accuracy"]
+    monkeypatch.setattr(infer, "member_probabilities", lambda *_: pytest.fail("computed twice"))
+    assert build(study, top=3, method="uniform", data=data, tta="shift", command="").val == report.val
+    assert build(study, top=3, method="uniform", data=data, tta="flip", command="").val["nll"] != report.val["nll"]
+
+
+def test_other_views_need_the_studys_images(study: Any, images: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="--tta needs the study's images"):
+        build(study, top=3, tta="shift", command="")
+    part = SimpleNamespace(images=images, rows=np.arange(29), labels=study.labels[:29])
+    data: Any = SimpleNamespace(fingerprint="f00d", folder="here", part=lambda name: part)
+    with pytest.raises(DataError, match="--tta shift needs the study's validation rows, here has others"):
+        build(study, top=3, data=data, tta="shift", command="")
+
+
+def test_a_latency_limit_is_kept_by_what_is_measured(study: Any) -> None:
+    assert infer.latency_ms(study.trials[0].checkpoint, runs=3) > 0
+    for trial, latency in zip(study.trials, (5.0, 2.0, 2.0), strict=True):
+        trial.attrs["latency_ms"] = latency
+    report = build(study, top=3, method="uniform", limits=Limits(latency_ms=4.5), command="")
+    assert report.numbers == (study.trials[1].number, study.trials[2].number)
+    assert report.costs["latency_ms"] == 4

@@ -30,9 +30,9 @@ def test_some_can_be_kept(study: Any) -> None:
     assert len(got.probs_mnc) == len(got.cards) == len(got.folders) == 2
 
 
-@pytest.mark.parametrize("top", [0, -3])
-def test_top_below_one_is_misuse(study: Any, top: int) -> None:
-    with pytest.raises(UsageError, match=f"--top must be at least 1, got {top}"):
+@pytest.mark.parametrize("top", [1, 0, -3])
+def test_top_below_two_is_misuse(study: Any, top: int) -> None:
+    with pytest.raises(UsageError, match=f"--top must be at least 2, got {top}"):
         members.load(study, top)
 
 
@@ -42,9 +42,9 @@ def test_too_few_candidates_are_counted(study: Any) -> None:
 
 
 def test_a_study_without_candidates_says_what_to_do(study: Any) -> None:
-    study.trials.clear()
-    with pytest.raises(StudyError, match="has 0; run `ferhpo search` first"):
-        members.load(study, 1)
+    del study.trials[1:]
+    with pytest.raises(StudyError, match="has 1; run `ferhpo search` first"):
+        members.load(study, 2)
 
 
 def refuse(study: Any, *words: str) -> None:
@@ -108,9 +108,47 @@ def test_missing_files_are_refused_by_name(study: Any) -> None:
 
 
 def test_a_member_of_other_data_is_refused(study: Any, rewrite_card: Any) -> None:
-    rewrite_card(study.trials[1].checkpoint, provenance={"fingerprint": "beef"})
+    rewrite_card(study.trials[1].checkpoint, provenance={"fingerprint": "beef", "split": "5eed"})
     with pytest.raises(StudyError, match=r"fingerprint f00d\), trial 4 was on beef"):
         members.load(study, 3)
+
+
+@pytest.mark.parametrize("provenance", [{"fingerprint": "f00d", "split": "0dd"}, {"fingerprint": "f00d"}])
+def test_a_member_that_may_have_seen_validation_rows_is_refused(
+    study: Any, rewrite_card: Any, provenance: dict[str, str]
+) -> None:
+    rewrite_card(study.trials[1].checkpoint, provenance=provenance)
+    with pytest.raises(StudyError, match=r"must not be trained on validation rows.*trial 4"):
+        members.load(study, 3)
+    del study.data["split"]  # a study that never wrote its split down cannot tell
+    assert len(members.load(study, 3).numbers) == 3
+
+
+def test_parameters_and_latencies_are_costs_where_all_are_known(study: Any, rewrite_card: Any) -> None:
+    assert members.load(study, 3).costs().keys() == {"parameters"}
+    for i, trial in enumerate(study.trials):
+        trial.attrs["latency_ms"] = 2.0 + i
+    rewrite_card(study.trials[1].checkpoint, parameters=None)
+    found = members.load(study, 3)
+    assert found.costs().keys() == {"latency_ms"}
+    assert found.costs()["latency_ms"].tolist() == [2, 3, 4]
+    assert found.only([2, 0]).costs()["latency_ms"].tolist() == [4, 2]
+
+
+def test_a_latency_is_measured_once_a_machine(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def measure(folder: Path) -> float:
+        asked.append(folder)
+        return 5.0
+
+    study.trials[0].attrs["latency_ms"] = 1.0
+    for _ in range(2):
+        found = members.measured(members.load(study, 3), measure)
+        assert found.latencies == (1.0, 5.0, 5.0)
+    assert asked == [study.trials[1].checkpoint, study.trials[2].checkpoint]
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    assert members.load(study, 3).latencies == (1.0, None, None)
 
 
 def test_weights_are_checked_on_demand(study: Any) -> None:
@@ -128,4 +166,4 @@ def test_weights_are_checked_on_demand(study: Any) -> None:
 
 def test_a_card_keeps_its_checksums_as_json(study: Any) -> None:
     card = json.loads((study.trials[0].checkpoint / CARD).read_text())
-    assert members.load(study, 1).cards[0] == card
+    assert members.load(study, 2).cards[0] == card

@@ -6,44 +6,106 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferhpo.ensemble.combine import apply_meta, features
-from ferhpo.ensemble.stack import GAP, STRENGTHS, fit_logistic, fit_weighted, simplex_weights, solve
+from ferhpo.ensemble.combine import FLOOR, apply_meta, centred_logs, features, softmax
+from ferhpo.ensemble.simplex import GAP
+from ferhpo.ensemble.stack import (
+    STRENGTHS,
+    PerClass,
+    Shared,
+    fit_log_pool,
+    fit_logistic,
+    fit_logistic_shared,
+    fit_weighted,
+    linear_weights,
+    log_weights,
+    solve,
+)
 from ferhpo.metrics import nll
+
+GRID = [(a / 20, b / 20, 1 - (a + b) / 20) for a, b in itertools.product(range(21), repeat=2) if a + b <= 20]
+seeds = given(seed=st.integers(0, 10_000))
+few = settings(max_examples=15, deadline=None, derandomize=True)
 
 
 def mean_nll(weights: Any, probs: np.ndarray, y: np.ndarray) -> float:
     return nll(np.tensordot(np.asarray(weights), probs, 1), y)
 
 
-@given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None, derandomize=True)
+def geometric(weights: Any, probs: np.ndarray) -> np.ndarray:
+    pooled = np.prod(np.maximum(probs, FLOOR) ** np.asarray(weights)[:, None, None], axis=0)
+    return pooled / pooled.sum(1, keepdims=True)
+
+
+@seeds
+@few
 def test_no_weights_of_a_fine_grid_are_better(made: Any, seed: int) -> None:
     probs, y = made(3, 60, classes=3, seed=seed)
-    weights = simplex_weights(probs, y)
-    grid = [(a / 20, b / 20, 1 - (a + b) / 20) for a, b in itertools.product(range(21), repeat=2) if a + b <= 20]
-    assert mean_nll(weights, probs, y) <= min(mean_nll(w, probs, y) for w in grid) + GAP
+    assert mean_nll(linear_weights(probs, y), probs, y) <= min(mean_nll(w, probs, y) for w in GRID) + GAP
+    pooled = [nll(geometric(w, probs), y) for w in GRID]
+    assert nll(geometric(log_weights(probs, y), probs), y) <= min(pooled) + GAP
 
 
 def test_two_members_meet_the_closed_form() -> None:
     # Each member is sure of its own rows: the likelihood is w**3 * (1 - w), highest at w = 3/4.
     probs = np.array([[[1, 0]] * 3 + [[1, 0]], [[0, 1]] * 3 + [[0, 1]]], float)
-    assert simplex_weights(probs, np.array([0, 0, 0, 1])) == pytest.approx([0.75, 0.25], abs=1e-3)
+    assert linear_weights(probs, np.array([0, 0, 0, 1])) == pytest.approx([0.75, 0.25], abs=1e-3)
 
 
-def test_a_member_that_never_helps_is_dropped() -> None:
+def test_two_log_pooled_members_meet_the_closed_form() -> None:
+    # Odds 4 and 1/4 of the first class, which three rows of four have: pooled odds 3 = 4**(2 w - 1).
+    probs = np.array([[[0.8, 0.2]] * 4, [[0.2, 0.8]] * 4])
+    share = (np.log(3) / np.log(4) + 1) / 2
+    assert log_weights(probs, np.array([0, 0, 0, 1])) == pytest.approx([share, 1 - share], abs=1e-5)
+
+
+@pytest.mark.parametrize("fit", [fit_weighted, fit_log_pool])
+def test_a_member_that_never_helps_is_dropped(fit: Any) -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=200)
     good = np.eye(3)[y] * 0.7 + 0.1
     poor = np.eye(3)[(y + 1) % 3] * 0.7 + 0.1
-    assert fit_weighted(np.stack([good, poor]), y, y).weights_m.tolist() == [1, 0]
+    assert fit(np.stack([good, poor]), y, y).weights_m.tolist() == [1, 0]
 
 
-def test_a_copy_of_a_member_lowers_no_nll(made: Any) -> None:
+@pytest.mark.parametrize("weigh", [linear_weights, log_weights])
+def test_a_copy_of_a_member_changes_no_prediction(made: Any, weigh: Any) -> None:
     probs, y = made(4, 200)
-    doubled = np.concatenate([probs, probs[:1]])
-    single, double = simplex_weights(probs, y), simplex_weights(doubled, y)
-    assert abs(mean_nll(single, probs, y) - mean_nll(double, doubled, y)) <= 2 * GAP
-    assert np.tensordot(double, doubled, 1) == pytest.approx(np.tensordot(single, probs, 1), abs=0.01)
+    single, double = weigh(probs, y), weigh(np.concatenate([probs, probs[:1]]), y)
+    assert double[:4] + np.eye(4)[0] * double[4] == pytest.approx(single, abs=1e-4)
+
+
+def test_a_log_pool_is_the_normalised_geometric_mean(made: Any) -> None:
+    probs, y = made(3, 100)
+    fitted = fit_log_pool(probs, y, y)
+    assert np.allclose(fitted.predict(probs), geometric(fitted.weights_m, probs))
+    assert fitted.meta is not None
+    assert fitted.meta.strength is None
+
+
+@seeds
+@few
+def test_shared_coefficients_are_where_the_penalised_loss_is_flat(made: Any, seed: int) -> None:
+    probs, y = made(3, 80, classes=4, seed=seed)
+    logs = centred_logs(probs)
+
+    def loss(theta: np.ndarray) -> float:
+        pooled = softmax(np.tensordot(theta[:3], logs, 1) + theta[3:])
+        return 0.05 * 80 * nll(pooled, y) + float(theta[:3] @ theta[:3]) / 2
+
+    found = solve(Shared, probs, y, 0.05)
+    theta = np.r_[found.coef_cmk[0, :, 0], found.bias_c]
+    assert np.allclose(found.coef_cmk, np.eye(4)[:, None, :] * theta[None, :3, None])
+    slopes = [(loss(theta + step) - loss(theta - step)) / 2e-5 for step in 1e-5 * np.eye(7)]
+    assert np.abs(slopes).max() < 1e-4
+
+
+def test_a_shared_weight_turns_a_flattened_member_back(made: Any) -> None:
+    probs, _ = made(1, 20_000, classes=3)
+    y = (np.random.default_rng(1).random((20_000, 1)) > probs[0].cumsum(1)).sum(1)  # labels drawn by the member
+    flat = probs**0.5
+    fitted = solve(Shared, flat / flat.sum(2, keepdims=True), y, 1.0)
+    assert fitted.coef_cmk[0, 0, 0] == pytest.approx(2, abs=0.1)
+    assert np.allclose(fitted.bias_c - fitted.bias_c.mean(), 0, atol=0.1)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
@@ -53,22 +115,26 @@ def test_logistic_is_that_of_scikit_learn(made: Any, classes: int) -> None:
     probs, y = made(3, 300, classes=classes)
     fitted = fit_logistic(probs, y, np.arange(300))
     assert fitted.meta is not None
-    model = LogisticRegression(C=fitted.meta.strength, tol=1e-8, max_iter=10_000).fit(features(probs), y)
+    assert fitted.meta.strength is not None
+    halved = 2 if classes == 2 else 1  # its two classes share one row of coefficients, so half the penalty
+    model = LogisticRegression(C=halved * fitted.meta.strength, tol=1e-8, max_iter=10_000).fit(features(probs), y)
     assert np.allclose(fitted.predict(probs), model.predict_proba(features(probs)), atol=1e-3)
 
 
-def test_where_the_solver_starts_does_not_matter(made: Any) -> None:
+@pytest.mark.parametrize("form", [PerClass, Shared])
+def test_where_the_solver_starts_does_not_matter(made: Any, form: Any) -> None:
     probs, y = made(3, 200)
-    first = solve(features(probs), y, 7, 1e-2)
-    warm = solve(features(probs), y, 7, 1e-1, start=first)
-    cold = solve(features(probs), y, 7, 1e-1)
+    first = solve(form, probs, y, 1e-2)
+    warm = solve(form, probs, y, 1e-1, start=first)
+    cold = solve(form, probs, y, 1e-1)
     assert np.allclose(apply_meta(probs, warm), apply_meta(probs, cold), atol=1e-3)
 
 
-def test_copies_of_all_members_are_half_the_penalty(made: Any) -> None:
+@pytest.mark.parametrize("form", [PerClass, Shared])
+def test_copies_of_all_members_are_half_the_penalty(made: Any, form: Any) -> None:
     probs, y = made(2, 200)
     doubled = np.concatenate([probs, probs])
-    single, double = solve(features(probs), y, 7, 0.2), solve(features(doubled), y, 7, 0.1)
+    single, double = solve(form, probs, y, 0.2), solve(form, doubled, y, 0.1)
     assert np.allclose(apply_meta(probs, single), apply_meta(doubled, double), atol=1e-3)
 
 
@@ -78,22 +144,24 @@ def test_the_penalty_is_chosen_on_rows_the_fit_did_not_see(made: Any) -> None:
     noise = fit_logistic(probs, y, np.arange(150))
     assert noise.meta is not None
     assert noise.meta.strength in STRENGTHS[:2]
-    loose = apply_meta(probs, solve(features(probs), y, 7, STRENGTHS[-1]))
+    loose = apply_meta(probs, solve(PerClass, probs, y, STRENGTHS[-1]))
     assert nll(loose, y) < 1.2 < 1.8 < nll(noise.predict(probs), y)
 
 
-def test_a_class_without_a_row_keeps_a_probability(made: Any) -> None:
+@pytest.mark.parametrize("fit", [fit_logistic, fit_logistic_shared])
+def test_a_class_without_a_row_keeps_a_probability(made: Any, fit: Any) -> None:
     probs, y = made(2, 100, classes=4)
     some = y != 3
-    held = fit_logistic(probs[:, some], y[some], np.arange(some.sum())).predict(probs)
+    held = fit(probs[:, some], y[some], np.arange(some.sum())).predict(probs)
     assert held.shape == (100, 4)
     assert (held > 0).all()
     assert (held[some].argmax(1) != 3).mean() > 0.9
 
 
-def test_rows_of_a_single_class_can_be_fitted(made: Any) -> None:
+@pytest.mark.parametrize("fit", [fit_logistic, fit_logistic_shared])
+def test_rows_of_a_single_class_can_be_fitted(made: Any, fit: Any) -> None:
     probs, _ = made(2, 20, classes=3)
-    held = fit_logistic(probs, np.ones(20, int), np.arange(20)).predict(probs)
+    held = fit(probs, np.ones(20, int), np.arange(20)).predict(probs)
     assert (held.argmax(1) == 1).all()
 
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from ferhpo.errors import ModelError, UsageError
 from ferhpo.models import external
-from ferhpo.models.external import adapt_stem, heads, load_file
+from ferhpo.models.blocks import Head
+from ferhpo.models.external import adapt_stem, added, heads, load_file
 from ferhpo.models.registry import architectures, build, check, freeze
 from ferhpo.space.config import TrialConfig
 
@@ -98,6 +99,71 @@ def test_the_classifier_is_what_timm_says_or_the_last_linear_layer_or_convolutio
     assert heads(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 3, 1))) == ("1",)
 
 
+class Pooled(Small):
+    """A net with a global average pool, like theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(channels=1)
+        self.squeeze, self.pool = nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv1(x)
+        return self.fc(self.pool(x * torch.sigmoid(self.squeeze(x))).flatten(1))
+
+
+@pytest.fixture
+def pooled(monkeypatch: pytest.MonkeyPatch) -> TrialConfig:
+    """Return the config of a library's net that is built without the library."""
+    monkeypatch.setattr(external, "_timm", lambda *_: Pooled())
+    return TrialConfig(arch="timm:pooled", image_size=8)
+
+
+def test_a_head_takes_the_place_of_the_classifier(pooled: TrialConfig) -> None:
+    model = external.build(pooled.with_params({"head": 6}), classes=5, channels=1)
+    assert heads(model) == added(model) == ("fc",)
+    assert isinstance(model.get_submodule("fc"), Head)
+    assert model(torch.rand(2, 1, 8, 8)).shape == (2, 5)
+    freeze(model)
+    assert {n for n, w in model.named_parameters() if w.requires_grad} == {
+        n for n, _ in model.named_parameters() if n.startswith("fc.")
+    }
+
+
+def test_a_head_needs_a_linear_classifier(pooled: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "_timm", lambda *_: nn.Sequential(nn.Conv2d(1, 2, 3)))
+    with pytest.raises(ModelError, match="place of a linear classifier, timm:pooled has none; set head = 0"):
+        external.build(pooled.with_params({"head": 6}), classes=5, channels=1)
+
+
+@pytest.mark.parametrize("neck", ["cbam", "self_attention", "lstm"])
+def test_a_neck_stands_before_the_last_pool_and_trains_on_a_frozen_base(pooled: TrialConfig, neck: str) -> None:
+    model = external.build(pooled.with_params({"neck": neck}), classes=10, channels=1)
+    assert model(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    assert added(model) == ("fc", "pool")
+    freeze(model)
+    trained = {n.partition(".")[0] for n, w in model.named_parameters() if w.requires_grad}
+    assert trained == {"fc", "pool"}
+
+
+def test_a_neck_needs_a_pool_layer(pooled: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "_timm", lambda *_: Small())
+    with pytest.raises(ModelError, match="before a global average pool layer, timm:pooled has none; set neck = none"):
+        external.build(pooled.with_params({"neck": "cbam"}), classes=5, channels=1)
+
+
+def test_a_neck_at_a_size_that_the_net_cannot_take_is_refused_like_any(pooled: TrialConfig) -> None:
+    with pytest.raises(ModelError, match="timm:pooled cannot take 8 px"):
+        external.build(pooled.with_params({"neck": "cbam"}), classes=10, channels=3)
+
+
+def test_pretrained_weights_are_loaded_under_a_neck_and_a_head(pooled: TrialConfig, tmp_path: Path) -> None:
+    source = Pooled()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    changes = {"neck": "cbam", "head": 6, "pretrained": True, "weights": str(tmp_path / "w.safetensors")}
+    model = external.build(pooled.with_params(changes), classes=10, channels=1)
+    assert torch.equal(model.get_submodule("conv1").weight, source.conv1.weight)  # pyright: ignore[reportArgumentType]
+
+
 LIBRARY = [("timm:mobilenetv3_small_050", 32), ("torchvision:shufflenet_v2_x0_5", 32)]
 
 
@@ -152,6 +218,60 @@ def test_a_transformer_of_the_library_takes_the_configs_size() -> None:
     for arch in ("timm:vit_tiny_patch16_224", "torchvision:vit_b_32"):
         model = build(TrialConfig(arch=arch, image_size=32), classes=7, channels=1)
         assert model(torch.rand(1, 1, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        # the base as the library counts it with 1 input channel and no classifier, then the head
+        ({"arch": "timm:resnet50", "head": 1024}, 23_508_032 - 2 * 64 * 49 + 2048 * 1024 + 1024 + 1024 * 7 + 7),
+        ({"arch": "timm:mobilenetv2_100", "head": 128}, 2_223_872 - 2 * 32 * 9 + 1280 * 128 + 128 + 128 * 7 + 7),
+        ({"arch": "torchvision:mobilenet_v2", "head": 128}, 2_223_872 - 2 * 32 * 9 + 1280 * 128 + 128 + 128 * 7 + 7),
+    ],
+)
+def test_a_librarys_base_with_a_head_has_its_parameters(settings: dict[str, Any], parameters: int) -> None:
+    config = TrialConfig(**settings, image_size=64, dropout=0.5, feature_dropout=0.4)
+    model = build(config, classes=7, channels=1)
+    assert sum(w.numel() for w in model.parameters()) == parameters
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout) and m.p] == [0.4, 0.5]
+    assert not getattr(model, "drop_rate", 0.0)
+
+
+WISHES = {
+    "ViT": {"arch": "timm:vit_tiny_patch16_224", "patch_size": 8, "lr": 1e-3},
+    "ConvNeXt": {"arch": "timm:convnext_atto", "patch_size": 2, "lr": 1e-3},
+    "hybrid attention": {"arch": "timm:mobilenetv2_100", "neck": "cbam", "lr": 3e-3},
+    "self-attention in a CNN": {"arch": "timm:resnet10t", "neck": "self_attention", "lr": 1e-3},
+    "CNN-LSTM": {"arch": "timm:resnet10t", "neck": "lstm", "lr": 1e-3},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wish", WISHES)
+def test_the_architectures_that_are_wished_for_learn_at_48_pixels(wish: str) -> None:
+    torch.manual_seed(0)
+    config = TrialConfig.from_params({**WISHES[wish], "image_size": 48, "dropout": 0})
+    model = build(config, classes=4, channels=1).train()
+    y = torch.arange(8) % 4
+    across = torch.sin(torch.arange(48.0)).expand(48, 48)
+    stripes = torch.stack((across, across.T, across + across.T, torch.zeros(48, 48)))
+    x = stripes[y][:, None] + 0.3 * torch.randn(8, 1, 48, 48)
+    optimizer = torch.optim.AdamW(model.parameters(), config.lr)
+    for _ in range(60):
+        logits = model(x)
+        if bool((logits.argmax(1) == y).all()):
+            return
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(logits, y).backward()
+        optimizer.step()
+    pytest.fail("the images were not learned in 60 steps")
+
+
+@pytest.mark.slow
+def test_patches_are_refused_by_a_net_without() -> None:
+    with pytest.raises(ModelError, match="timm:resnet18 does not; set patch_size = 0"):
+        build(TrialConfig(arch="timm:resnet18", patch_size=2), classes=7, channels=1)
 
 
 @pytest.mark.slow

@@ -1,14 +1,16 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ferhpo.errors import ModelError, UsageError
 from ferhpo.models.names import OWN
 from ferhpo.models.registry import architectures, build, check, freeze, train_mode
-from ferhpo.space.config import TrialConfig
+from ferhpo.space.config import NECKS, TrialConfig
 
 
 def config(arch: str, **more: object) -> TrialConfig:
@@ -31,8 +33,9 @@ def test_every_net_overfits_sixteen_images(arch: str) -> None:
     torch.manual_seed(0)
     x, y = torch.rand(16, 1, 12, 12), torch.arange(16) % 4
     model = build(config(arch, width=8, image_size=12), classes=4, channels=1).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 0.01)
-    for _ in range(25):
+    lr, steps = (0.001, 80) if arch == "ensemble_cnn" else (0.01, 25)  # two wide dense layers and no norm
+    optimizer = torch.optim.AdamW(model.parameters(), lr)
+    for _ in range(steps):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
@@ -52,6 +55,18 @@ def test_the_same_seed_builds_the_same_weights(arch: str) -> None:
     assert all(torch.equal(nets[0][n], nets[1][n]) for n in nets[0])
 
 
+@pytest.mark.parametrize("neck", NECKS)
+def test_weights_written_and_read_give_the_same_logits(arch: str, neck: str, tmp_path: Path) -> None:
+    given = config(arch, neck=neck, head=6)
+    model = build(given, classes=3, channels=1).train()
+    model(torch.rand(4, 1, 8, 8))  # moves the norms' statistics
+    save_file({n: w.contiguous() for n, w in model.state_dict().items()}, tmp_path / "w.safetensors")
+    again = build(given, classes=3, channels=1)
+    again.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(again.eval()(x), model.eval()(x))
+
+
 def test_dropout_stands_before_the_classifier(arch: str) -> None:
     model = build(config(arch, dropout=0.4), classes=3, channels=1)
     assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.4]
@@ -68,6 +83,22 @@ def test_a_frozen_net_trains_its_classifier_and_keeps_its_norms(arch: str) -> No
     assert model.get_submodule("classifier").training
 
 
+def test_a_frozen_net_trains_its_head_and_no_other_layer(arch: str) -> None:
+    model = build(config(arch, head=6), classes=3, channels=1)
+    freeze(model)
+    trained = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    linear = [m for m in model.get_submodule("classifier").modules() if isinstance(m, nn.Linear)]
+    assert [m.out_features for m in linear] == [6, 3]
+    assert trained == sum(w.numel() for m in linear for w in m.parameters())
+
+
+def test_every_net_has_the_activation_of_its_config(arch: str) -> None:
+    model = build(config(arch, activation="silu"), classes=3, channels=1)
+    kinds = {type(m) for m in model.get_submodule("features").modules()}
+    assert nn.SiLU in kinds
+    assert nn.GELU not in kinds
+
+
 def test_a_net_that_is_not_frozen_trains_everywhere(arch: str) -> None:
     model = build(config(arch), classes=3, channels=1)
     train_mode(model)
@@ -77,8 +108,8 @@ def test_a_net_that_is_not_frozen_trains_everywhere(arch: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet8", "got 'resnet8'; did you mean 'resnet9'"),
-        ("zzz", "known: resnet9, resnet9s, timm:NAME, torchvision:NAME, vgg8"),
+        ("resnet9a", "got 'resnet9a'; did you mean 'resnet9'"),
+        ("zzz", "known: cbam_cnn, .*, timm:NAME, torchvision:NAME, vgg8"),
         ("tim:resnet18", "library must be a known one, got 'tim' in 'tim:resnet18'; did you mean 'timm'"),
         ("", "must be a known one, got ''"),
     ],

@@ -117,6 +117,15 @@ def test_reads_pass_the_guard_and_writes_do_not() -> None:
     assert seen == ["GET", "HEAD", "OPTIONS"]
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """A shell that starts the tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_ends_it_without_a_word(study: Study, capfd: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
 

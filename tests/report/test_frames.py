@@ -113,6 +113,12 @@ def test_history_of_pruned_trials_alone_has_their_best() -> None:
     assert table["best"].tolist() == [0.3, 0.3]
 
 
+def test_the_running_ensemble_is_a_curve_over_trials() -> None:
+    assert list(frames.standing([]).columns) == ["trials", "ensemble", "single"]
+    table = frames.standing([[2, 0.5, 0.4], [5, 0.6, 0.55]])
+    assert table.to_dict("list") == {"trials": [2, 5], "ensemble": [0.5, 0.6], "single": [0.4, 0.55]}
+
+
 def test_curves_hold_every_epoch_of_every_trial(full: Study) -> None:
     table = frames.curves(full.trials())
     assert len(table) == 11 * 4 + (1 + 2 + 1 + 1) + 1 + 3 + 2

@@ -38,6 +38,13 @@ def test_history_has_the_points_of_both_states_and_the_line_of_the_best(full: St
     assert best["y"][-1] == 0.95
 
 
+def test_the_running_ensemble_is_drawn_beside_the_best_single_trial() -> None:
+    table = pd.DataFrame({"trials": [2, 5], "ensemble": [0.5, 0.6], "single": [0.4, 0.55]})
+    ensemble, single = traces(plots.standing(table, "accuracy"))
+    assert (ensemble["x"], ensemble["y"]) == ([2, 5], [0.5, 0.6])
+    assert (single["name"], single["y"]) == ("best single trial", [0.4, 0.55])
+
+
 def test_curves_set_the_best_trial_apart(full: Study) -> None:
     table = frames.curves(full.trials())
     *others, best = traces(plots.curves(table, "value", "accuracy", BEST))

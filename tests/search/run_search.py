@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import fakes
 from ray import cloudpickle
 
-from ferhpo.search.runner import Workers, search
+from ferhpo.search.runner import search
 from ferhpo.search.session import Limits
+from ferhpo.search.workers import Workers
 
 cloudpickle.register_pickle_by_value(fakes)
 

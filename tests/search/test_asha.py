@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferhpo.search.asha import Halving, among_best, rungs
+from ferhpo.search.asha import Halving, PromotingHalving, among_best, rungs
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
@@ -43,3 +43,55 @@ def test_rungs_rebuilt_from_stored_values_judge_as_the_ones_that_were_lost() -> 
         first.goes_on(number, 1, value)
         second.record(number, {1: value, 2: 0.9})
     assert first.values == second.values
+
+
+def promoting(reached: dict[int, float], later: dict[int, float] | None = None) -> PromotingHalving:
+    rule = PromotingHalving(at=(1, 3), reduction=3, maximize=True)
+    for number, value in reached.items():
+        rule.record(number, {1: value} | ({3: later[number]} if later and number in later else {}))
+    return rule
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True))
+def test_of_a_rung_the_best_third_is_promoted_best_first(everyone: list[float]) -> None:
+    rule = promoting(dict(enumerate(everyone)))
+    waiting = dict.fromkeys(range(len(everyone)), 1)
+    promoted = []
+    while (number := rule.promote(waiting, last=False)) is not None:
+        promoted.append(everyone[number])
+        del waiting[number]
+    assert promoted == sorted(everyone, reverse=True)[: len(everyone) // 3]
+
+
+def test_a_higher_rung_comes_first() -> None:
+    rule = promoting(
+        dict(enumerate([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.95, 0.0, 0.0])),
+        {0: 0.9, 1: 0.91, 2: 0.92},
+    )
+    waiting = {0: 3, 1: 3, 2: 3, 9: 1}
+    assert rule.promote(waiting, last=False) == 2
+    del waiting[2]
+    assert rule.promote(waiting, last=False) == 9, "one of three goes on from the higher rung"
+
+
+def test_a_trial_among_the_best_goes_on_without_a_pause() -> None:
+    rule = promoting({0: 0.1, 1: 0.2})
+    assert not rule.goes_on(2, 1, 0.15)
+    assert rule.goes_on(3, 1, 0.3)
+    assert rule.goes_on(0, 2, 0.0), "epoch 2 is no rung"
+
+
+def test_when_nothing_new_can_start_the_best_of_a_rung_goes_on_however_few_there_are() -> None:
+    rule = promoting({0: 0.1, 1: 0.2})
+    waiting = {0: 1, 1: 1}
+    assert rule.promote(waiting, last=False) is None
+    assert rule.promote(waiting, last=True) == 1
+    assert rule.promote({0: 1}, last=True) is None
+
+
+def test_no_more_than_so_many_wait_and_the_worst_of_the_lowest_rung_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
+    rule = promoting({0: 0.5, 1: 0.1, 2: 0.3, 3: 0.9}, {3: 0.0})
+    assert rule.give_up({0: 1, 1: 1, 2: 1, 3: 3}) == [1, 2]
+    assert rule.give_up({0: 1, 3: 3}) == []
+    assert rule.give_up({0: 1, 1: 2, 2: 2, 3: 3}) == [], "interrupted trials are not paused ones"

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from ferhpo import _layout
-from ferhpo.errors import SpecError, UsageError
-from ferhpo.search.runner import Workers, check_architectures
+from ferhpo.errors import SpecError
+from ferhpo.search.runner import check_architectures
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 
@@ -68,28 +68,6 @@ def check_whole(root: Path, trials: int) -> None:
         assert trial.checkpoint == _layout.last_epoch(trial.checkpoint.parent)
         assert trial.value == trial.values[max(trial.values)]
         assert list(trial.values) == list(range(1, max(trial.values) + 1))
-
-
-@pytest.mark.parametrize(
-    ("resources", "workers", "expected"),
-    [
-        ({"CPU": 2}, Workers(), (1, 0, 2)),
-        ({"CPU": 16}, Workers(), (4, 0, 4)),
-        ({"CPU": 16, "GPU": 1}, Workers(), (4, 1, 1)),
-        ({"CPU": 16, "GPU": 1}, Workers(gpus=0.25), (4, 0.25, 4)),
-        ({"CPU": 64, "GPU": 8}, Workers(), (8, 1, 8)),
-        ({"CPU": 8}, Workers(cpus=2, concurrency=3), (2, 0, 3)),
-    ],
-)
-def test_workers_fit_the_machine(
-    resources: dict[str, float], workers: Workers, expected: tuple[int, float, int]
-) -> None:
-    assert workers.fit(resources) == expected
-
-
-def test_a_trial_that_does_not_fit_the_machine_is_refused() -> None:
-    with pytest.raises(UsageError, match="asks for 8 CPUs and 0 GPUs, there are 2 and 0"):
-        Workers(cpus=8).fit({"CPU": 2})
 
 
 def test_an_unknown_architecture_is_refused_with_its_line() -> None:

@@ -1,20 +1,382 @@
+"""Every sampler by name through one suite, and what `FidelitySampler` promises."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
 import optuna
 import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
 
-from ferhpo.search.sampler import sampler
-from ferhpo.space.spec import SAMPLERS, SamplerSpec
+from ferhpo.errors import SpecError
+from ferhpo.search import fidelity as fidelity_model
+from ferhpo.search import sampler as module
+from ferhpo.search.sampler import FidelitySampler, sampler
+from ferhpo.space.spec import SAMPLERS, StudySpec, parse_spec
+
+EPOCHS = 9
+FLAT = """
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+dropout = { low = 0.0, high = 0.8, step = 0.2, default = 0.2 }
+width = { low = 8, high = 64, log = true, default = 32 }
+augment = { low = 0.0, high = 1.0, default = 0.5 }
+batch_size = { choices = [64, 128], default = 128 }
+"""
+CONDITIONAL = """
+optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+momentum = { low = 0.5, high = 0.99, default = 0.9 }
+"""
+CHOICES = """
+optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
+batch_size = { choices = [64, 128], default = 64 }
+"""
 
 
-def draws(name: str, seed: int, done: int) -> list[float]:
-    study = optuna.create_study(sampler=sampler(SamplerSpec(name=name), seed, done))
-    return [study.ask().suggest_float("lr", 0, 1) for _ in range(3)]
+def spec(name: str, space: str = FLAT, sampler_extra: str = "") -> StudySpec:
+    text = f"[budget]\nepochs = {EPOCHS}\n[sampler]\nname = '{name}'\nstartup = 3\n{sampler_extra}\n[space]\n{space}"
+    return parse_spec(text, name="toy")
+
+
+def space_of(name: str) -> str:
+    return FLAT if name in {"cmaes", "grid"} else CONDITIONAL
+
+
+def run(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], trials: int) -> list[Any]:
+    """Run whole trials one after the other and return what was asked for."""
+    asked = []
+    for _ in range(trials):
+        trial = study.ask()
+        asked.append(ask(trial))
+        for epoch in range(1, EPOCHS + 1):
+            trial.report(value(asked[-1], epoch), epoch)
+        study.tell(trial, value(asked[-1], EPOCHS))
+    return asked
+
+
+def drawn(name: str, done: int = 0, trials: int = 6) -> list[Any]:
+    made = spec(name, space_of(name))
+    study = optuna.create_study(direction="maximize", sampler=sampler(made, done))
+    return run(study, lambda t: (made.space.sample(t), t.params)[1], lambda p, e: -p["lr"] - 1 / e, trials)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_the_same_seed_draws_the_same_points(name: str) -> None:
-    assert draws(name, 7, 0) == draws(name, 7, 0)
+def test_the_same_seed_draws_the_same_points_in_a_space_it_takes(name: str) -> None:
+    first = drawn(name)
+    assert first == drawn(name)
+    assert len({str(sorted(params.items())) for params in first}) > 3
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "qmc"])  # its sequence goes on from the study
 def test_a_search_that_goes_on_draws_other_points_than_at_its_start(name: str) -> None:
-    assert draws(name, 7, 0) != draws(name, 7, 5)
+    assert drawn(name, done=0, trials=2) != drawn(name, done=5, trials=2)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_study_of_running_failed_pruned_and_queued_trials_is_survived(name: str) -> None:
+    made = spec(name, space_of(name))
+    study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
+    study.enqueue_trial(made.space.defaults())
+    for number in range(8):
+        trial = study.ask()
+        made.space.sample(trial)
+        if number % 4 < 3:
+            trial.report(float(number), 1)
+            state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[number % 4]
+            study.tell(trial, number if state == TrialState.COMPLETE else None, state=state)
+    assert len(study.trials) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "message"),
+    [
+        ("cmaes", CONDITIONAL, "toy.*:4: cmaes takes a space in which every dimension always applies, got momentum"),
+        ("grid", CONDITIONAL, "grid takes a space in which every dimension always applies"),
+        ("cmaes", CHOICES, "cmaes needs at least one range, got choices only"),
+    ],
+)
+def test_a_space_that_a_sampler_cannot_take_is_refused_in_one_sentence(name: str, space: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message.replace("toy.*:4", ":4")):
+        sampler(spec(name, space), 0)
+
+
+def test_a_grid_goes_through_every_point_once() -> None:
+    made = spec("grid", "lr = { low = 0.001, high = 0.1, log = true, default = 0.01 }\n" + CHOICES, "points = 3")
+    study = optuna.create_study(sampler=sampler(made, 0))
+    asked = run(study, lambda t: (made.space.sample(t), tuple(t.params.values()))[1], lambda p, e: 0.0, 12)
+    assert len(set(asked)) == 12
+    assert sorted({round(p[1], 6) for p in asked}) == [0.001, 0.01, 0.1]
+
+
+# --- FidelitySampler
+
+
+def fidelity(direction: Literal["maximize", "minimize"] = "maximize", seed: int = 0, **kwargs: int) -> Study:
+    return optuna.create_study(direction=direction, sampler=FidelitySampler(EPOCHS, seed, **kwargs))
+
+
+def asha(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], epochs: int) -> float:
+    """Search with stop-type halving at epochs 1 and 3 until so many epochs are spent; return the best last value."""
+    rungs: dict[int, list[float]] = {1: [], 3: []}
+    best = -np.inf
+    while epochs > 0:
+        trial = study.ask()
+        params = ask(trial)
+        for epoch in range(1, EPOCHS + 1):
+            epochs -= 1
+            now = value(params, epoch)
+            trial.report(now, epoch)
+            if epoch in rungs:
+                rungs[epoch].append(now)
+                if now < sorted(rungs[epoch])[-max(1, len(rungs[epoch]) // 3)]:
+                    study.tell(trial, state=TrialState.PRUNED)
+                    break
+        else:
+            study.tell(trial, value(params, EPOCHS))
+            best = max(best, value(params, EPOCHS))
+    return best
+
+
+def proposals(study: Study, name: str, n: int) -> list[float]:
+    """Return what is proposed for one parameter when nothing is running; each proposal is told to have failed."""
+    asked = []
+    for _ in range(n):
+        trial = study.ask()
+        asked.append(trial.suggest_float(name, 0, 1))
+        study.tell(trial, state=TrialState.FAIL)
+    return asked
+
+
+def three(trial: Trial) -> tuple[float, float, float]:
+    return trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1), trial.suggest_float("z", 0, 1)
+
+
+def crossing(at: tuple[float, float, float], epoch: int) -> float:
+    """Return a curve: best at (.3, .6, .5) in the end, while a large x is ahead in the first epochs."""
+    x, y, z = at
+    end = 1 - abs(x - 0.3) - abs(y - 0.6) - 0.5 * abs(z - 0.5)
+    return end - 2 * (1 - x) / epoch
+
+
+def test_it_beats_random_search_on_curves_that_cross() -> None:
+    def best(made: BaseSampler) -> float:
+        return asha(optuna.create_study(direction="maximize", sampler=made), three, crossing, 110)
+
+    ours = [best(FidelitySampler(EPOCHS, seed)) for seed in range(5)]
+    random = [best(RandomSampler(seed=seed)) for seed in range(5)]
+    assert np.mean(ours) > np.mean(random)
+    assert sum(a > b for a, b in zip(ours, random, strict=True)) >= 3
+
+
+def test_evidence_at_full_budget_outweighs_what_the_first_epochs_say() -> None:
+    """Many trials stopped at once say that a large x is good; the few that went on say that it is not."""
+    study = fidelity(seed=1)
+    for i in range(40):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        x = trial.params["x"]
+        trial.report(x, 1)
+        if i % 2:
+            study.tell(trial, state=TrialState.PRUNED)
+            continue
+        for epoch in (3, EPOCHS):
+            trial.report(3 - x if epoch == EPOCHS else 1.5, epoch)
+        study.tell(trial, 3 - x)
+    assert np.median(proposals(study, "x", 20)) < 0.25
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1), ("minimize", -1)])
+def test_both_directions_lead_to_their_own_best(direction: Literal["maximize", "minimize"], sign: int) -> None:
+    study = fidelity(direction)
+    asked = run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: sign * (e - (x - 0.8) ** 2), 40)
+    assert abs(np.median(asked[20:]) - 0.8) < 0.1
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_the_scale_of_the_values_changes_nothing(scale: float) -> None:
+    def asked(by: float) -> list[float]:
+        return run(fidelity(), lambda t: t.suggest_float("x", 0, 1), lambda x, e: by * (e - x), 16)
+
+    assert asked(scale) == asked(1.0)
+
+
+def test_zombies_near_the_best_do_not_repel_for_ever() -> None:
+    study = fidelity()
+    for _ in range(5):  # left running by a search that was killed
+        zombie = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        study._storage.set_trial_param(zombie._trial_id, "y", 0.8, optuna.distributions.FloatDistribution(0, 1))
+    asked = run(study, lambda t: t.suggest_float("y", 0, 1), lambda y, e: -((y - 0.8) ** 2), module.PENDING + 25)
+    assert np.mean(np.abs(np.array(asked[module.PENDING :]) - 0.8) < 0.05) > 0.5
+
+
+def test_parallel_workers_get_different_proposals() -> None:
+    study = fidelity(startup=3)
+    run(study, three, crossing, 4)
+    asked = [three(study.ask()) for _ in range(8)]
+    assert len({tuple(round(x, 1) for x in at) for at in asked}) >= 5
+
+
+def test_conditional_parameters_are_learned_in_their_branch() -> None:
+    def ask(trial: Trial) -> dict[str, Any]:
+        trial.suggest_categorical("kind", ["a", "b", "c"])
+        if trial.params["kind"] == "b":
+            trial.suggest_float("b", 0, 1)
+        elif trial.params["kind"] == "c":
+            trial.suggest_categorical("deep", [True, False])
+            if trial.params["deep"]:
+                trial.suggest_float("levels", 0.01, 1)
+        return dict(trial.params)
+
+    def value(params: dict[str, Any], epoch: int) -> float:
+        good = {"a": 0.2, "b": 0.1 * params.get("b", 0), "c": 0.0}[params["kind"]]
+        return good + params.get("levels", 0) - 1 / epoch
+
+    asked = run(fidelity(), ask, value, 60)
+    late = asked[35:]
+    assert np.mean([p.get("levels", 0) > 0.8 for p in late]) > 0.5
+    assert all(("levels" in p) == p.get("deep", False) for p in asked)
+
+
+def test_changed_ranges_are_followed_and_old_trials_still_count() -> None:
+    study = fidelity()
+    run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x, 15)
+    asked = run(study, lambda t: t.suggest_float("x", 0.5, 3), lambda x, e: x, 25)
+    assert all(0.5 <= x <= 3 for x in asked)
+    assert np.median(asked[10:]) > 2
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_values_that_are_no_numbers_count_as_the_worst(bad: float) -> None:
+    study = fidelity()
+    asked = []
+    for _ in range(40):
+        trial = study.ask()
+        asked.append(trial.suggest_float("x", 0, 1))
+        trial.report(bad if asked[-1] > 0.6 else asked[-1], 1)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert np.mean([x < 0.6 for x in asked[20:]]) > 0.75
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_values_that_are_all_the_same_are_survived(value: float) -> None:
+    study = fidelity()
+    for _ in range(15):
+        trial = study.ask()
+        trial.suggest_categorical("only", ["one"])
+        trial.suggest_categorical("c", ["one", "two"])
+        trial.report(value, 1)
+        study.tell(trial, state=TrialState.PRUNED)
+
+
+def test_what_a_failed_trial_reported_is_no_evidence_and_a_value_without_reports_is() -> None:
+    study = fidelity(startup=5)
+    for x in np.linspace(0, 1, 30):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        study._storage.set_trial_param(trial._trial_id, "y", float(x), optuna.distributions.FloatDistribution(0, 1))
+        if x > 0.5:
+            trial.report(100.0, EPOCHS)
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, 1 - float(x))
+    assert np.median(proposals(study, "y", 15)) < 0.1
+
+
+def test_it_never_stops_exploring() -> None:
+    asked = run(fidelity(), lambda t: t.suggest_float("x", 0, 1), lambda x, e: x, 70)
+    assert sum(x < 0.7 for x in asked[20:]) >= 3
+
+
+def test_it_keeps_away_from_where_trials_fail() -> None:
+    study, asked = fidelity(startup=5), []
+    for _ in range(40):
+        trial = study.ask()
+        asked.append(trial.suggest_float("x", 0, 1))
+        if asked[-1] > 0.7:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            trial.report(asked[-1], EPOCHS)
+            study.tell(trial, asked[-1])
+    assert sum(x > 0.7 for x in asked[20:]) <= 6  # a fifth of them explore
+    assert max(x for x in asked if x <= 0.7) > 0.65
+
+
+def test_a_configuration_that_failed_once_and_worked_then_counts_by_its_value() -> None:
+    study = fidelity(startup=3)
+    for x in (0.0, 0.3, 0.6, 0.95):
+        study.enqueue_trial({"x": x})
+    run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x, 4)
+    before = proposals(study, "x", 8)
+    for x in (0.9, 0.95, 1.0):  # each fails, then works
+        study.enqueue_trial({"x": x})
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        study.tell(trial, state=TrialState.FAIL)
+        study.enqueue_trial({"x": x})
+        run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x, 1)
+    assert np.median(before) > 0.8
+    assert np.median(proposals(study, "x", 8)) > 0.8
+
+
+def test_what_is_fixed_by_hand_is_kept_and_the_rest_proposed_for_it() -> None:
+    study = fidelity(startup=3)
+    ask = lambda t: (t.suggest_categorical("c", ["a", "b"]), t.suggest_float("x", 0, 1))  # noqa: E731
+    value = lambda p, e: -((p[1] - (0.1 if p[0] == "a" else 0.9)) ** 2)  # noqa: E731
+    run(study, ask, value, 12)
+    for _ in range(12):
+        study.enqueue_trial({"c": "a"})
+    asked = run(study, ask, value, 12)
+    assert all(c == "a" for c, _ in asked)
+    assert sum(x < 0.3 for _, x in asked) >= 6
+
+
+def test_work_per_proposal_stays_bounded_at_5000_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = fidelity()
+    x = optuna.distributions.FloatDistribution(0, 1)
+    rng = np.random.default_rng(0)
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params={"x": u, "y": v},
+                distributions={"x": x, "y": x},
+                value=u,
+                intermediate_values={e: u - v / e for e in range(1, 21)},
+            )
+            for u, v in rng.random((5000, 2))
+        ]
+    )
+    fits: list[int] = []
+
+    fitted = fidelity_model._fitted
+
+    def counted_fit(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        fits.append(len(x))
+        return fitted(x, y)
+
+    read: list[int] = []
+
+    def counted(*args: Any, **kwargs: Any) -> fidelity_model.Curve:
+        read.append(1)
+        return fidelity_model.curve(*args, **kwargs)
+
+    monkeypatch.setattr(fidelity_model, "_fitted", counted_fit)
+    monkeypatch.setattr(module, "curve", counted)
+    for _ in range(20):
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        trial.suggest_float("y", 0, 1)
+        trial.report(0.5, 1)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert len(fits) == 1
+    assert fits[0] <= 300
+    assert len(read) < 5000 + 60
+
+
+def test_max_epochs_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_epochs must be at least 1, got 0"):
+        FidelitySampler(0, 0)

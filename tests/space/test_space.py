@@ -229,3 +229,16 @@ def test_every_value_of_every_range_is_accepted_by_the_configuration(data: st.Da
     value = dimension.suggest(optuna.create_study().ask())
     assert low <= value <= high
     assert TrialConfig.from_params({setting.name: value}).params()[setting.name] == value
+
+
+def test_conditional_dimensions_are_those_that_another_one_switches_off() -> None:
+    assert set(Space(dimensions=ALL).conditional) == {"momentum", "smoothing", "focal_gamma", "dropout"}
+    assert Space(dimensions=(LR, MOMENTUM), fixed={"optimizer": "sgd"}).conditional == ()
+
+
+def test_a_grid_has_every_choice_and_step_and_even_points_of_a_range() -> None:
+    assert OPTIMIZER.grid(5) == ("sgd", "adamw")
+    assert BATCH.grid(2) == (32, 64, 96, 128)
+    assert LR.grid(4) == pytest.approx((1e-4, 1e-3, 1e-2, 0.1))
+    assert Dimension(name="width", low=4, high=6, default=4).grid(7) == (4, 5, 6)
+    assert SMOOTHING.grid(3) == (0.0, 0.1, 0.2)

@@ -24,6 +24,16 @@ path = "images"
 size = 64
 channels = 3
 rows = 500
+classes = ["happy", "sad"]
+labels = "soft"
+also = ["more"]
+images = "faces"
+image_column = "file"
+label_column = "emotion"
+split_column = ""
+group_column = "subject"
+drop_blank = true
+drop_leaks = true
 val = 0.2
 test = 0.1
 
@@ -36,6 +46,7 @@ max_failures = 2
 [sampler]
 name = "random"
 startup = 4
+points = 7
 
 [scheduler]
 name = "none"
@@ -68,6 +79,10 @@ def test_every_key_reaches_its_value() -> None:
     assert (spec.description, spec.metric, spec.direction, spec.seed) == ("all there is", "nll", "minimize", 7)
     assert (spec.data.format, spec.data.path, spec.data.size, spec.data.channels) == ("folders", "images", 64, 3)
     assert (spec.data.rows, spec.data.val, spec.data.test) == (500, 0.2, 0.1)
+    assert (spec.data.classes, spec.data.labels, spec.data.also) == (("happy", "sad"), "soft", ("more",))
+    assert (spec.data.image_column, spec.data.label_column) == ("file", "emotion")
+    assert (spec.data.split_column, spec.data.group_column, spec.data.images) == ("", "subject", "faces")
+    assert (spec.data.drop_blank, spec.data.drop_leaks) == (True, True)
     assert (spec.budget.epochs, spec.budget.trials, spec.budget.timeout, spec.budget.max_failures) == (3, 9, "1.5h", 2)
     assert (spec.sampler.name, spec.sampler.startup) == ("random", 4)
     assert (spec.scheduler.name, spec.scheduler.grace, spec.scheduler.reduction) == ("none", 2, 4)
@@ -135,7 +150,10 @@ def test_there_are_study_files() -> None:
         ("[budget]\ntimeout = 'soon'", "x.toml:2: a duration is a number above 0 with s, m, h or d after it"),
         ("[sampler]\nname = 'tpee'", "x.toml:2: name must be a known one, got 'tpee'; did you mean 'tpe'"),
         ("[sampler]\nstartup = -1", "x.toml:2: startup must be from 0"),
-        ("[scheduler]\nname = 'hyperband'", "x.toml:2: name must be a known one, got 'hyperband'; known: asha, none"),
+        (
+            "[scheduler]\nname = 'hyperban'",
+            "x.toml:2: name must be a known one, got 'hyperban'; did you mean 'hyperband'",
+        ),
         ("[scheduler]\ngrace = 0", "x.toml:2: grace must be from 1"),
         ("[scheduler]\nreduction = 1", "x.toml:2: reduction must be from 2 to 100, got 1"),
         (
@@ -208,11 +226,11 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         (("seed",), 4),
         (("data",), 6),
         (("data", "size"), 9),
-        (("sampler", "name"), 22),
-        (("scheduler", "name"), 26),
-        (("space", "lr"), 33),
-        (("space", "optimizer"), 35),
-        (("budget", "nothing"), 15),
+        (("sampler", "name"), 32),
+        (("scheduler", "name"), 37),
+        (("space", "lr"), 44),
+        (("space", "optimizer"), 46),
+        (("budget", "nothing"), 25),
         (("nothing",), None),
         (("nothing", "at all"), None),
     ],

@@ -9,7 +9,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import DataError, UsageError
 from ferhpo.search.runner import data_record
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.study.source import open_data
+from ferhpo.study.source import located, open_data
 from tests.data.made_up import row, small_csv, write_csv
 
 
@@ -109,3 +109,22 @@ def test_a_synthetic_study_begun_with_given_data_keeps_them(csv: Path, cache: Pa
     spec = study('format = "synthetic"\nrows = 120')
     record = data_record(open_data(spec, cache, given=csv))
     assert open_data(spec, cache, record=record).source == csv
+
+
+def test_further_sets_are_relative_to_the_file_and_remembered_where_it_is_gone(
+    tmp_path: Path, csv: Path, cache: Path
+) -> None:
+    usages = ["Training"] * 30 + ["PublicTest"] * 9 + ["PrivateTest"] * 9
+    (tmp_path / "deep").mkdir()
+    more = write_csv(
+        tmp_path / "deep" / "more.csv", (row((0, 3)[i % 2], u, seed=200 + i) for i, u in enumerate(usages))
+    )
+    text = 'path = "../fer2013.csv"\nalso = ["more.csv"]'
+    prepared = open_data(study(text, tmp_path / "deep" / "toy.toml"), cache)
+    assert prepared.classes == ("angry", "happy")
+    assert sum(prepared.counts["train"].values()) == 70
+    record = data_record(prepared)
+    kept = study(text, "study file kept in study 'toy'")
+    asked, path = located(kept, record=record)
+    assert (path, asked.also) == (csv, (str(more),))
+    assert open_data(kept, cache, record=record).fingerprint == prepared.fingerprint

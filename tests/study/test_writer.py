@@ -164,7 +164,7 @@ def test_an_epoch_reported_twice_keeps_its_first_value(writer: StudyWriter) -> N
     assert len(writer.reader.trials()[number].attrs["history"]) == 1
 
 
-def test_a_trial_handed_back_waits_with_its_values_and_is_asked_for_next(root: Path, data: fakes.FakeData) -> None:
+def test_a_trial_handed_back_waits_with_its_values_until_it_is_asked_for(root: Path, data: fakes.FakeData) -> None:
     with open_writer(fakes.spec(), root, data) as writer:
         number, config, _ = writer.ask(lambda c, _: c.with_params({"seed": 77}))
         writer.report(number, 1, 0.6, record(1))
@@ -172,12 +172,34 @@ def test_a_trial_handed_back_waits_with_its_values_and_is_asked_for_next(root: P
         assert writer.reader.states()["WAITING"] == 1
         assert writer.count() == 0
     with open_writer(fakes.spec(), root, data) as writer:
-        again = writer.ask(lambda c, _: c.with_params({"seed": 1}))
+        assert writer.waiting() == {number: 1}
+        again = writer.ask(lambda c, _: c.with_params({"seed": 1}), number)
         assert again[:2] == (number, config), "its own number and configuration, seed included"
+        assert writer.waiting() == {}
         writer.report(number, 2, 0.7, record(2))
         trial = writer.reader.trials()[number]
         assert dict(trial.values) == {1: 0.6, 2: 0.7}
         assert [row["epoch"] for row in trial.attrs["history"]] == [1, 2]
+
+
+def test_a_trial_that_waits_is_not_taken_for_a_new_one(writer: StudyWriter) -> None:
+    number, _, _ = writer.ask(lambda config, _: config)
+    writer.report(number, 1, 0.6, record(1))
+    writer.hand_back(number)
+    assert writer.ask(lambda config, _: config)[0] != number
+    assert writer.waiting() == {number: 1}
+
+
+def test_a_trial_that_waits_may_end_and_its_seconds_are_all_counted(writer: StudyWriter) -> None:
+    number, _, _ = writer.ask(lambda config, _: config)
+    for epoch in (1, 2):
+        writer.report(number, epoch, 0.6, record(epoch))
+    writer.hand_back(number)
+    writer.finish(number, "PRUNED", None, {})
+    trial = writer.reader.trials()[number]
+    assert (trial.state, trial.value) == ("PRUNED", 0.6)
+    assert trial.attrs["seconds"] == pytest.approx(sum(row["seconds"] for row in trial.attrs["history"]))
+    assert trial.attrs["seconds"] > 0
 
 
 @pytest.mark.parametrize("waiting", [False, True])

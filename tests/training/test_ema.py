@@ -59,3 +59,18 @@ def test_the_first_update_takes_nine_tenths(decay: float) -> None:
         model.state_dict()["0.bias"].add_(1)
     ema.update(0)
     assert torch.allclose(ema.model.state_dict()["0.bias"], before + 0.9)
+
+
+def test_the_weights_that_a_training_begins_with_are_forgotten_at_once() -> None:
+    model = net()
+    with torch.no_grad():
+        model.get_parameter("0.weight").fill_(1000.0)
+    ema = Ema(model, 0.9999)
+    with torch.no_grad():
+        model.get_parameter("0.weight").fill_(1.0)
+    found = []
+    for t in range(10):
+        ema.update(t)
+        found.append(float(ema.model.state_dict()["0.weight"].max()) - 1)
+    assert found[0] == pytest.approx(99.9, rel=1e-3)  # with the bare decay 998.9
+    assert found[9] < 0.02

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from ferhpo.errors import TrainingError
-from ferhpo.training.guard import Losses, seeded
+from ferhpo.training.guard import Losses, out_of_memory, seeded
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_where_and_what_was_last() -> None:
@@ -36,3 +40,52 @@ def test_a_seeded_block_repeats_itself_and_leaves_the_generators_alone() -> None
     assert torch.equal(torch.rand(3), want)
     with seeded(1, "cpu"):
         assert torch.equal(torch.rand(3), a)
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you ..."),
+            True,
+        ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_memory_that_does_not_suffice_is_told_from_other_errors(error: Exception, memory: bool) -> None:
+    assert out_of_memory(error) == memory
+
+
+TRAINING = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from ferhpo.data.cache import Prepared
+from ferhpo.metrics import metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training.loop import train
+
+rows, steps, val_rows = 28709, 5, 512  # all images are there, a few are trained on: a step's memory is every step's
+rng = np.random.default_rng(0)
+split = np.full(rows, -1, np.int8)
+split[:steps * 256], split[-val_rows:] = 0, 1
+data = Prepared(
+    folder=Path(sys.argv[1]) / "key", format="synthetic", source=None, classes=tuple("abcdefg"), fingerprint="f" * 64,
+    mean=(0.5,), std=(0.25,), counts={}, dropped={}, images=rng.integers(0, 256, (rows, 48, 48, 1), np.uint8),
+    labels=np.arange(rows) % 7, split=split,
+    group=np.arange(rows, dtype=np.int32),
+)
+config = TrialConfig(batch_size=256, patience=2, epochs=2)
+list(train(config, data, metric=metric("accuracy")))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow  # trains the default net
+def test_a_training_at_batch_256_stays_below_two_and_a_half_gib(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", TRAINING, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 2.5

@@ -1,9 +1,13 @@
+import threading
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from ferhpo.training import images as module
-from ferhpo.training.images import Preprocessing, Rows
+from ferhpo.training.images import AHEAD, Preprocessing, Rows, ahead
 
 
 def preprocessing(stored: int, size: int, channels: int = 1) -> Preprocessing:
@@ -43,6 +47,94 @@ def test_resident_rows_are_kept_for_the_next_trial_and_the_oldest_part_goes(monk
     for key in "bcde":
         Rows(images, None, device, key)
     assert [key for key, _ in module._RESIDENT] == ["b", "c", "d", "e"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_rows_on_a_gpu_are_those_of_the_array_resident_or_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RESIDENT", module.OrderedDict())
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1000)
+    chosen, positions = np.array([7, 2, 5, 9]), torch.tensor([3, 0]).split(1)
+    want = [torch.from_numpy(stored()[[chosen[int(p)]]].transpose(0, 3, 1, 2)) for p in positions]
+    for key in ("a train", None):
+        rows = Rows(stored(), chosen, "cuda", key)
+        assert rows.streamed == (key is None)
+        assert all(got.cpu().equal(one) for got, one in zip(rows.batches(positions), want, strict=True))
+
+
+def test_moving_in_blocks_keeps_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RESIDENT", module.OrderedDict())
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1000)  # two rows
+    rows = Rows(stored(), np.array([7, 2, 5]), "cpu")
+    moved = rows._settle("a train")
+    assert moved is not None
+    assert torch.equal(moved, torch.from_numpy(stored()[[7, 2, 5]].transpose(0, 3, 1, 2)))
+
+
+def free(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+
+
+def test_rows_are_streamed_where_the_memory_would_not_keep_them(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(f"{tmp_path}/images.npy", stored())
+    images = np.load(f"{tmp_path}/images.npy", mmap_mode="r")
+    free(monkeypatch, 2 * images.nbytes)
+    assert not Rows(images, None, "cpu").streamed
+    free(monkeypatch, images.nbytes)
+    assert Rows(images, None, "cpu").streamed
+    assert not Rows(images, np.array([1, 2]), "cpu").streamed
+
+
+def test_streamed_rows_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions = torch.randperm(10).split(3)
+    plain = list(Rows(stored(), None, "cpu").batches(positions))
+    free(monkeypatch, 0)
+    rows = Rows(stored(), None, "cpu")
+    assert rows.streamed
+    assert all(a.equal(b) for a, b in zip(rows.batches(positions), plain, strict=True))
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("ahead")]
+
+
+def test_results_come_in_order_and_only_a_few_are_made_ahead() -> None:
+    made: list[int] = []
+
+    def make(i: int) -> int:
+        made.append(i)
+        return i * i
+
+    squares = ahead(make, range(20))
+    assert next(squares) == 0
+    time.sleep(0.05)
+    assert made == list(range(AHEAD + 1))
+    assert list(squares) == [i * i for i in range(1, 20)]
+    assert made == list(range(20))
+    assert not threads()
+
+
+@pytest.mark.parametrize("items", [0, 1, 2, 3])
+def test_fewer_items_than_are_made_ahead_come_too(items: int) -> None:
+    assert list(ahead(str, range(items))) == [str(i) for i in range(items)]
+
+
+def test_a_generator_that_is_left_ends_its_thread() -> None:
+    numbers = ahead(str, range(20))
+    next(numbers)
+    assert threads()
+    del numbers
+    assert not threads()
+
+
+def test_what_goes_wrong_is_raised_where_the_result_would_have_come() -> None:
+    quotients = ahead(lambda i: 6 // i, [3, 2, 0, 1])
+    assert [next(quotients), next(quotients)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(quotients)
+    assert not threads()
 
 
 def test_images_of_the_nets_size_are_scaled_only() -> None:

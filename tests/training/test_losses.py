@@ -76,3 +76,53 @@ def test_inverse_weights_are_by_count_and_sqrt_by_its_root() -> None:
 def test_class_balanced_goes_by_effective_numbers() -> None:
     weights = class_weights(TrialConfig(loss="class_balanced", balance_beta=0.9), COUNTS)
     assert float(weights[1] / weights[0]) == pytest.approx((1 - 0.9**40) / (1 - 0.9**5), rel=1e-5)
+
+
+@given(st.integers(0, 1000), st.floats(0.5, 8), st.floats(0.1, 1))
+@settings(deadline=None, max_examples=30)
+def test_distillation_lies_between_the_loss_and_the_teachers_at_its_temperature(
+    seed: int, temperature: float, weight: float
+) -> None:
+    config = TrialConfig(loss="focal", distill=weight, temperature=temperature)
+    logits, y = batch(seed)
+    hard, soft = functional.one_hot(y, 3).float(), torch.rand(6, 3).softmax(1)
+    own = build(config.with_params({"distill": 0.0}), COUNTS)(logits, hard)
+    teachers = functional.cross_entropy(logits / temperature, soft) * temperature**2
+    got = build(config, COUNTS)(logits, torch.stack((hard, soft), 1))
+    assert torch.allclose(got, (1 - weight) * own + weight * teachers, rtol=1e-4, atol=1e-5)
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 3))
+@settings(deadline=None, max_examples=30)
+def test_logit_adjustment_is_cross_entropy_of_logits_with_the_log_shares_added(seed: int, tau: float) -> None:
+    logits, y = batch(seed)
+    adjusted = logits + tau * (COUNTS / COUNTS.sum()).log()
+    loss = build(TrialConfig(loss="cross_entropy", logit_adjustment=tau), COUNTS)
+    assert torch.allclose(
+        loss(logits, functional.one_hot(y, 3).float()), functional.cross_entropy(adjusted, y), atol=1e-4
+    )
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_kl_equals_torch_is_zero_at_its_best_and_has_the_gradient_of_cross_entropy(seed: int) -> None:
+    logits, _ = batch(seed)
+    targets = torch.rand(6, 3).softmax(1)
+    losses = [build(TrialConfig(loss=name), COUNTS) for name in ("kl", "cross_entropy")]
+    want = functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean")
+    assert torch.allclose(losses[0](logits, targets), want, atol=1e-5)
+    assert float(losses[0](targets.log(), targets)) == pytest.approx(0, abs=1e-6)
+    slopes = []
+    for loss in losses:
+        x = logits.clone().requires_grad_()
+        loss(x, targets).backward()
+        slopes.append(x.grad)
+    assert torch.allclose(slopes[0], slopes[1], atol=1e-6)
+
+
+def test_kl_of_labels_is_cross_entropy() -> None:
+    logits, y = batch(3)
+    loss = build(TrialConfig(loss="kl"), COUNTS)
+    assert torch.allclose(
+        loss(logits, functional.one_hot(y, 3).float()), functional.cross_entropy(logits, y), atol=1e-5
+    )

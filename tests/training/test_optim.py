@@ -24,10 +24,11 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weight_decay_spares_norms_and_biases(name: str) -> None:
     config = TrialConfig(optimizer=name, width=4, image_size=8, weight_decay=0.01)
-    groups = optim.build(net(config), config).param_groups
-    assert [g["weight_decay"] for g in groups] == [0.01, 0.0]
-    assert {w.ndim for w in groups[0]["params"]} == {2, 4}
-    assert {w.ndim for w in groups[1]["params"]} == {1}
+    model = net(config)
+    groups = optim.build(model, config).param_groups
+    decay = {id(w): g["weight_decay"] for g in groups for w in g["params"]}
+    assert {(w.ndim > 1, decay.pop(id(w))) for w in model.parameters()} == {(True, 0.01), (False, 0.0)}
+    assert not decay
 
 
 def test_sgd_is_nesterov_but_for_momentum_zero() -> None:
@@ -60,3 +61,13 @@ def test_the_learning_rate_is_set_for_every_group() -> None:
     optimizer = optim.build(net(config), config)
     optim.set_lr(optimizer, 0.123)
     assert {g["lr"] for g in optimizer.param_groups} == {0.123}
+
+
+def test_muon_takes_filters_but_for_depthwise_and_frozen_ones() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 4, 1), nn.Linear(4, 3))
+    model[2].requires_grad_(False)
+    built = optim.build(model, TrialConfig(optimizer="muon", weight_decay=0.01))
+    first, second, third = (g["params"] for g in built.param_groups)
+    assert [w.shape for w in first] == [(6, 1, 3, 3)]
+    assert [w.shape for w in second] == [(6, 1, 3, 3), (3, 4)]
+    assert {w.ndim for w in third} == {1}

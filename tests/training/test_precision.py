@@ -35,7 +35,7 @@ def test_the_probe_says_what_it_measured_and_leaves_the_net_as_it_was() -> None:
     want = torch.rand(1)
     torch.manual_seed(1)
     chosen = probe(model, (4, 1, 8, 8))
-    assert (chosen.format, chosen.channels_last) in precision.FORMATS
+    assert str(chosen) in {"fp32", "fp32 channels_last", "bf16 channels_last"}
     assert chosen.why.startswith("measured, images/s: fp32 ")
     assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
     assert torch.equal(torch.rand(1), want)
@@ -43,10 +43,42 @@ def test_the_probe_says_what_it_measured_and_leaves_the_net_as_it_was() -> None:
 
 def test_the_fastest_format_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16 channels_last": 1.0}
-    monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape: cost[str(p)] * shape[0])
+    monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape, device: cost[str(p)] * shape[0])
     assert str(probe(net(), (8, 1, 8, 8))) == "bf16 channels_last"
     cost["bf16 channels_last"] = 2.5
     assert str(probe(net(), (8, 1, 8, 8))) == "fp32 channels_last"
+
+
+def test_why_a_depthwise_net_computes_in_fp32_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16 channels_last": 4.0}
+    monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape, device: cost[str(p)] * shape[0])
+    depthwise = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 3, groups=4))
+    why = probe(depthwise, (8, 1, 8, 8)).why
+    assert why.startswith("depthwise nets are slower in bf16 on this CPU; measured, images/s: fp32 0, ")
+    assert probe(net(), (8, 1, 8, 8)).why.startswith("measured, ")
+    cost["bf16 channels_last"] = 1.0
+    assert probe(depthwise, (8, 1, 8, 8)).why.startswith("measured, ")
+
+
+@pytest.mark.parametrize(("able", "short"), [(True, "bf16"), (False, "fp16")])
+def test_fp16_is_tried_on_a_gpu_without_bf16_alone(able: bool, short: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
+    assert [p.format for p in precision.candidates("cuda")] == ["fp32", "fp32", short]
+
+
+def test_a_format_that_memory_does_not_hold_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError
+
+    assert precision._step_seconds(Full(), precision.candidates("cpu")[0], (2, 1, 8, 8), "cpu") == float("inf")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_gpu_is_measured_too() -> None:
+    chosen = probe(net().to("cuda"), (4, 1, 8, 8), "cuda")
+    assert chosen.why.startswith("measured, images/s: fp32 ")
 
 
 def test_an_answer_is_kept_in_the_process_and_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +111,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
     assert str(choose(CONFIG, net(), 1, "cpu", tmp_path / "file" / "precision.json")) == "fp32"
 
 
-def test_autocast_is_on_for_bf16_alone() -> None:
+def test_autocast_is_on_for_the_short_formats() -> None:
     layer = nn.Linear(2, 2)
-    for number, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+    for number, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)):
         with Precision(format=number, channels_last=True).autocast("cpu"):
             assert layer(torch.rand(1, 2)).dtype == dtype

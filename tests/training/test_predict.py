@@ -10,9 +10,10 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import CheckpointError
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
+from ferhpo.training import predict
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import train
-from ferhpo.training.predict import load_model, probabilities
+from ferhpo.training.predict import like_validation, load_model, moved, probabilities
 
 
 @pytest.fixture
@@ -53,6 +54,37 @@ def test_a_mirrored_prediction_is_the_same_for_the_mirror_image(folder: Path, da
     images = np.ascontiguousarray(data.images[:, :, ::-1])
     a, b = (probabilities(model, x, preprocessing) for x in (data.images, images))
     assert np.allclose(a, b, atol=1e-6)
+
+
+def test_a_moved_image_repeats_its_border() -> None:
+    image = torch.arange(9, dtype=torch.uint8).reshape(1, 1, 3, 3)
+    assert moved(image, 1, 0)[0, 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5]]
+    assert moved(image, 0, -2)[0, 0].tolist() == [[2, 2, 2], [5, 5, 5], [8, 8, 8]]
+    assert moved(image, 0, 0) is image
+
+
+def test_views_are_averaged(folder: Path, data: Prepared) -> None:
+    model, card = load_model(folder)
+    preprocessing = Preprocessing.from_json(card["preprocessing"])
+    views = ((False, 0, 0), (True, 1, -2))
+    both = probabilities(model, data.images, preprocessing, views=views)
+    one = probabilities(model, data.images, preprocessing, views=views[:1])
+    rolled = np.pad(data.images, ((0, 0), (1, 0), (0, 2), (0, 0)), mode="edge")[:, :-1, 2:, :]
+    other = probabilities(model, np.ascontiguousarray(rolled[:, :, ::-1]), preprocessing, views=views[:1])
+    assert np.allclose(both, (one + other) / 2, atol=1e-6)
+    assert not np.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_probabilities_are_computed_like_those_of_validation_where_the_machine_can(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "_has_bf16", lambda device: able)
+    card = {"precision": {"format": "bf16", "channels_last": False, "why": "measured"}}
+    assert like_validation(card, "cpu").format == ("bf16" if able else "fp32")
+    card["precision"]["format"] = "fp32"
+    assert not like_validation(card, "cpu").channels_last
+    assert like_validation({"precision": None}, "cpu") == predict.FP32
 
 
 @pytest.mark.parametrize(

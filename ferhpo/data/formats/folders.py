@@ -8,28 +8,14 @@ Known layouts:
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from ferhpo.data.raw import EXPRESSIONS, ROLES, RawData, read_image
+from ferhpo.data.listing import EXTENSIONS, Listing, decode, listing
+from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-CANONICAL = (*EXPRESSIONS, "contempt")
-ALIASES = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-    "natural": "neutral",
-}
 PREFIXES = ("PublicTest", "PrivateTest")
 
 
@@ -42,38 +28,38 @@ class Found:
     mtime_ns: int
 
 
-def scan(root: Path) -> list[Found]:
-    """Return the image files below ``root`` by name; hidden files and folders are left out.
+def scan(root: Path, *, every: bool = False) -> list[Found]:
+    """Return the image files below ``root`` by name, or every file; hidden files and folders are left out.
 
     Raises:
         DataError: a folder cannot be read.
     """
     try:
-        return sorted(_walk(str(root), ""), key=lambda found: found.name)
+        return sorted(_walk(str(root), "", ("",) if every else EXTENSIONS), key=lambda found: found.name)
     except OSError as error:
         msg = f"{error.filename or root}: a folder of images must be readable ({error.strerror}); check the path"
         raise DataError(msg) from None
 
 
-def _walk(folder: str, prefix: str) -> Iterator[Found]:
+def _walk(folder: str, prefix: str, endings: tuple[str, ...]) -> Iterator[Found]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name.lower().endswith(EXTENSIONS):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", endings)
+            elif entry.name.lower().endswith(endings):
                 stat = entry.stat()
                 yield Found(name=prefix + entry.name, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
-def read(path: Path, spec: DataSpec) -> RawData:
-    """Read class folders; class names decide the labels, never their alphabetical place.
+def find(path: Path) -> Listing:
+    """List class folders; class names decide the labels, never their alphabetical place.
 
     Expressions and their aliases (anger, happiness, ...) get FER-2013's order, other names are sorted.
 
     Raises:
-        DataError: there are no class folders, or an image cannot be read; the message has its path.
+        DataError: there are no class folders.
     """
     rows = [row for found in scan(path) if (row := found.name.split("/"))]
     has_splits = any(_is_split(row[0]) for row in rows if len(row) > 2)
@@ -88,27 +74,16 @@ def read(path: Path, spec: DataSpec) -> RawData:
         _, top, split, *_ = deeper
         msg = f"{path}: the folders in it must be splits or classes, got {top}/{split}/; give the path {path / top}"
         raise DataError(msg)
-    labels, classes = _labels([row[1] for row in rows])
-    files = [path.joinpath(*row) for row in rows]
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        images = list(pool.map(partial(read_image, size=spec.size, channels=spec.channels), files))
-    return RawData(images=np.stack(images), labels=labels, classes=classes, part=np.array(_parts(rows)))
+    return listing([path.joinpath(*row) for row in rows], [row[1] for row in rows], _parts(rows))
+
+
+def read(path: Path, spec: DataSpec) -> RawData:
+    """Read what `find` finds; raises as it does, and DataError for an image that cannot be read, with its path."""
+    return decode(find(path), spec)
 
 
 def _is_split(name: str) -> bool:
     return name.lower() in ROLES
-
-
-def _labels(names: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the label of each row and the classes, from the names of the class folders."""
-    canonical = {name: ALIASES.get(name.lower(), name.lower()) for name in set(names)}
-    if set(canonical.values()) <= set(CANONICAL):
-        classes = tuple(name for name in CANONICAL if name in canonical.values())
-    else:
-        canonical = {name: name for name in canonical}
-        classes = tuple(sorted(canonical))
-    code = {name: classes.index(to) for name, to in canonical.items()}
-    return np.array([code[name] for name in names], np.int64), classes
 
 
 def _parts(rows: list[list[str]]) -> list[str]:

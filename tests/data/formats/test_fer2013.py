@@ -44,8 +44,8 @@ def test_numbers_of_every_length_stand_beside_each_other(path: Path, monkeypatch
 
 def test_the_fast_and_the_exact_way_agree(path: Path) -> None:
     write_csv(path, (row(i % 7, ("Training", "PublicTest")[i % 2], seed=i) for i in range(200)))
-    header = fer2013._header(path)
-    for fast, exact in zip(fer2013._fast(path, header), fer2013._exact(path, header), strict=True):
+    header, piece = fer2013._header(path), path.read_bytes().split(b"\n", 1)[1]
+    for fast, exact in zip(fer2013._fast(piece, header), fer2013._exact(path, piece, 1, header), strict=True):
         assert (fast == exact).all()
 
 
@@ -83,6 +83,32 @@ def test_images_are_resized_and_grey_is_repeated_into_three_channels(path: Path)
     raw = fer2013.read(path, DataSpec(size=24, channels=3))
     assert raw.images.shape == (2, 24, 24, 3)
     assert (raw.images[..., 0] == raw.images[..., 2]).all()
+
+
+@pytest.mark.parametrize("bad", [1, 57, 199])
+def test_only_the_piece_with_the_bad_row_is_read_row_by_row(
+    path: Path, bad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fer2013, "PIECE_BYTES", 1 << 16)
+    seen = []
+    exact = fer2013._exact
+    monkeypatch.setattr(fer2013, "_exact", lambda *args: seen.append(args[1].count(b"\n")) or exact(*args))
+    write_csv(path, (row("?" if i == bad else i % 7, seed=i) for i in range(200)))
+    with pytest.raises(DataError, match=rf"fer2013.csv:{bad + 2}: emotion must be a code"):
+        fer2013.read(path, SPEC)
+    assert len(seen) == 1
+    assert seen[0] < 20
+
+
+def test_rows_that_are_unusual_and_right_are_read_among_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fer2013, "PIECE_BYTES", 1 << 16)
+    rows = [row(i % 7, seed=i) for i in range(100)]
+    rows[50] = rows[50].replace(" ", "  ", 3)
+    rows[70] = rows[70].replace(",Training", ',"Training"')
+    write_csv(path, rows)
+    raw = fer2013.read(path, SPEC)
+    assert raw.labels.tolist() == [i % 7 for i in range(100)]
+    assert (raw.images == np.concatenate([faces(1, seed=i) for i in range(100)])).all()
 
 
 P = " ".join(["7"] * 2303)

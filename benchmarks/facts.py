@@ -1,0 +1,43 @@
+"""What every benchmark writes beside its figures, and how it says a spread."""
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ferhpo.search.runner import versions
+
+
+def facts() -> dict[str, Any]:
+    """Return machine, date and versions."""
+    return {
+        "machine": {"cpu": cpu(), "cores": os.cpu_count(), "gpu": gpu()},
+        "date": date.today().isoformat(),
+        "versions": versions(),
+    }
+
+
+def cpu() -> str:
+    """Return the processor's name and which of the instructions that matter here it has."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    lines = dict(line.split("\t: ", 1) for line in text.split("\n\n")[0].splitlines() if "\t: " in line)
+    found = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text]
+    return f"{lines.get('model name', platform.machine())} ({' '.join(found)})"
+
+
+def gpu() -> str | None:
+    """Return the first GPU's name, None where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, lowest, highest and n of repeated measurements."""
+    return {"median": median(values), "low": min(values), "high": max(values), "n": len(values)}

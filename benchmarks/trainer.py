@@ -1,0 +1,260 @@
+"""Images a second of ferhpo's training loop beside the usual one, same net, same batch, in turns in one run.
+
+    uv run python benchmarks/trainer.py [--data fer2013.csv] [--quick] [--json FILE]
+    uv run python benchmarks/trainer.py --data fer2013.csv --time-to-060
+
+The usual loop is `usual.py`: ImageFolder, PIL transforms, DataLoader(num_workers=2), fp32, default memory format. Both
+sides use all cores. Without --data rendered faces serve. `--time-to-060` trains ours with the recipe of
+`ferhpo train --minutes M` and the usual one with Adam at 1e-3, and compares when each first validates at 0.60.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import usual
+from facts import facts, spread
+from torch import nn
+
+from ferhpo._atomic import write_json
+from ferhpo.data.cache import Prepared, prepare
+from ferhpo.metrics import metric
+from ferhpo.models import registry
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import DataSpec, read_spec
+from ferhpo.training.feed import Feed
+from ferhpo.training.images import Preprocessing
+from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.width import GROW, fit
+
+ACCURACY = metric("accuracy")
+STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
+
+
+def device() -> str:
+    """Return cuda where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def some(data: Prepared, rows: int) -> Prepared:
+    """Return the data with the first ``rows`` shuffled training images and 64 validation images."""
+    split = np.full(len(data.split), -1, np.int8)
+    for name, count in (("train", rows), ("val", 64)):
+        part = data.part(name)  # pyright: ignore[reportArgumentType]
+        kept = np.random.default_rng(0).permutation(part.rows)[:count]
+        split[kept] = data.split[kept]
+    return replace(data, split=split)
+
+
+def open_images(path: Path | None, cache: Path) -> Prepared:
+    """Prepare a csv or folder, or render faces."""
+    return prepare(DataSpec(format="auto" if path else "synthetic"), path, cache)
+
+
+def macs(config: TrialConfig) -> int:
+    """Return multiply-adds of one image in the convolutions and linear layers of a config's net."""
+    found: list[int] = []
+
+    def count(module: nn.Module, _: Any, out: torch.Tensor) -> None:
+        weight: torch.Tensor = module.weight  # pyright: ignore[reportAssignmentType]
+        found.append(weight[0].numel() * out[0].numel())
+
+    model = registry.build(config, classes=7, channels=1).eval()
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(count)
+    model(torch.zeros(1, 1, config.image_size, config.image_size))
+    return sum(found)
+
+
+def matmul(side: int = 2048) -> float:
+    """Return GFLOP/s of a bf16 matrix product."""
+    a, b = (torch.randn(side, side, device=device(), dtype=torch.bfloat16) for _ in range(2))
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        if device() == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best / 1e9
+
+
+def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any]:
+    """Train an epoch of ours, one of the usual loop, and so on; return rates, their ratio and shares."""
+    config = TrialConfig(epochs=rounds + 1)
+    few = some(data, rows)
+    ours = train(config, few, metric=ACCURACY, device=device())
+    images = usual.write_folders(few.part("train"), data.classes, folder / "images")
+    batches = usual.loader(images, config.batch_size, size=config.image_size, training=True)
+    model = registry.build(config, classes=len(data.classes), channels=1).to(device())
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    first = next(ours)  # builds kernels, and the probe of the precision stands before it
+    usual.epoch(model, batches, optimizer, device())
+    rates: dict[str, list[float]] = {"ours": [], "usual": [], "matmul": []}
+    for _ in range(rounds):
+        rates["matmul"].append(matmul())
+        rates["ours"].append(next(ours).images_per_second)
+        rates["usual"].append(usual.epoch(model, batches, optimizer, device()))
+    flop = 6 * macs(config)
+    return {
+        "speedup": spread([o / u for o, u in zip(rates["ours"], rates["usual"], strict=True)]),
+        "images_per_s": {name: spread(rates[name]) for name in ("ours", "usual")},
+        "matmul_gflops": spread(rates["matmul"]),
+        "matmul_fraction": spread([o * flop / 1e9 / m for o, m in zip(rates["ours"], rates["matmul"], strict=True)]),
+        "augment_share": feed_seconds(config, few) * max(rates["ours"]) / rows,
+        "precision": first.details["precision"],
+        "precision_why": first.details["precision_why"],
+        "net": {"arch": config.arch, "width": config.width, "mmac": macs(config) / 1e6, "batch": config.batch_size},
+    }
+
+
+def feed_seconds(config: TrialConfig, data: Prepared) -> float:
+    """Return the seconds of one pass of the augmented batches alone, the better of two."""
+    preprocessing = Preprocessing(
+        stored_size=data.images.shape[1],
+        image_size=config.image_size,
+        channels=data.images.shape[-1],
+        mean=tuple(data.mean),
+        std=tuple(data.std),
+        mirror=True,
+    )
+    feed = Feed(config, data, preprocessing, device(), torch.channels_last)
+    best = float("inf")
+    for epoch in (1, 2, 3):
+        start = time.perf_counter()
+        for x, _ in feed.batches(epoch):
+            if device() == "cuda":
+                x.sum().item()  # waits for it
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def peak_rss(data: Prepared) -> float:
+    """Return this process's peak resident memory in GiB after training at batch 256 for half a minute."""
+    for _ in train(TrialConfig(batch_size=256), data, metric=ACCURACY, device=device(), seconds=30):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def apart(part: str, args: argparse.Namespace, **env: str) -> dict[str, Any]:
+    """Run one part of this script in a process of its own and return what it found."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        command = [sys.executable, __file__, "--part", part, "--json", str(out)]
+        command += ["--data", str(args.data)] if args.data else []
+        command += ["--quick"] if args.quick else []
+        subprocess.run(command, check=True, env={**os.environ, **env})
+        return json.loads(out.read_text())
+
+
+def time_to(target: float, epochs: Iterator[EpochResult]) -> tuple[float | None, list[float]]:
+    """Return the seconds after which ours first validates at the target, and the values by epoch."""
+    spent, values = 0.0, []
+    for result in epochs:
+        spent += result.seconds
+        values.append(result.figures["accuracy"])
+        print(f"  ours: epoch {result.epoch}, {spent:.0f} s: {values[-1]:.4f}", flush=True)
+        if values[-1] >= target:
+            return spent, values
+    return None, values
+
+
+def usual_time_to(
+    target: float, config: TrialConfig, data: Prepared, folder: Path, cap: float
+) -> tuple[float | None, list[float]]:
+    """Return the same of the usual loop and recipe: Adam at 1e-3, no schedule, until ``cap`` seconds."""
+    train_folder = usual.write_folders(data.part("train"), data.classes, folder / "train")
+    val_folder = usual.write_folders(data.part("val"), data.classes, folder / "val")
+    batches = usual.loader(train_folder, config.batch_size, size=config.image_size, training=True)
+    val = usual.loader(val_folder, config.batch_size, size=config.image_size, training=False)
+    model = registry.build(config, classes=len(data.classes), channels=1).to(device())
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    start, values = time.perf_counter(), []
+    while time.perf_counter() - start < cap:
+        usual.epoch(model, batches, optimizer, device())
+        values.append(usual.accuracy(model, val, device()))
+        print(f"  usual: epoch {len(values)}, {time.perf_counter() - start:.0f} s: {values[-1]:.4f}", flush=True)
+        if values[-1] >= target:
+            return time.perf_counter() - start, values
+    return None, values
+
+
+def main() -> None:
+    """Run the parts asked for and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="csv or class folders; rendered faces without it")
+    parser.add_argument("--quick", action="store_true", help="a rough answer in two minutes")
+    parser.add_argument("--time-to-060", action="store_true", help="the long run, which needs --data")
+    parser.add_argument("--minutes", type=float, default=5.0, help="budget of our side of --time-to-060")
+    parser.add_argument("--cap", type=float, default=90.0, help="minutes after which the usual side is given up")
+    parser.add_argument("--part", choices=("speed", "rss"), help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = open_images(args.data, folder / "cache")
+        if args.time_to_060:
+            found = long_run(args, data, folder)
+        elif args.part == "speed":
+            found = speed(data, folder, *((1024, 2) if args.quick else (2560, 5)))
+        elif args.part == "rss":
+            found = {"peak_rss_gib": peak_rss(data)}
+        else:
+            found = everything(args)
+    if args.json:
+        write_json(args.json, found if args.part else found | facts())
+
+
+def everything(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure speed, speed without AMX and avx512_bf16, and memory, each in a process of its own; print a table."""
+    whole = apart("speed", args)
+    no_amx = apart("speed", args, ONEDNN_MAX_CPU_ISA="AVX512_CORE") if device() == "cpu" else None
+    found = {
+        **whole,
+        "speedup_no_amx": no_amx and no_amx["speedup"],
+        "images_per_s_no_amx": no_amx and no_amx["images_per_s"],
+        "peak_rss_gib": None if args.data is None else apart("rss", args)["peak_rss_gib"],
+        "time_to_060_ratio": None,
+    }
+    ours, theirs = (found["images_per_s"][side]["median"] for side in ("ours", "usual"))
+    print(f"ours {ours:.0f} images/s ({found['precision']}; {found['precision_why']}), usual {theirs:.0f}")
+    for name in ("speedup", "speedup_no_amx", "matmul_gflops", "matmul_fraction"):
+        if found[name]:
+            print(f"{name}: {found[name]['median']:.2f} ({found[name]['low']:.2f} to {found[name]['high']:.2f})")
+    print(f"augment_share: {found['augment_share']:.3f}, peak_rss_gib: {found['peak_rss_gib']}")
+    return found
+
+
+def long_run(args: argparse.Namespace, data: Prepared, folder: Path) -> dict[str, Any]:
+    """Compare the seconds to 0.60 validation accuracy, ours first."""
+    if args.data is None:
+        return {"time_to_060_ratio": None}
+    seconds = 60 * args.minutes
+    config = read_spec(STUDY).space.default_config().with_params({"grow": GROW})
+    config = config.with_params({"width": fit(config, data, device=device(), seconds=seconds).width})
+    ours, our_values = time_to(0.6, train(config, data, metric=ACCURACY, device=device(), seconds=seconds))
+    theirs, their_values = usual_time_to(0.6, config, data, folder, 60 * args.cap)
+    ratio = theirs / ours if ours and theirs else None
+    print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {ratio}")
+    return {
+        "time_to_060_ratio": ratio,
+        "seconds_to_060": {"ours": ours, "usual": theirs},
+        "width": config.width,
+        "accuracy_by_epoch": {"ours": our_values, "usual": their_values},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""`ferhpo distill`: one small net in place of an ensemble."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ferhpo.cli.options import (
+    ROOT,
+    DataOption,
+    Format,
+    FormatOption,
+    RootOption,
+    StorageOption,
+    StudyOption,
+    TestOption,
+    command_line,
+)
+from ferhpo.cli.output import cell, print_json, print_table, say
+from ferhpo.cli.predict import EnsembleOption, find_ensemble
+from ferhpo.cli.train import checked, configure
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
+    from ferhpo.study.study import Study
+
+FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
+
+
+def distill(
+    *,
+    into: Annotated[str, typer.Option(help="Architecture of the net, as `ferhpo models` lists them.")],
+    ensemble: EnsembleOption = None,
+    study: StudyOption = None,
+    data: DataOption = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the checkpoint.", show_default="student/ in the study's folder")
+    ] = None,
+    test: TestOption = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")] = None,
+    storage: StorageOption = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
+) -> None:
+    """Train one net on what an ensemble says of the training images, and say what is kept.
+
+    Its settings are the study's defaults, changed by --set; with distill=0.5 the labels count as much as the ensemble.
+    """
+    from ferhpo.cli.export import images_of, study_of
+
+    folder = find_ensemble(ensemble, study, root)
+    opened = study_of(folder, study, root, storage)
+    settings = [f"arch={into}", "distill=1", *(set_ or [])]
+    config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
+    target = checked(out or root / opened.name / "student")
+    prepared = images_of(opened, root, data)
+    say(f"teacher: {folder}")
+    import torch
+
+    from ferhpo.export.distill import distill as teach
+    from ferhpo.metrics import metric
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = opened.spec.metric
+    made = teach(
+        folder,
+        config,
+        prepared,
+        target,
+        metric=metric(name),
+        device=device,
+        seconds=None if minutes is None else 60 * minutes,
+        watch=lambda r: say(f"epoch {r.epoch}: {name} {cell(r.figures[name])} ({r.seconds:.1f} s)"),
+        asked=lambda done, rows: say(f"teacher: {done} of {rows} training images"),
+    )
+    found = made.to_json() | {"test": open_test(opened, prepared, folder, target, root, device) if test else None}
+    if output is Format.json:
+        print_json(found)
+    else:
+        show(found)
+    say(f"written to {target}; `ferhpo predict --ensemble {target} face.png` uses it")
+
+
+def open_test(
+    study: "Study", prepared: "Prepared", folder: Path, student: Path, root: Path, device: str
+) -> dict[str, Any]:
+    """Open the sealed test split for student and ensemble: first recorded in the study, then scored."""
+    from ferhpo import __version__
+    from ferhpo.ensemble.build import sealed_data
+    from ferhpo.export.distill import probabilities
+    from ferhpo.metrics import scored
+    from ferhpo.search.runner import settled_study
+
+    sealed_data(study, prepared)
+    times = settled_study(study.spec, study.data, root, study.url).record_opening(command_line(), __version__)
+    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
+    part = prepared.open_test()
+    both = {"student": student, "ensemble": folder}
+    figures = {name: scored(probabilities(where, part, device), part.labels) for name, where in both.items()}
+    return figures | {"rows": len(part.labels), "openings": times}
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print student, ensemble and best single trial side by side."""
+    head = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")
+    for split in ("val", "test"):
+        rows = found[split] or {}
+        body = [
+            (name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[key] for key in FIGURES[1:]))
+            for name in ("student", "ensemble", "best_single")
+            if (f := rows.get(name))
+        ]
+        if body:
+            print_table(head, body, title="validation" if split == "val" else f"test, opened {rows['openings']} times")
+    costs = [(name, found["parameters"][name], found["latency_ms"][name]) for name in ("student", "ensemble")]
+    print_table(("", "parameters", "ms an image"), costs, title=f"{found['accuracy_kept']:.1%} of the accuracy is kept")

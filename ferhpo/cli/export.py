@@ -1,0 +1,115 @@
+"""`ferhpo export`: an ensemble as one ONNX file, or its model card."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ferhpo.cli.options import (
+    ROOT,
+    DataOption,
+    Format,
+    FormatOption,
+    RootOption,
+    StorageOption,
+    StudyOption,
+)
+from ferhpo.cli.output import print_facts, print_json, say
+from ferhpo.cli.predict import EnsembleOption, find_ensemble
+from ferhpo.errors import StudyError, UsageError
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
+    from ferhpo.export.onnx import Exported
+    from ferhpo.study.study import Study
+
+
+def export(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="What to write.", show_default="model.onnx beside the ensemble; stdout for a card"),
+    ] = None,
+    *,
+    onnx: Annotated[bool, typer.Option("--onnx", help="One ONNX graph, from uint8 images to probabilities.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="The graph with int8 convolutions; the cost on validation rows is measured.")
+    ] = False,
+    card: Annotated[bool, typer.Option("--card", help="The model card, in Markdown.")] = False,
+    ensemble: EnsembleOption = None,
+    study: StudyOption = None,
+    data: DataOption = None,
+    storage: StorageOption = None,
+    root: RootOption = ROOT,
+    output: FormatOption = Format.table,
+) -> None:
+    """Write an ensemble as one ONNX file, checked against torch, or its model card.
+
+    --int8 needs the images of the ensemble's study.
+    """
+    if (onnx or int8) == card:
+        got = "both" if card else "neither"
+        msg = f"export writes either --onnx (with --int8 or without) or --card, got {got}; give one"
+        raise UsageError(msg)
+    folder = find_ensemble(ensemble, study, root)
+    say(f"ensemble: {folder}")
+    if card:
+        write_card(folder, file)
+        return
+    target = file or folder.resolve().parent / ("model-int8.onnx" if int8 else "model.onnx")
+    if int8:
+        from ferhpo.export.int8 import export as export_int8
+
+        made = export_int8(folder, target, images_of(study_of(folder, study, root, storage), root, data))
+    else:
+        from ferhpo.export.onnx import export as export_onnx
+
+        made = export_onnx(folder, target)
+    show(made, output)
+
+
+def write_card(folder: Path, file: Path | None) -> None:
+    """Write an ensemble's model card into a file, or print it."""
+    from ferhpo._atomic import write_bytes
+    from ferhpo.ensemble import artifact
+    from ferhpo.ensemble.card import render
+
+    stored = artifact.read(folder)
+    text = render(stored, stored.cards())
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        write_bytes(file, text.encode())
+        say(f"written to {file}")
+
+
+def study_of(folder: Path, study: str | None, root: Path, storage: str | None) -> "Study":
+    """Return the study that an ensemble is from, or the one named.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    from ferhpo.cli.study import open_study
+    from ferhpo.ensemble import artifact
+
+    name = study or artifact.read(folder).provenance.get("study")
+    if name is None:
+        msg = f"the study of {folder} must be known for its images, and it names none; give --study"
+        raise StudyError(msg)
+    return open_study(name, root, storage)
+
+
+def images_of(study: "Study", root: Path, data: Path | None) -> "Prepared":
+    """Return the prepared images of a study; raises as `source.open_data`."""
+    from ferhpo.study.source import open_data
+
+    return open_data(study.spec, root / ".cache", given=data, record=study.data)
+
+
+def show(made: "Exported", output: Format) -> None:
+    """Print what was written."""
+    found = made.to_json()
+    if output is Format.json:
+        print_json(found)
+        return
+    cost = found.pop("int8")
+    print_facts([*found.items(), *((f"int8 {key}", value) for key, value in (cost or {}).items())])

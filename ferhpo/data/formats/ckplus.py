@@ -1,0 +1,90 @@
+"""CK+: the release, and CK+48; both are grouped by person, since frames of one sequence are nearly the same image.
+
+    cohn-kanade-images/S005/001/S005_001_00000011.png    frames of a sequence, from neutral to the peak
+    Emotion/S005/001/S005_001_00000011_emotion.txt       one number like 3.0000000e+00, for 327 sequences
+
+    {anger,contempt,disgust,fear,happy,sadness,surprise}/S010_004_00000017.png    CK+48: 981 frames, no neutral
+
+Of the release the last three frames of each labelled sequence are read, which are those of CK+48.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ferhpo.data.formats import folders
+from ferhpo.data.formats.annotations import label_of
+from ferhpo.data.listing import Listing, decode, listing
+from ferhpo.data.raw import RawData
+from ferhpo.errors import DataError
+from ferhpo.space.spec import DataSpec
+
+NAMES = dict(enumerate(("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")))
+IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
+LABELS = ("Emotion", "Emotion_labels/Emotion")
+FRAMES = 3  # of a sequence, its last ones
+FRAME = re.compile(r"(S\d{3})_\d{3}_\d{8}\.png", re.IGNORECASE)
+
+
+def matches(path: Path) -> bool:
+    """Tell whether ``path`` is a folder of the release, or class folders with frames of CK+."""
+    if _first(path, IMAGES):
+        return True
+    frame = next((file for folder in _subfolders(path) for file in sorted(folder.iterdir())[:1]), None)
+    return frame is not None and bool(FRAME.fullmatch(frame.name))
+
+
+def find(path: Path) -> Listing:
+    """List the frames, with the person as group.
+
+    Raises:
+        DataError: an annotation breaks a rule or has no frames, or there is none.
+    """
+    images = _first(path, IMAGES)
+    if images is None:
+        found = folders.find(path)
+        return replace(found, group=np.unique([_person(f) for f in found.files], return_inverse=True)[1].astype("i8"))
+    labels = _first(path, LABELS)
+    rows = [] if labels is None else list(_sequences(images, labels))
+    if not rows:
+        msg = f"{path}: CK+ must have Emotion/S.../.../*_emotion.txt beside {IMAGES[0]}, got none; unpack them there"
+        raise DataError(msg)
+    files = [file for file, _ in rows]
+    return listing(files, [name for _, name in rows], group=[_person(file) for file in files])
+
+
+def read(path: Path, spec: DataSpec) -> RawData:
+    """Read what `find` finds; raises as it does."""
+    return decode(find(path), spec)
+
+
+def _sequences(images: Path, labels: Path) -> Iterable[tuple[Path, str]]:
+    for annotation in sorted(labels.glob("*/*/*_emotion.txt")):
+        folder = images / annotation.parent.relative_to(labels)
+        frames = sorted(folder.glob("*.png"))
+        if not frames:
+            msg = f"{annotation}: every annotation needs its images, got none in {folder}; unpack them there"
+            raise DataError(msg)
+        text = annotation.read_text(encoding="utf-8", errors="replace").strip()
+        try:
+            code = str(int(float(text)))
+        except ValueError:
+            code = text
+        name = label_of(code, {str(number): name for number, name in NAMES.items()}, annotation, 1)
+        for frame in frames[-FRAMES:]:
+            yield frame, name
+
+
+def _person(file: Path) -> str:
+    return file.name.partition("_")[0].upper()
+
+
+def _first(path: Path, names: Iterable[str]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _subfolders(path: Path) -> list[Path]:
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))

@@ -1,0 +1,111 @@
+"""What a user hands over, files, pictures or arrays, as the uint8 rows that members were trained on."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from ferhpo.data.raw import read_image, stored, upright
+from ferhpo.errors import DataError, UsageError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")  # what is looked for in a folder; a file may have any
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """Return the files meant: each file itself, the images below each folder by name, hidden ones left out.
+
+    Raises:
+        DataError: a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and _is_shown(p, path))
+        if not inside:
+            msg = f"{path}: a folder must hold images ({', '.join(EXTENSIONS)}), got none; check the path"
+            raise DataError(msg)
+        found += inside
+    return found
+
+
+def _is_shown(path: Path, root: Path) -> bool:
+    return not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def batches(
+    paths: Sequence[Path], preprocessing: Mapping[str, Any], size: int
+) -> Iterator[tuple[list[Path], np.ndarray, list[DataError]]]:
+    """Read image files, so many at a time; what cannot be read is left out and said.
+
+    Args:
+        paths: the files.
+        preprocessing: an ensemble's.
+        size: files a batch.
+
+    Yields:
+        The files that were read, their images (see `rows`), and what the others failed with.
+    """
+    side, channels = preprocessing["stored_size"], preprocessing["channels"]
+    for start in range(0, len(paths), size):
+        read, images, failed = [], [], []
+        for path in paths[start : start + size]:
+            try:
+                images.append(read_image(path, side, channels))
+                read.append(path)
+            except DataError as error:
+                failed.append(error)
+        yield read, np.array(images, np.uint8).reshape(-1, side, side, channels), failed
+
+
+def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
+    """Return uint8, rows x stored_size x stored_size x channels.
+
+    Args:
+        images: uint8 rows x height x width (x 1 or 3), or rows x (stored_size * stored_size * channels), as
+            scikit-learn keeps images; or a sequence of paths, Pillow images and arrays of one image each, of any size.
+            What has another size is scaled as training images were, colour becomes grey and grey is repeated.
+        preprocessing: the ensemble's.
+
+    Raises:
+        UsageError: it is none of these.
+        DataError: a file cannot be read; the message names it.
+    """
+    size, channels = preprocessing["stored_size"], preprocessing["channels"]
+    if isinstance(images, np.ndarray):
+        if images.dtype != np.uint8:
+            _refuse("an array of", images.dtype)
+        if images.ndim == 2 and images.shape[1] == size * size * channels:
+            images = images.reshape(-1, size, size, channels)
+        if images.ndim == 4 and images.shape[1:] == (size, size, channels):
+            return images
+        if images.ndim not in (3, 4):
+            _refuse("an array of shape", images.shape)
+    elif isinstance(images, str | bytes | Path | Image.Image) or not hasattr(images, "__len__"):
+        _refuse("one", type(images).__name__)
+    found = [_row(image, size, channels) for image in images]
+    return np.array(found, np.uint8).reshape(-1, size, size, channels)
+
+
+def _row(image: Any, size: int, channels: int) -> np.ndarray:
+    if isinstance(image, str | Path):
+        return read_image(Path(image), size, channels)
+    if isinstance(image, Image.Image):
+        return stored(upright(image, channels), size, channels)
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        _refuse("among them", type(image).__name__)
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+        _refuse("an image of shape", image.shape)
+    pixels = image[..., 0] if image.shape[2:] == (1,) else image
+    return stored(upright(Image.fromarray(pixels), channels), size, channels)
+
+
+def _refuse(what: str, got: object) -> NoReturn:
+    msg = (
+        "images must be a uint8 array, rows x height x width (x 1 or 3), or a list of paths, Pillow images or such "
+        f"arrays, got {what} {got}; put it into that form"
+    )
+    raise UsageError(msg)

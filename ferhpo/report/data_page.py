@@ -1,0 +1,120 @@
+"""`ferhpo data inspect --html`: one page of tables and contact sheets, which opens offline and loads nothing."""
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ferhpo import __version__, _atomic
+from ferhpo.data.problems import Problem
+from ferhpo.data.raw import RawData
+from ferhpo.report.markup import Html, count, join, table, tag, text
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+GROUPS = 40  # of a contact sheet
+IMAGES = 6  # of a group
+SIDE = 96  # pixels that an image is shown with
+SHEET = """
+.sheet { display: flex; flex-wrap: wrap; gap: 0.75rem; margin: 0.6rem 0; }
+.group { display: flex; gap: 2px; padding: 4px; background: var(--card); border: 1px solid var(--line); }
+.group figure { margin: 0; width: 96px; } .group img { display: block; image-rendering: pixelated; }
+.group figcaption { font-size: 0.72rem; line-height: 1.3; overflow-wrap: anywhere; }
+"""
+
+
+def write_data_page(path: Path, name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem]) -> Path:
+    """Write the page in one step, over what stands at ``path``.
+
+    Args:
+        path: the HTML file; its folder is made.
+        name: what the data are called.
+        raw: the images.
+        facts: what `inspect` returned.
+        found: the problems, each with a contact sheet of its worst groups.
+
+    Returns:
+        The absolute path.
+    """
+    _atomic.write_bytes(path, page(name, raw, facts, found).encode())
+    return path.resolve()
+
+
+def page(name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem]) -> str:
+    """Return the page as HTML; arguments as `write_data_page`."""
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{name} - ferhpo data"),
+        tag("style", Html(style + SHEET)),
+    )
+    shown = [problem for problem in found if problem.rows]
+    links = (tag("a", problem.title, href=f"#{problem.name}") for problem in shown)
+    written = f"Written by ferhpo {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}."
+    body = tag(
+        "body",
+        tag("header", tag("h1", name), tag("p", _subtitle(facts), class_="soft")),
+        tag("nav", *links, aria_label="Sections"),
+        tag("section", tag("h2", "Classes"), _classes(facts)),
+        tag("section", tag("h2", "Between the splits"), _between(facts)),
+        *(_section(problem, raw) for problem in shown),
+        tag("footer", written),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _subtitle(facts: Mapping[str, Any]) -> str:
+    size, unique = facts["size"], text(facts["unique_images"])
+    largest = f"the largest class has {text(facts['imbalance'])} times the images of the smallest"
+    return f"{count(facts['rows'], 'image')} at {size}x{size}, {unique} different ones; {largest}."
+
+
+def _classes(facts: Mapping[str, Any]) -> Html:
+    head = {"split": "split", "rows": "rows"} | {name: name for name in facts["classes"]}
+    return table(head, [{"split": name, "rows": s["rows"]} | s["counts"] for name, s in facts["splits"].items()])
+
+
+def _between(facts: Mapping[str, Any]) -> Html:
+    head = {"pair": "splits", "same": "identical", "near": "nearly the same"}
+    near = facts["cross_split_near_duplicates"]
+    rows = [{"pair": pair, "same": n, "near": near[pair]} for pair, n in facts["cross_split_duplicates"].items()]
+    note = "Rows of the second split whose image stands in the first."
+    return join([tag("p", note, class_="soft"), table(head, rows)]) if rows else tag("p", "There is one split alone.")
+
+
+def _section(problem: Problem, raw: RawData) -> Html:
+    several = max(map(len, problem.rows)) > 1
+    found = count(problem.count, "row") + (f" in {count(len(problem.rows), 'group')}" if several else "")
+    more = f"; the first {GROUPS} are shown" if len(problem.rows) > GROUPS else ""
+    sheet = tag("div", *(_group(rows, raw) for rows in problem.rows[:GROUPS]), class_="sheet")
+    title = tag("h2", problem.title.capitalize(), id=problem.name)
+    return tag("section", title, tag("p", f"{found}{more}.", class_="soft"), sheet)
+
+
+def _group(rows: Sequence[int], raw: RawData) -> Html:
+    figures = [_figure(row, raw) for row in rows[:IMAGES]]
+    more = tag("figcaption", f"and {len(rows) - IMAGES} more") if len(rows) > IMAGES else None
+    return tag("div", *figures, more, class_="group")
+
+
+def _figure(row: int, raw: RawData) -> Html:
+    label, part = raw.classes[raw.labels[row]], str(raw.part[row])
+    file = "" if raw.files is None else f" {raw.files[row].name}"
+    said = f"{row}{file}: {label}{', ' if part else ''}{part}"
+    picture = tag("img", src=_png(raw.images[row]), alt=f"row {row}", width=SIDE, height=SIDE)
+    return tag("figure", picture, tag("figcaption", said))
+
+
+def _png(image: np.ndarray) -> str:
+    out = io.BytesIO()
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.thumbnail((SIDE, SIDE))
+    picture.save(out, "PNG")
+    return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,94 @@
+"""What ends a search, and how much of it is spent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from ferhpo.metrics import Metric
+from ferhpo.search.flat import expected_improvement
+from ferhpo.study.study import Trial
+
+AFTER = "running trials end at their next epoch and wait for the next run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What ends a search.
+
+    Args:
+        trials: the study's total, earlier runs included.
+        seconds: wall time of this run, None is no limit.
+        max_failures: failed trials in a row.
+        epochs: of all trials of the study together, earlier runs included; None is no limit.
+        device_seconds: of training, validation included, summed over the study's trials; None is no limit.
+        flat: end when all trials that are left are expected to improve the metric by less than this, see `flat.py`;
+            None never asks.
+    """
+
+    trials: int
+    seconds: float | None = None
+    max_failures: int = 5
+    epochs: int | None = None
+    device_seconds: float | None = None
+    flat: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Budget:
+    """Counts what a search spends, from what its study has spent already.
+
+    Args:
+        limits: what may be spent.
+        metric: the study's.
+        clock: seconds, monotonic.
+        began: the clock's time when this run began.
+        epochs: of the study so far.
+        device_seconds: of training so far.
+        values: of the ended trials, as they ended.
+    """
+
+    limits: Limits
+    metric: Metric
+    clock: Callable[[], float]
+    began: float
+    epochs: int = 0
+    device_seconds: float = 0.0
+    values: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, found: Sequence[Trial], limits: Limits, metric: Metric, clock: Callable[[], float]) -> Self:
+        """Return the budget of a study with these trials."""
+        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"}]
+        in_order = sorted(ended, key=lambda t: (0.0 if t.ended is None else t.ended.timestamp(), t.number))
+        return cls(
+            limits=limits,
+            metric=metric,
+            clock=clock,
+            began=clock(),
+            epochs=sum(len(t.values) for t in found),
+            device_seconds=sum(row["seconds"] for t in found for row in t.attrs.get("history", [])),
+            values=[t.value for t in in_order if t.value is not None],
+        )
+
+    def epoch(self, seconds: float) -> None:
+        """Count an epoch that took so long."""
+        self.epochs += 1
+        self.device_seconds += seconds
+
+    def reason(self) -> str | None:
+        """Return why the search ends now, None if it goes on."""
+        limits = self.limits
+        if limits.seconds is not None and self.clock() - self.began >= limits.seconds:
+            return f"time is up: {AFTER}"
+        if limits.epochs is not None and self.epochs >= limits.epochs:
+            return f"the study has had {self.epochs} of {limits.epochs} epochs: {AFTER}"
+        if limits.device_seconds is not None and self.device_seconds >= limits.device_seconds:
+            spent = f"{self.device_seconds:.4g} of {limits.device_seconds:.4g} seconds"
+            return f"the study has been trained for {spent}: {AFTER}"
+        if limits.flat is not None:
+            rest = limits.trials - len(self.values)
+            expected = expected_improvement(self.values, rest, maximize=self.metric.maximize)
+            if expected is not None and expected < limits.flat:
+                hope = f"{rest} more trials are expected to improve {self.metric.name} by {expected:.2g}"
+                return f"{hope}, less than {limits.flat:g}: {AFTER}"
+        return None

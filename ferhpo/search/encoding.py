@@ -1,0 +1,153 @@
+"""Parameters of a define-by-run space as numbers, and back: what the surrogate of `fidelity.py` sees.
+
+A configuration is a row with one cell a parameter: a range's value on the unit interval (in the logarithm where the
+range is), the place of a choice in its list, and NaN where the space does not ask for the parameter.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Range = FloatDistribution | IntDistribution
+MOST_VALUES = 12  # of a parameter that others may depend on: a choice or a small number, hardly a rate
+
+
+class Encoding:
+    """Rows of one set of parameters.
+
+    Args:
+        distributions: of every parameter that has been asked for, in an order that stays.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        self.distributions = dict(distributions)
+        self.names = tuple(self.distributions)
+        self.choices = np.array(
+            [len(d.choices) if isinstance(d, CategoricalDistribution) else 0 for d in self.distributions.values()]
+        )
+
+    def row(self, params: Mapping[str, Any]) -> np.ndarray:
+        """Return the row of a configuration, one cell a parameter; old values may lie outside [0, 1]."""
+        cells = [
+            _to_unit(params[name], distribution) if name in params else math.nan
+            for name, distribution in self.distributions.items()
+        ]
+        return np.array(cells)
+
+    def params(self, row: np.ndarray) -> dict[str, Any]:
+        """Return the configuration of a row, each value one that its distribution allows; absent cells are left out."""
+        cells = zip(self.distributions.items(), row, strict=True)
+        return {name: _from_unit(cell, distribution) for (name, distribution), cell in cells if not math.isnan(cell)}
+
+    def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Return ``n`` random rows, every parameter present."""
+        rows = rng.random((n, len(self.names)))
+        return self._snapped(np.where(self.choices > 0, np.floor(rows * self.choices), rows))
+
+    def mutated(self, rng: np.random.Generator, rows: np.ndarray, width: float) -> np.ndarray:
+        """Return rows near others: about a third of the cells move, at least one, ranges by ``width``.
+
+        Absent cells are drawn anew, since another choice may make them present.
+        """
+        n, d = rows.shape
+        moves = rng.random((n, d)) < 1 / 3
+        moves[np.arange(n), rng.integers(d, size=n)] = True
+        anew = self.random(rng, n)
+        moved = np.where(self.choices > 0, anew, rows + rng.normal(0, width, (n, d)))
+        rows = np.where(np.isnan(rows), anew, np.where(moves, moved, rows))
+        return self._snapped(np.where(self.choices > 0, rows, np.clip(rows, 0, 1)))
+
+    def _snapped(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows with ranges that have steps on a step."""
+        for column, d in enumerate(self.distributions.values()):
+            if isinstance(d, Range) and d.step is not None:
+                low, high = _ends(d)
+                values = low + rows[:, column] * (high - low)
+                values = np.exp(values) if d.log else values
+                values = np.clip(d.low + np.round((values - d.low) / d.step) * d.step, d.low, d.high)
+                rows[:, column] = ((np.log(values) if d.log else values) - low) / (high - low)
+        return rows
+
+    def with_fixed(self, rows: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
+        """Return rows with the parameters that are given, whatever the rows had."""
+        given = self.row({name: params[name] for name in self.names if name in params})
+        return np.where(np.isnan(given), rows, given)
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Return what a regression sees of rows: a column a range, one a choice, one for each parameter's presence.
+
+        Returns:
+            n x columns; what is absent stands in the middle of its range.
+        """
+        columns: list[np.ndarray] = []
+        for cells, n in zip(rows.T, self.choices, strict=True):
+            if n:
+                columns += [cells == i for i in range(n)]
+            else:
+                columns.append(np.where(np.isnan(cells), 0.5, cells))
+                columns.append(~np.isnan(cells))
+        return np.column_stack(columns).astype(float)
+
+
+class Presence:
+    """When a parameter is asked for, learned from trials: where the others have values that they had with it.
+
+    Args:
+        encoding: of the rows.
+        rows: of the trials seen, NaN where a parameter was not asked for (n, parameters).
+    """
+
+    def __init__(self, encoding: Encoding, rows: np.ndarray) -> None:
+        there = ~np.isnan(rows)
+        discrete = [len(np.unique(column[~np.isnan(column)].round(6))) <= MOST_VALUES for column in rows.T]
+        self._rules = {
+            p: [
+                (q, np.unique(rows[there[:, p], q].round(6)))
+                for q in range(len(encoding.names))
+                if q != p and discrete[q] and there[there[:, p], q].all()
+            ]
+            for p in range(len(encoding.names))
+            if there[:, p].any() and not there[:, p].all()
+        }
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows with NaN where a parameter is not asked for."""
+        rows = rows.copy()
+        for _ in range(3):  # a parameter that goes takes those with it that depend on it
+            for p, rule in self._rules.items():
+                fits = [np.isin(rows[:, q].round(6), values) for q, values in rule]
+                rows[~np.all(fits, axis=0) if fits else slice(0), p] = np.nan
+        return rows
+
+
+def _to_unit(value: Any, distribution: BaseDistribution) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.to_internal_repr(value)
+    assert isinstance(distribution, Range)
+    low, high = _ends(distribution)
+    if distribution.log:
+        value = math.log(value) if value > 0 else low
+    return (value - low) / (high - low)
+
+
+def _from_unit(cell: float, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(cell)]
+    assert isinstance(distribution, Range)
+    low, high = _ends(distribution)
+    value = low + cell * (high - low)
+    value = math.exp(value) if distribution.log else value
+    if distribution.step is not None:
+        value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
+    value = min(max(value, distribution.low), distribution.high)
+    return int(value) if isinstance(distribution, IntDistribution) else float(value)
+
+
+def _ends(distribution: Range) -> tuple[float, float]:
+    """Return the ends of a range, half a step wider where there are steps, so that its ends are drawn as often."""
+    half = (distribution.step or 0) / 2
+    low, high = distribution.low - half, distribution.high + half
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)

@@ -1,0 +1,192 @@
+"""A model of learning curves: what a configuration would reach after the last epoch, from trials stopped anywhere.
+
+A Gaussian process over the parameters' unit values and the logarithm of the epoch. So a value is compared with others
+through the epoch it was reached at, curves that cross can be told from curves that do not, and a trial that was stopped
+early counts for what it is: little for the end of a curve, more for its beginning.
+
+References:
+    Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, algorithm 2.1 and section 5.4. Swersky et al.
+    2013, Multi-Task Bayesian Optimization: one process over configurations and what a value was measured at.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferhpo.search.encoding import Encoding
+
+THIN = 2.0  # epochs of a trial that are looked at lie at least this factor apart
+MOST_ROWS = 300  # observations in one fit, whose time grows with their third power
+BEST_TRIALS = 30  # that are always among them
+JITTER = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What is known of one trial.
+
+    Args:
+        params: its configuration.
+        epochs: those with a value, thinned out (k,), ascending.
+        values: greater is better (k,); NaN and infinities count as the worst there is.
+    """
+
+    params: Mapping[str, Any]
+    epochs: np.ndarray
+    values: np.ndarray
+
+    @property
+    def worked(self) -> bool:
+        """Tell whether there is a finite value."""
+        return bool(np.isfinite(self.values).any())
+
+
+def curve(params: Mapping[str, Any], values: Mapping[int, float], *, maximize: bool) -> Curve:
+    """Return a trial's curve: its first epoch, its last, and a few between that lie evenly in the logarithm."""
+    kept: list[int] = []
+    for epoch in sorted(values):
+        if not kept or epoch >= THIN * kept[-1]:
+            kept.append(epoch)
+    kept = sorted({*kept, max(values)})
+    sign = 1.0 if maximize else -1.0
+    return Curve(params=params, epochs=np.array(kept, float), values=sign * np.array([values[e] for e in kept], float))
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Return values with mean 0 and standard deviation 1, once the bad ones are cut off.
+
+    What lies below the median by more than twice what the best lies above it, or is no finite number, counts as just
+    that: how bad a diverged training is teaches nothing about good ones.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return np.zeros(len(values))
+    middle, best = float(np.median(finite)), float(finite.max())
+    floor = max(float(finite.min()), middle - 2 * (best - middle))
+    cut = np.maximum(np.where(np.isfinite(values), values, floor), floor) - best
+    spread = float(cut.std())
+    return (cut - cut.mean()) / spread if spread > 0 else np.zeros(len(values))
+
+
+class Process:
+    """A Gaussian process with a Matern 5/2 kernel, a length a column, and noise.
+
+    Its lengths, variance and noise maximise the likelihood times a prior that keeps them near 1, 1 and 0.02.
+
+    Args:
+        x: (n, columns).
+        y: mean 0, standard deviation 1 (n,).
+        theta: logarithms of inverse squared lengths, variance and noise, of an earlier fit; None fits them.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, theta: np.ndarray | None = None) -> None:
+        self.x, self.y = x, y
+        self.theta = _fitted(x, y) if theta is None else theta
+        lengths, self._variance, noise = np.exp(self.theta[:-2]), *np.exp(self.theta[-2:])
+        self._root = np.sqrt(lengths)
+        k = self._variance * _matern(_squares(x * self._root, x * self._root))[0]
+        self._inverse = np.linalg.inv(np.linalg.cholesky(k + (noise + JITTER) * np.eye(len(x))))
+        self._weights = self._inverse.T @ (self._inverse @ y)
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation, without noise, (n,) each."""
+        k = self._variance * _matern(_squares(x * self._root, self.x * self._root))[0]
+        variance = self._variance - ((k @ self._inverse.T) ** 2).sum(1)
+        return k @ self._weights, np.sqrt(np.maximum(variance, 1e-8))
+
+    def believing(self, x: np.ndarray) -> "Process":
+        """Return the process as if its means at ``x`` had been observed: what is under way is not proposed again."""
+        return Process(np.concatenate([self.x, x]), np.concatenate([self.y, self.predict(x)[0]]), self.theta)
+
+
+class Surrogate:
+    """The process over configuration and epoch.
+
+    Args:
+        encoding: turns configurations into features.
+        curves: of the trials seen so far, at least one.
+        max_epochs: the epoch that is asked about.
+        rng: draws trials where there are too many.
+        theta: of an earlier surrogate over the same encoding, None to fit it.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        curves: Sequence[Curve],
+        max_epochs: int,
+        rng: np.random.Generator,
+        theta: np.ndarray | None = None,
+    ) -> None:
+        self.encoding = encoding
+        curves = _kept(curves, rng)
+        self.rows = np.array([encoding.row(c.params) for c in curves])
+        owner = np.repeat(np.arange(len(curves)), [len(c.epochs) for c in curves])
+        values = np.concatenate([c.values for c in curves])
+        at = np.log1p(np.concatenate([c.epochs for c in curves])) / math.log1p(max_epochs)
+        x = np.column_stack([encoding.features(self.rows)[owner], at])
+        self.process = Process(x, scaled(values), theta)
+
+    def at_end(self, rows: np.ndarray) -> np.ndarray:
+        """Return the features of rows after the last epoch."""
+        return np.column_stack([self.encoding.features(rows), np.ones(len(rows))])
+
+
+def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+    """Return E[max(0, y - best)] for y ~ N(mean, std^2), (n,)."""
+    z = (mean - best) / std
+    cdf = 0.5 * (1 + np.array([math.erf(t) for t in z / math.sqrt(2)]))
+    return std * (z * cdf + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+
+
+def _kept(curves: Sequence[Curve], rng: np.random.Generator) -> Sequence[Curve]:
+    """Return the trials that are fitted: all, or those of the best last values and others at random."""
+    if sum(len(c.epochs) for c in curves) <= MOST_ROWS:
+        return curves
+    last = np.array([c.values[-1] for c in curves])
+    order = np.argsort(-np.where(np.isfinite(last), last, -np.inf), kind="stable")
+    order = np.concatenate([order[:BEST_TRIALS], rng.permutation(order[BEST_TRIALS:])])
+    rows = np.cumsum([len(curves[i].epochs) for i in order])
+    return [curves[i] for i in order[rows <= MOST_ROWS]]
+
+
+def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return squared distances, (n, m)."""
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+
+
+def _matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Matern 5/2 kernel at squared distances, and its derivative by them."""
+    r = np.sqrt(5 * squared)
+    decay = np.exp(-r)
+    return (1 + r + r * r / 3) * decay, -(5 / 6) * (1 + r) * decay
+
+
+def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return theta of `Process`: the most probable one, by the gradient."""
+    from scipy.optimize import minimize  # a third of a second, which random trials need not wait for
+
+    n, d = x.shape
+    squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
+    centre = np.array([*np.zeros(d), 0.0, math.log(0.02)])
+    width = np.array([*np.full(d, 1.5), 1.0, 1.5])
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        lengths, variance, noise = np.exp(theta[:d]), *np.exp(theta[d:])
+        kernel, slope = _matern((squares @ lengths).reshape(n, n))
+        factor = np.linalg.cholesky(variance * kernel + (noise + JITTER) * np.eye(n))
+        half = np.linalg.inv(factor)
+        inverse = half.T @ half
+        weights = inverse @ y
+        away = (theta - centre) / width
+        value = 0.5 * y @ weights + np.log(np.diag(factor)).sum() + 0.5 * (away**2).sum()
+        push = inverse - np.outer(weights, weights)
+        by_length = ((push * slope).ravel() @ squares) * lengths * variance
+        gradient = 0.5 * np.array([*by_length, (push * kernel).sum() * variance, np.trace(push) * noise])
+        return float(value), gradient + away / width
+
+    bounds = [(-7.0, 5.0)] * d + [(-3.0, 3.0), (-8.0, 1.0)]
+    return minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}).x

@@ -1,0 +1,63 @@
+"""One net whose weights are the mean of several that began alike.
+
+References:
+    Wortsman et al. 2022, Model soups, arXiv 2203.05482. Izmailov et al. 2018, Averaging Weights Leads to Wider Optima
+    and Better Generalization, arXiv 1803.05407 (batch norm statistics are computed anew for the mean).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ferhpo.data.cache import Prepared
+from ferhpo.training.images import Preprocessing, Rows
+from ferhpo.training.predict import load_model
+
+ROWS = 4096  # training images, evenly spaced, that batch norm statistics are computed from
+BATCH = 128
+
+
+def averaged(folders: Sequence[Path], data: Prepared, device: str = "cpu") -> nn.Module:
+    """Return the mean of checkpoints, in evaluation mode, its batch norm statistics computed on training rows.
+
+    Args:
+        folders: checkpoints of one architecture.
+        data: the images they were trained on.
+        device: cpu or cuda[:n].
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    model, card = load_model(folders[0], device)
+    states = [load_model(folder, device)[0].state_dict() for folder in folders]
+    with torch.no_grad():
+        for name, mine in model.state_dict().items():
+            if mine.is_floating_point():
+                mine.copy_(torch.stack([state[name] for state in states]).mean(0))
+    _renew(model, data, Preprocessing.from_json(card["preprocessing"]), device)
+    return model
+
+
+@torch.no_grad()
+def _renew(model: nn.Module, data: Prepared, preprocessing: Preprocessing, device: str) -> None:
+    """Compute the running means and variances of batch norm anew; nothing else of the net is in training mode."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]  # noqa: SLF001
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    train = data.part("train").rows
+    rows = train[np.linspace(0, len(train) - 1, min(ROWS, len(train))).astype(np.int64)]
+    source = Rows(data.images, rows, device)
+    for positions in torch.arange(len(source)).split(BATCH):
+        if len(positions) > 1:
+            model(preprocessing.normalise(preprocessing.scaled(source.take(positions))))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()

@@ -1,0 +1,147 @@
+"""How far a training is, and the way of it into an epoch's files and back."""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from ferhpo.errors import CheckpointError
+from ferhpo.metrics import Metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import checkpoint
+from ferhpo.training.precision import Precision
+from ferhpo.training.schedule import Plateau
+from ferhpo.training.step import Step
+from ferhpo.training.validation import Evaluated
+
+PROBS = "best/probs"  # no weight is called so
+SCALARS = ("step", "spent", "last_loss", "waited", "parts")  # of Progress, as they are
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a training is, beside the tensors of its `Step`.
+
+    Args:
+        epoch: epochs finished, or under way.
+        step: updates made.
+        spent: seconds of training and validation.
+        last_loss: last finite loss, None before the first step.
+        waited: epochs since the best one, where patience is set.
+        best: the best epoch, where patience is set.
+        plateau: of the schedule of that name.
+        parts: that a batch is computed in; 2 once its whole did not fit into memory.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    spent: float = 0.0
+    last_loss: float | None = None
+    waited: int = 0
+    best: Evaluated | None = None
+    plateau: Plateau = field(default_factory=Plateau)
+    parts: int = 1
+
+    def watch(self, now: Evaluated, metric: Metric, config: TrialConfig) -> bool:
+        """Take in an epoch's validation; keep the best one where patience is set, and tell whether it is lost."""
+        value = now.figures[metric.name]
+        self.plateau = self.plateau.after(value, metric, config.plateau_patience)
+        if not config.patience:
+            return False
+        if self.best is None or metric.better(value, self.best.figures[metric.name]):
+            self.best = replace(now, weights={n: w.clone() for n, w in now.weights.items()})
+            self.waited = 0
+        else:
+            self.waited += 1
+        return self.waited >= config.patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a training is made from, and must be made from when it goes on.
+
+    Args:
+        config: every setting.
+        data: the data's fingerprint.
+        teacher: the soft labels' fingerprint, None without.
+    """
+
+    config: TrialConfig
+    data: str
+    teacher: str | None
+
+
+def pack(origin: Origin, precision: Precision, step: Step, progress: Progress) -> checkpoint.State:
+    """Return what a training needs to go on; its tensors are the live ones."""
+    tensors = step.tensors()
+    scalars = {name: getattr(progress, name) for name in SCALARS}
+    scalars |= {"precision": precision.to_json(), "teacher": origin.teacher, "best": None}
+    scalars["plateau"] = asdict(progress.plateau)
+    if progress.best is not None:
+        tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
+        tensors[PROBS] = torch.from_numpy(progress.best.probs)
+        scalars["best"] = {"epoch": progress.best.epoch, "figures": progress.best.figures}
+    return checkpoint.State(
+        config=origin.config.params(),
+        fingerprint=origin.data,
+        epoch=progress.epoch,
+        scalars=scalars,
+        tensors=tensors,
+    )
+
+
+def copied(state: checkpoint.State) -> checkpoint.State:
+    """Return a state whose tensors stand by themselves, in the CPU's memory."""
+    return replace(state, tensors={name: tensor.to("cpu", copy=True) for name, tensor in state.tensors.items()})
+
+
+def unpack(state: checkpoint.State, step: Step) -> Progress:
+    """Put a packed training back into its `Step`, or a new one of its settings, and return how far it was.
+
+    Raises:
+        KeyError, IndexError, TypeError, ValueError, RuntimeError: the state is of other settings.
+    """
+    weights = {n.removeprefix("best/"): t for n, t in state.tensors.items() if n.startswith("best/") and n != PROBS}
+    step.load({n: t for n, t in state.tensors.items() if not n.startswith("best/")})
+    kept, best = state.scalars["best"], None
+    if kept is not None:
+        best = Evaluated(weights=weights, probs=state.tensors[PROBS].numpy(), **kept)
+    numbers = {name: state.scalars[name] for name in SCALARS}
+    return Progress(epoch=state.epoch, best=best, plateau=Plateau(**state.scalars["plateau"]), **numbers)
+
+
+def unpack_read(state: checkpoint.State, step: Step, folder: Path) -> Progress:
+    """Unpack what was read from a folder.
+
+    Raises:
+        CheckpointError: it does not fit its own settings.
+    """
+    try:
+        return unpack(state, step)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        msg = f"checkpoint {folder} does not fit its own settings ({reason}); train again"
+        raise CheckpointError(msg) from error
+
+
+def read(folder: Path, origin: Origin) -> checkpoint.State:
+    """Read what to resume from.
+
+    Raises:
+        CheckpointError: it is damaged or of another training.
+    """
+    state = checkpoint.read_state(folder)
+    wanted = origin.config.params()
+    other = sorted(k for k in {*wanted, *state.config} if wanted.get(k) != state.config.get(k))
+    if other:
+        said = ", ".join(f"{k} {state.config.get(k)!r} there, {wanted.get(k)!r} here" for k in other[:3])
+        msg = f"checkpoint {folder} must be of the same settings to go on from, it differs in {said}; start anew"
+        raise CheckpointError(msg)
+    for what, there, here in (
+        ("images", state.fingerprint, origin.data),
+        ("soft labels", state.scalars.get("teacher"), origin.teacher),
+    ):
+        if there != here:
+            msg = f"checkpoint {folder} must be of the same {what} to go on from, it was made with others; start anew"
+            raise CheckpointError(msg)
+    return state

@@ -1,0 +1,100 @@
+"""One update of the weights from one batch: forward, loss, backward, optimiser, moving average."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import optim
+from ferhpo.training.ema import Ema
+from ferhpo.training.losses import Loss
+from ferhpo.training.precision import Precision
+
+SCALER = ("scale", "_growth_tracker")  # what of a GradScaler's state changes
+
+
+class Step:
+    """A model with everything that moves its weights.
+
+    Args:
+        model: on its device, in its final memory format.
+        config: optimizer, clip and ema are read.
+        loss: from logits and targets.
+        precision: of forward and backward; with fp16 the loss is scaled (Micikevicius et al. 2017, Mixed Precision
+            Training, arXiv 1710.03740), and an update whose gradients overflow is left out.
+        device: the model's.
+    """
+
+    def __init__(self, model: nn.Module, config: TrialConfig, loss: Loss, precision: Precision, device: str) -> None:
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = model  # or the same, compiled
+        self.model, self._loss, self._precision, self._device = model, loss, precision, device
+        self._clip = config.clip
+        self._optimizer = optim.build(model, config, precision.dtype)
+        self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision.format == "fp16")
+        self._ema = Ema(model, config.ema) if config.ema else None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose weights count: the moving average where there is one."""
+        return self.model if self._ema is None else self._ema.model
+
+    def __call__(self, x: torch.Tensor, targets: torch.Tensor, *, lr: float, t: int, parts: int = 1) -> torch.Tensor:
+        """Update the weights; return the loss that the update is from.
+
+        Args:
+            x: images B x C x S x S.
+            targets: distributions B x classes.
+            lr: learning rate.
+            t: updates before this one.
+            parts: one after the other, so that less memory is needed. The gradient is that of the whole batch but for
+                batch norm, which sees a part's statistics.
+        """
+        optim.set_lr(self._optimizer, lr)
+        parts = parts if len(x) >= 2 * parts else 1  # a part of one image has no batch statistics
+        found = []
+        for images, wanted in zip(x.chunk(parts), targets.chunk(parts), strict=True):
+            with self._precision.autocast(self._device):
+                logits = self.forward(images)
+            loss = self._loss(logits, wanted)
+            if parts > 1:
+                loss = loss * (len(images) / len(x))
+            self._scaler.scale(loss).backward()
+            found.append(loss.detach())
+        if self._clip:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._ema is not None:
+            self._ema.update(t)
+        return sum(found[1:], start=found[0])
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what `load` puts back, by name; the live tensors, not copies."""
+        found = {f"model/{n}": w for n, w in self.model.state_dict().items()}
+        found |= {f"optimizer/{n}": w for n, w in optim.dump(self._optimizer).items()}
+        if self._ema is not None:
+            found |= {f"ema/{n}": w for n, w in self._ema.model.state_dict().items()}
+        scaler = self._scaler.state_dict()  # numbers; empty unless fp16
+        return found | {f"scaler/{n}": torch.tensor(scaler[n], dtype=torch.float64) for n in SCALER if scaler}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Put back what `tensors` returned, in place of what is there.
+
+        Raises:
+            KeyError, IndexError, RuntimeError: the tensors are of another model.
+        """
+        groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "ema": {}, "scaler": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        self.model.load_state_dict(groups["model"])
+        self._optimizer.zero_grad(set_to_none=True)
+        optim.load(self._optimizer, groups["optimizer"])
+        if self._ema is not None:
+            self._ema.model.load_state_dict(groups["ema"])
+        if self._scaler.is_enabled():
+            scale, tracker = (groups["scaler"][n].item() for n in SCALER)
+            self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})

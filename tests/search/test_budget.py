@@ -1,0 +1,78 @@
+"""Every end of a search but its number of trials: it ends in time, says why, and loses nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+from conftest import open_writer, run_session
+
+from ferhpo.metrics import metric
+from ferhpo.search.budget import Budget, Limits
+from ferhpo.search.recovery import settle
+from ferhpo.search.session import Session
+from ferhpo.study.study import Study
+
+
+def search(root: Path, data: fakes.FakeData, **limits: Any) -> tuple[Session, Study]:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        settle(writer)
+        session = Session(writer, Limits(**limits), emit=lambda _: None)
+        run_session(session, data)
+    return session, Study.open(root, "toy")
+
+
+def made(**limits: Any) -> Budget:
+    now = iter(range(1000))
+    return Budget.of([], Limits(trials=100, **limits), metric("accuracy"), lambda: next(now))
+
+
+def test_without_limits_a_budget_never_ends() -> None:
+    budget = made()
+    budget.epochs, budget.device_seconds, budget.values = 10**9, 1e12, [0.5] * 99
+    assert budget.reason() is None
+
+
+def test_wall_time_is_counted_from_the_begin_of_this_run() -> None:
+    budget = made(seconds=3)
+    assert [budget.reason() is None for _ in range(4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"epochs": 7}, "the study has had 7 of 7 epochs"),
+        ({"device_seconds": 3.5}, "the study has been trained for 3.5 of 3.5 seconds"),  # half a second an epoch
+    ],
+)
+def test_epochs_and_seconds_of_all_runs_together_end_a_search(
+    root: Path, data: fakes.FakeData, limits: dict[str, float], reason: str
+) -> None:
+    session, study = search(root, data, trials=50, **limits)
+    assert (session.stopping or "").startswith(reason)
+    assert sum(len(t.values) for t in study.trials()) == 7
+    assert study.states()["WAITING"] == 1
+    session, study = search(root, data, trials=50, **limits)
+    assert (session.stopping or "").startswith(reason), "what earlier runs spent is spent"
+    assert sum(len(t.values) for t in study.trials()) == 7
+    _, study = search(root, data, trials=50, **{name: 2 * value for name, value in limits.items()})
+    assert sum(len(t.values) for t in study.trials()) == 14
+
+
+def test_a_flat_search_ends_with_what_it_expected() -> None:
+    budget = made(flat=0.01)
+    rng = np.random.default_rng(0)
+    budget.values = list(rng.normal(0.5, 0.1, 60))
+    assert budget.reason() is None
+    budget.values = [0.9, *rng.normal(0.5, 0.01, 60)]
+    assert "39 more trials are expected to improve accuracy by" in (budget.reason() or "")
+
+
+def test_values_are_known_again_in_the_order_of_ending(root: Path, data: fakes.FakeData) -> None:
+    session, study = search(root, data, trials=4)
+    again = Budget.of(study.trials(), Limits(trials=4), metric("accuracy"), lambda: 0.0)
+    assert again.values == session._budget.values == [t.value for t in study.trials() if t.value is not None]
+    assert again.epochs == session._budget.epochs
+    assert again.device_seconds == pytest.approx(session._budget.device_seconds)

@@ -1,0 +1,124 @@
+"""Rows of define-by-run spaces, there and back."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from ferhpo.search.encoding import Encoding, Presence
+
+SPACE: dict[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-4, 1.0, log=True),
+    "dropout": FloatDistribution(0.0, 0.8, step=0.2),
+    "momentum": FloatDistribution(-1.0, 3.0),
+    "width": IntDistribution(8, 64, log=True),
+    "depth": IntDistribution(2, 11, step=3),
+    "kind": CategoricalDistribution(["a", None, 3, True]),
+}
+
+
+def rows(seed: int, n: int = 50) -> np.ndarray:
+    return Encoding(SPACE).random(np.random.default_rng(seed), n)
+
+
+@given(st.integers(0, 2**32), st.floats(0.01, 2))
+def test_every_row_is_a_configuration_that_its_distributions_allow(seed: int, width: float) -> None:
+    encoding = Encoding(SPACE)
+    moved = encoding.mutated(np.random.default_rng(seed), rows(seed, 5), width)
+    for row in (*rows(seed, 5), *moved):
+        for name, value in encoding.params(row).items():
+            distribution = SPACE[name]
+            assert distribution._contains(distribution.to_internal_repr(value)), (name, value)
+
+
+@given(st.integers(0, 2**32))
+def test_a_configuration_comes_back_from_its_row(seed: int) -> None:
+    encoding = Encoding(SPACE)
+    for row in rows(seed, 5):
+        params = encoding.params(row)
+        again = encoding.row(params)
+        assert encoding.params(again) == pytest.approx(params)
+        assert again == pytest.approx(row, abs=1e-9)
+
+
+def test_random_values_are_even_in_the_logarithm_and_over_steps_and_choices() -> None:
+    encoding = Encoding(SPACE)
+    params = [encoding.params(row) for row in rows(0, 4000)]
+    assert np.median([p["lr"] for p in params]) == pytest.approx(1e-2, rel=0.2)
+    for name, n in (("dropout", 5), ("depth", 4), ("kind", 4)):
+        shares = [sum(p[name] == value for p in params) / 4000 for value in {p[name] for p in params}]
+        assert len(shares) == n
+        assert shares == pytest.approx([1 / n] * n, abs=0.03)
+
+
+def test_what_is_absent_stays_absent_and_is_marked() -> None:
+    encoding = Encoding({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
+    row = encoding.row({"c": "b"})
+    assert np.isnan(row[0])
+    assert encoding.params(row) == {"c": "b"}
+    assert encoding.features(np.array([row, encoding.row({"x": 0.25, "c": "a"})])).tolist() == [
+        [0.5, 0, 0, 1],
+        [0.25, 1, 1, 0],
+    ]
+
+
+def test_old_values_outside_a_range_that_changed_keep_their_order() -> None:
+    encoding = Encoding({"x": FloatDistribution(1, 2), "y": FloatDistribution(1, 2, log=True)})
+    assert encoding.row({"x": 5, "y": 4}) == pytest.approx([4, 2])
+    assert encoding.row({"x": 0, "y": 0})[0] == -1
+
+
+def test_mutation_moves_something_in_every_row_and_draws_absent_cells() -> None:
+    encoding = Encoding(SPACE)
+    before = rows(0)
+    before[:, 2] = np.nan
+    after = encoding.mutated(np.random.default_rng(1), before, 0.3)
+    assert not np.isnan(after).any()
+    assert (np.abs(after - before) > 0)[:, [0, 1, 3, 4, 5]].any(1).mean() > 0.7
+
+
+def test_given_parameters_replace_whatever_rows_had() -> None:
+    encoding = Encoding(SPACE)
+    given_rows = encoding.with_fixed(rows(0), {"kind": 3, "lr": 0.01, "unknown": 1})
+    params = [encoding.params(row) for row in given_rows]
+    assert {p["kind"] for p in params} == {3}
+    assert [p["lr"] for p in params] == pytest.approx([0.01] * len(params))
+    assert len({p["momentum"] for p in params}) > 1
+
+
+NESTED: dict[str, BaseDistribution] = {
+    "arch": CategoricalDistribution(["a", "b", "c"]),
+    "deep": CategoricalDistribution([False, True]),
+    "layers": IntDistribution(1, 3),
+    "levels": FloatDistribution(0, 1),
+    "units2": FloatDistribution(0, 1),
+    "x": FloatDistribution(0, 1),
+}
+
+
+def asked(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what a define-by-run script would ask for."""
+    kept = {"arch", "layers", "x"}
+    kept |= {"deep"} if params["arch"] == "c" else set()
+    kept |= {"levels"} if params["arch"] == "c" and params["deep"] else set()
+    kept |= {"units2"} if params["layers"] >= 2 else set()
+    return {name: value for name, value in params.items() if name in kept}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_presence_is_learned_through_nested_and_numeric_conditions(seed: int) -> None:
+    encoding, rng = Encoding(NESTED), np.random.default_rng(seed)
+    whole = [encoding.params(row) for row in encoding.random(rng, 140)]
+    seen = np.array([encoding.row(asked(params)) for params in whole[:80]])
+    candidates = np.array([encoding.row(params) for params in whole[80:]])
+    learned = [encoding.params(row) for row in Presence(encoding, seen)(candidates)]
+    wanted = [asked(params) for params in whole[80:]]
+    assert [set(params) for params in learned] == [set(params) for params in wanted]
+
+
+def test_a_space_without_conditions_loses_nothing() -> None:
+    encoding = Encoding(SPACE)
+    np.testing.assert_array_equal(Presence(encoding, rows(0))(rows(1)), rows(1))

@@ -1,0 +1,77 @@
+"""What is timed: real steps, asked for in lines."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ferhpo.data.cache import prepare
+from ferhpo.search.probe import Steps, main
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import DataSpec
+
+CONFIG = TrialConfig(width=4, image_size=12, batch_size=16, precision="fp32")
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """Leave the number of threads as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    return prepare(DataSpec(format="synthetic", rows=100), None, tmp_path).folder
+
+
+def test_steps_go_on_past_the_end_of_the_data_and_change_the_weights(prepared: Path) -> None:
+    steps = Steps(CONFIG, prepared, "cpu")
+    before = [w.clone() for w in steps._update.model.parameters()]
+    assert steps.rate(0) > 0
+    for _ in range(10):
+        steps._step()
+    assert any(not w.equal(b) for w, b in zip(steps._update.model.parameters(), before, strict=True))
+    assert steps.memory()["bytes"] > 1 << 20
+
+
+def answers(
+    asked: str, prepared: Path, config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[dict[str, Any]]:
+    monkeypatch.setattr(sys, "argv", ["probe", str(prepared), "cpu", config])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
+    main()
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_it_answers_until_its_input_ends(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready, warm, timed = answers("2\ngo 0\n", prepared, CONFIG.to_json(), monkeypatch, capsys)
+    assert ready["bytes"] > 1 << 20
+    assert warm == {}
+    assert timed["rate"] > 0
+    assert torch.get_num_threads() == 2
+
+
+def test_what_goes_wrong_is_an_answer(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = CONFIG.to_json().replace(CONFIG.arch, "nosuchnet")
+    (said,) = answers("", prepared, config, monkeypatch, capsys)
+    assert "an architecture must be a known one" in said["error"]
+
+
+@pytest.mark.slow  # imports torch once more
+def test_it_is_a_program(prepared: Path) -> None:
+    command = [sys.executable, "-m", "ferhpo.search.probe", str(prepared), "cpu", CONFIG.to_json()]
+    ran = subprocess.run(command, input="1\ngo 0\n", capture_output=True, text=True, timeout=120, check=True)
+    assert len(ran.stdout.splitlines()) == 3

@@ -1,0 +1,28 @@
+import pytest
+
+from ferhpo.errors import UsageError
+from ferhpo.search.workers import Split, Workers
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "expected"),
+    [
+        ({"CPU": 2}, Workers(), (2, 1, 0)),
+        ({"CPU": 16}, Workers(), (4, 4, 0)),
+        ({"CPU": 16, "GPU": 1}, Workers(), (1, 4, 1)),
+        ({"CPU": 16, "GPU": 1}, Workers(gpus=0.25), (4, 4, 0.25)),
+        ({"CPU": 16, "GPU": 1}, Workers(gpus=0), (4, 4, 0)),
+        ({"CPU": 64, "GPU": 8}, Workers(), (8, 8, 1)),
+        ({"CPU": 8}, Workers(cpus=2, concurrency=3), (3, 2, 0)),
+    ],
+)
+def test_workers_fit_the_machine(
+    resources: dict[str, float], workers: Workers, expected: tuple[int, int, float]
+) -> None:
+    trials, cpus, gpus = expected
+    assert workers.fit(resources) == Split(trials=trials, cpus=cpus, gpus=gpus)
+
+
+def test_a_trial_that_does_not_fit_the_machine_is_refused() -> None:
+    with pytest.raises(UsageError, match="asks for 8 CPUs and 0 GPUs, there are 2 and 0"):
+        Workers(cpus=8).fit({"CPU": 2})

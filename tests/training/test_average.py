@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import torch
+
+from ferhpo.data.cache import Prepared
+from ferhpo.metrics import metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training.average import averaged
+from ferhpo.training.images import Preprocessing
+from ferhpo.training.predict import load_model, probabilities
+from ferhpo.training.single import train_single
+
+
+def trained(config: TrialConfig, data: Prepared, folder: Path) -> Path:
+    train_single(config, data, folder, metric=metric("accuracy"))
+    return folder
+
+
+def test_weights_are_the_mean_and_norms_are_those_of_training_images(
+    data: Prepared, tiny: TrialConfig, tmp_path: Path
+) -> None:
+    folders = [trained(tiny.with_params({"lr": lr, "epochs": 1}), data, tmp_path / str(lr)) for lr in (0.01, 0.1)]
+    first, second = (load_model(folder)[0].state_dict() for folder in folders)
+    model = averaged(folders, data)
+    assert not model.training
+    for name, weight in model.named_parameters():
+        assert torch.allclose(weight, (first[name] + second[name]) / 2, atol=1e-6)
+    stem = model.get_submodule("features.0.0")
+    norm = model.get_submodule("features.0.1")
+    look = Preprocessing.from_json(load_model(folders[0])[1]["preprocessing"])
+    rows = torch.from_numpy(data.images[data.part("train").rows]).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        seen = stem(look.normalise(look.scaled(rows)))
+    assert torch.allclose(norm.running_mean, seen.mean((0, 2, 3)), atol=1e-5)  # pyright: ignore[reportArgumentType]
+    assert norm.momentum == 0.1
+    assert all(w.requires_grad for w in model.parameters())
+
+
+def test_the_mean_of_twins_is_as_good_as_each(data: Prepared, tiny: TrialConfig, tmp_path: Path) -> None:
+    folder = trained(tiny, data, tmp_path / "one")
+    model, card = load_model(folder)
+    look, val = Preprocessing.from_json(card["preprocessing"]), data.part("val")
+    twins = averaged([folder, folder], data)
+    alone, both = (probabilities(m, data.images, look, rows=val.rows).argmax(1) == val.labels for m in (model, twins))
+    assert both.mean() >= alone.mean()

@@ -1,0 +1,132 @@
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from ferhpo.models.registry import build
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import compiling as module
+from ferhpo.training import losses
+from ferhpo.training.compiling import Compiled, choose, make, pays
+from ferhpo.training.precision import Precision
+from ferhpo.training.step import Step
+
+PRECISION = Precision(format="fp32", channels_last=True)
+SHAPE = (8, 1, 8, 8)
+CONFIG = TrialConfig(width=4, image_size=8, ema=0.0, dropout=0.0)
+seconds = st.floats(1e-4, 10)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(module, "_LAST", {})
+    yield
+    torch.compiler.reset()
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return build(CONFIG, classes=3, channels=1).to(memory_format=torch.channels_last)
+
+
+@given(seconds, seconds, st.integers(0, 10**6), seconds)
+def test_more_steps_and_a_lower_cost_never_speak_against_compiling(
+    full: float, half: float, steps: int, cost: float
+) -> None:
+    if pays(full=full, half=half, steps=steps, cost=cost):
+        assert pays(full=full, half=half, steps=2 * steps, cost=cost / 2)
+
+
+@pytest.mark.parametrize(
+    ("full", "half", "steps", "cost", "worth"),
+    [
+        (0.004, 0.004, 100_000, 60, True),  # 4 ms of launching a step: 400 s to save
+        (0.004, 0.004, 10_000, 60, False),  # 40 s
+        (0.004, 0.004, 10_000, 15, True),
+        (0.040, 0.020, 10**6, 60, False),  # twice the rows take twice the time: nothing waits
+        (0.040, 0.015, 10**6, 60, False),
+        (0.004, 0.004, 1, 0, True),  # compiled already
+        (0.004, 0.004, 0, 0, False),
+    ],
+)
+def test_compiling_must_give_back_more_than_it_takes(
+    full: float, half: float, steps: int, cost: float, worth: bool
+) -> None:
+    assert pays(full=full, half=half, steps=steps, cost=cost) == worth
+
+
+def test_nothing_is_compiled_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_seconds", None)
+    assert choose(net(), "net", PRECISION, SHAPE, "cpu", lambda _: 10**9) is None
+
+
+def test_a_net_that_cannot_be_compiled_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = net()
+    before = copy.deepcopy(model.state_dict())
+
+    def broken(x: torch.Tensor) -> None:
+        model(x)
+        msg = "no compiler"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
+    assert make(model, "net", PRECISION, SHAPE, "cpu", 1.0) is None
+    assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
+
+
+def test_a_net_that_is_no_faster_compiled_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)
+    assert make(net(), "net", PRECISION, SHAPE, "cpu", 0.0) is None
+    assert make(net(), "net", PRECISION, SHAPE, "cpu", 1e9) is not None
+
+
+def test_trying_leaves_the_net_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)
+    model = net()
+    before = copy.deepcopy(model.state_dict())
+    torch.manual_seed(1)
+    want = torch.rand(1)
+    torch.manual_seed(1)
+    make(model, "net", PRECISION, SHAPE, "cpu", 1e9)
+    assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
+    assert all(w.grad is None for w in model.parameters())
+    assert torch.equal(torch.rand(1), want)
+
+
+def test_a_batch_of_another_shape_runs_as_it_is() -> None:
+    one = Compiled(net=nn.Identity(), fast=lambda x: -x, shape=(2, 1), seconds=40.4, gain=2.06)
+    assert torch.equal(one(torch.ones(2, 1)), -torch.ones(2, 1))
+    assert torch.equal(one(torch.ones(3, 1)), torch.ones(3, 1))
+    assert str(one) == "2.1 times as fast after 40 s"
+
+
+@pytest.mark.slow  # torch.compile loads
+@pytest.mark.filterwarnings("default")  # of its libraries
+def test_a_compiled_net_trains_as_it_does_uncompiled_and_the_next_of_its_kind_is_not_compiled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(module, "OPTIONS", {"backend": backend})
+    steps = []
+    for _ in range(2):
+        model = net()
+        fast = make(model, "net", PRECISION, SHAPE, "cpu", 1e9)
+        assert fast is not None
+        step = Step(model, CONFIG, losses.build(CONFIG, torch.ones(3)), PRECISION, "cpu")
+        step.forward = fast
+        steps.append(step)
+    assert len(graphs) == 1
+    eager = net()
+    steps.append(Step(eager.train(), CONFIG, losses.build(CONFIG, torch.ones(3)), PRECISION, "cpu"))
+    x, y = torch.rand(SHAPE), torch.eye(3)[torch.arange(8) % 3]
+    found = [[float(step(a, b, lr=0.05, t=0)) for a, b in ((x, y), (x[:5], y[:5]), (x, y))] for step in steps]
+    assert found[0] == found[1] == pytest.approx(found[2], rel=1e-4)

@@ -1,0 +1,62 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ferhpo.errors import CheckpointError
+from ferhpo.models.registry import build
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import losses, state
+from ferhpo.training.precision import Precision
+from ferhpo.training.schedule import Plateau
+from ferhpo.training.state import Origin, Progress
+from ferhpo.training.step import Step
+from ferhpo.training.validation import Evaluated
+
+PRECISION = Precision(format="fp32", channels_last=True)
+
+
+def step(config: TrialConfig) -> Step:
+    model = build(config, classes=3, channels=1)
+    return Step(model, config, losses.build(config, torch.ones(3)), PRECISION, "cpu")
+
+
+def test_what_is_packed_is_unpacked_with_its_best_epoch(tiny: TrialConfig) -> None:
+    one, other = step(tiny), step(tiny)
+    best = Evaluated(
+        epoch=2, weights=one.model.state_dict(), figures={"accuracy": 0.5}, probs=np.full((2, 3), 1 / 3, np.float32)
+    )
+    seen = Plateau(best=0.5, waited=1, drops=2)
+    at = Progress(epoch=3, step=12, spent=1.5, last_loss=0.7, waited=1, best=best, plateau=seen, parts=2)
+    packed = state.pack(Origin(config=tiny, data="f", teacher=None), PRECISION, one, at)
+    found = state.unpack(packed, other)
+    assert found.best is not None
+    assert replace(found, best=None) == replace(at, best=None)
+    assert (found.best.epoch, found.best.figures) == (2, {"accuracy": 0.5})
+    assert found.best.weights.keys() == best.weights.keys()
+    assert np.array_equal(found.best.probs, best.probs)
+    assert all(torch.equal(a, b) for a, b in zip(one.tensors().values(), other.tensors().values(), strict=True))
+
+
+def test_a_copied_state_stays_when_the_training_goes_on(tiny: TrialConfig) -> None:
+    one = step(tiny)
+    live = state.pack(Origin(config=tiny, data="f", teacher=None), PRECISION, one, Progress())
+    kept = state.copied(live)
+    one(torch.rand(4, 1, 8, 8), torch.eye(3)[[0, 1, 2, 0]], lr=0.1, t=0)
+    name = "model/classifier.weight"
+    assert not torch.equal(kept.tensors[name], live.tensors[name])
+
+
+def test_every_field_of_progress_is_kept() -> None:
+    assert {*state.SCALARS, "epoch", "best", "plateau"} == set(Progress.__dataclass_fields__)
+
+
+def test_a_state_that_does_not_fit_is_refused_in_one_sentence(tiny: TrialConfig) -> None:
+    packed = state.pack(Origin(config=tiny, data="f", teacher=None), PRECISION, step(tiny), Progress())
+    with pytest.raises(CheckpointError, match=r"checkpoint x does not fit its own settings \(.*\); train again"):
+        state.unpack_read(packed, step(tiny.with_params({"width": 4})), Path("x"))
+    lacking = replace(packed, scalars={})
+    with pytest.raises(CheckpointError, match="does not fit its own settings"):
+        state.unpack_read(lacking, step(tiny), Path("x"))

@@ -1,0 +1,122 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ferhpo.models.registry import build
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import losses
+from ferhpo.training.precision import Precision
+from ferhpo.training.step import Step
+
+
+def make(config: TrialConfig) -> Step:
+    torch.manual_seed(0)
+    model = build(config, classes=3, channels=1).train()
+    precision = Precision(format=config.precision, channels_last=False)
+    return Step(model, config, losses.build(config, torch.ones(3)), precision, "cpu")
+
+
+def batch(rows: int = 8, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(rows, 1, 8, 8, generator=generator), torch.eye(3)[torch.arange(rows) % 3]
+
+
+@pytest.fixture
+def config(tiny: TrialConfig) -> TrialConfig:
+    return tiny.with_params({"ema": 0.9, "width": 4})
+
+
+def test_updates_lower_the_loss_of_a_batch(config: TrialConfig) -> None:
+    step = make(config)
+    found = [float(step(*batch(), lr=0.05, t=t)) for t in range(8)]
+    assert found[-1] < found[0]
+
+
+def test_the_moving_average_is_what_is_evaluated_where_there_is_one(config: TrialConfig) -> None:
+    step, plain = make(config), make(config.with_params({"ema": 0.0}))
+    assert plain.evaluated is plain.model
+    step(*batch(), lr=0.05, t=0)
+    average, last = step.evaluated.get_parameter("classifier.weight"), step.model.get_parameter("classifier.weight")
+    assert not torch.equal(average, last)
+
+
+@pytest.mark.parametrize("more", [{}, {"optimizer": "muon"}, {"optimizer": "adamw", "ema": 0.0}, {"precision": "fp16"}])
+def test_a_step_that_is_loaded_goes_on_to_the_bit(config: TrialConfig, more: dict[str, Any]) -> None:
+    step = make(config.with_params({**more, "lr": 0.01}))
+    for t in range(3):
+        step(*batch(seed=t), lr=0.01, t=t)
+    other = make(config.with_params({**more, "lr": 0.01}))
+    other.load({name: tensor.clone() for name, tensor in step.tensors().items()})
+    for one in (step, other):
+        one(*batch(seed=9), lr=0.01, t=3)
+    assert all(torch.equal(a, b) for a, b in zip(step.tensors().values(), other.tensors().values(), strict=True))
+
+
+def test_a_step_that_is_loaded_forgets_what_it_had(config: TrialConfig) -> None:
+    step = make(config)
+    fresh = {name: tensor.clone() for name, tensor in step.tensors().items()}
+    first = step(*batch(), lr=0.01, t=0)
+    after = {name: tensor.clone() for name, tensor in step.tensors().items()}
+    step.load(fresh)
+    assert step.tensors().keys() == fresh.keys() < after.keys()
+    assert torch.equal(step(*batch(), lr=0.01, t=0), first)
+    assert all(torch.equal(tensor, after[name]) for name, tensor in step.tensors().items())
+
+
+def without_norms(config: TrialConfig) -> Step:
+    step = make(config)
+    for module in step.model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    return step
+
+
+@pytest.mark.parametrize("rows", [8, 7])
+def test_a_batch_in_parts_gives_the_same_update_but_for_batch_norm(config: TrialConfig, rows: int) -> None:
+    whole, parted = without_norms(config), without_norms(config)
+    assert torch.allclose(whole(*batch(rows), lr=0.05, t=0), parted(*batch(rows), lr=0.05, t=0, parts=2))
+    weights = zip(whole.model.parameters(), parted.model.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
+
+
+def test_a_part_never_holds_a_single_image(config: TrialConfig) -> None:
+    step, seen = make(config), []
+    step.model.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    for rows in (8, 5, 3, 2):
+        step(*batch(rows), lr=0.01, t=0, parts=2)
+    assert seen == [4, 4, 3, 2, 3, 2]
+
+
+@pytest.mark.parametrize("number", ["fp32", "fp16"])
+def test_a_gradient_is_clipped_to_its_largest_norm(config: TrialConfig, number: str) -> None:
+    config = config.with_params({"momentum": 0.0, "weight_decay": 0.0, "precision": number})
+    plain, clipped = make(config), make(config.with_params({"clip": 0.01}))
+    moved = []
+    for step in (plain, clipped):
+        before = [w.detach().clone() for w in step.model.parameters()]
+        if number == "fp16":
+            step.load({**step.tensors(), "scaler/scale": torch.tensor(256.0, dtype=torch.float64)})
+        step(*batch(), lr=1.0, t=0)
+        moved.append(torch.stack([(w - b).norm() for w, b in zip(step.model.parameters(), before, strict=True)]).norm())
+    assert float(moved[0].detach()) > 0.02
+    assert float(moved[1].detach()) == pytest.approx(0.01, rel=1e-2)
+
+
+def test_with_fp16_a_gradient_that_overflows_is_left_out_and_the_scale_falls(config: TrialConfig) -> None:
+    step = make(config.with_params({"precision": "fp16"}))
+    tensors = step.tensors()
+    step.load({**tensors, "scaler/scale": torch.tensor(1e30, dtype=torch.float64)})
+    before = step.model.get_parameter("classifier.weight").detach().clone()
+    assert torch.isfinite(step(*batch(), lr=0.1, t=0))
+    assert torch.equal(step.model.get_parameter("classifier.weight"), before)
+    assert 0 < float(step.tensors()["scaler/scale"]) < 1e30
+    step.load({**step.tensors(), "scaler/scale": torch.tensor(256.0, dtype=torch.float64)})
+    assert all(torch.isfinite(step(*batch(), lr=0.01, t=t)) for t in (1, 2, 3))
+
+
+def test_a_gradient_is_gone_after_its_update(config: TrialConfig) -> None:
+    step = make(config)
+    step(*batch(), lr=0.05, t=0)
+    assert all(weight.grad is None for weight in step.model.parameters())

@@ -1,0 +1,57 @@
+"""The width is the widest that gets its passes, measured; the clock is made up here."""
+
+import pytest
+
+from ferhpo.data.cache import Prepared
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import width
+
+
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Pretend that images a second fall with the square of the width; return the widths that are asked for."""
+    asked: list[int] = []
+
+    def rate(config: TrialConfig, data: Prepared, device: str) -> float:
+        asked.append(config.width)
+        return 64_000 / config.width**2
+
+    monkeypatch.setattr(width, "_rate", rate)
+    return asked
+
+
+def passes(found: width.Fitted, seconds: float, rows: int) -> float:
+    return 64_000 / found.width**2 * seconds / rows
+
+
+def test_the_widest_net_with_a_pass_for_every_three_channels_is_taken(data: Prepared, rates: list[int]) -> None:
+    rows = len(data.part("train").rows)
+    seconds = rows * 24**2 / 64_000 * 8.5  # 8.5 passes at width 24, which needs 8; 4.8 at 32, which needs 10.7
+    found = width.fit(TrialConfig(), data, device="cpu", seconds=seconds)
+    assert found.width == 24
+    assert found.passes == pytest.approx(passes(found, seconds, rows))
+    assert rates == [8, 12, 16, 24, 32]  # no wider one is timed
+
+
+def test_the_narrowest_net_serves_where_the_time_suffices_for_none(data: Prepared, rates: list[int]) -> None:
+    assert width.fit(TrialConfig(), data, device="cpu", seconds=1e-6).width == 8
+
+
+def test_more_time_never_makes_the_net_narrower(data: Prepared, rates: list[int]) -> None:
+    found = [width.fit(TrialConfig(), data, device="cpu", seconds=0.01 * 2**k).width for k in range(12)]
+    assert found == sorted(found)
+    assert found[-1] > found[0]
+
+
+def test_small_images_at_first_leave_time_for_a_wider_net(data: Prepared, rates: list[int]) -> None:
+    config = TrialConfig(grow=0.5)
+    whole, grown = (width.fit(c, data, device="cpu", seconds=1.0) for c in (TrialConfig(), config))
+    assert grown.images_per_second > 1.3 * whole.images_per_second or grown.width > whole.width
+
+
+def test_a_width_is_timed_for_real(data: Prepared) -> None:
+    config = TrialConfig(image_size=8, batch_size=8, precision="fp32")
+    found = width.fit(config, data, device="cpu", seconds=1e-6)
+    assert found.width == 8
+    assert found.images_per_second > 0
+    assert "width 8 fits the time" in str(found)
