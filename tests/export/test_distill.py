@@ -15,8 +15,8 @@ from ferhpo.training.single import train_single
 from tests.export.conftest import SIZE, Write
 from tests.training.conftest import made_up
 
-QUICK: dict[str, Any] = {"width": 8, "image_size": 8, "batch_size": 16, "lr": 0.05, "dropout": 0.0, "augment": 0.0}
-TINY = TrialConfig(**QUICK, ema=0.0, precision="fp32", epochs=15)
+QUICK: dict[str, Any] = {"width": 8, "image_size": 8, "batch_size": 16, "lr": 0.02, "dropout": 0.0, "augment": 0.0}
+TINY = TrialConfig(**QUICK, ema=0.9, precision="fp32", epochs=40)
 
 
 @pytest.fixture
