@@ -1,10 +1,12 @@
 """A search with the fake trainer in a process of its own, to be killed: ROOT TRIALS EPOCHS PAUSE [--storage URL]."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # read when Ray is imported, here before ferhpo sets it
 
 import fakes
 from ray import cloudpickle
