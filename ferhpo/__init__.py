@@ -9,10 +9,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+_FOUND_IN = {  # what is imported when it is asked for; `search` is the folder itself, which can be called
+    "Ensemble": "ferhpo.ensemble.infer",
+    "Images": "ferhpo.data.arrays",
+    "Study": "ferhpo.study.study",
+    "load_spec": "ferhpo.search.api",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import `Ensemble` when it is asked for."""
-    if name == "Ensemble":
-        return import_module("ferhpo.ensemble.infer").Ensemble
+    """Import what `from ferhpo import ...` asks for."""
+    if name in _FOUND_IN:
+        return getattr(import_module(_FOUND_IN[name]), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -31,7 +31,8 @@ def blocks(language: str) -> list[object]:
         for match in FENCE.finditer(text):
             if match[1] == language:
                 line = text.count("\n", 0, match.start()) + 2
-                found.append(pytest.param(match[2], id=f"{page.name}:{line}"))
+                marks = [pytest.mark.ray] if " = search(" in match[2] else []
+                found.append(pytest.param(match[2], id=f"{page.name}:{line}", marks=marks))
     return found
 
 

@@ -1,6 +1,5 @@
 """`ferhpo search`: run trials; run it again to go on."""
 
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from ferhpo.cli.options import (
     remember,
 )
 from ferhpo.cli.output import say
-from ferhpo.errors import SearchError, UsageError
+from ferhpo.errors import SearchError
 
 TrialsOption = Annotated[
     int | None,
@@ -83,31 +82,22 @@ def search(
     """
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
+    from ferhpo.search.budget import limits_of
     from ferhpo.search.runner import search as run
-    from ferhpo.search.session import Limits
     from ferhpo.search.workers import Workers
-    from ferhpo.space.spec import seconds
     from ferhpo.study.source import open_data
     from ferhpo.study.study import recorded_data
 
     named = chosen(study, root)
     spec = find_spec(named, root)
-    for option, value in (("--trials", trials), ("--max-failures", max_failures), ("--epochs-total", epochs_total)):
-        if value is not None and value < 1:
-            msg = f"{option} must be at least 1, got {value}"
-            raise UsageError(msg)
-    for option, value in (("--device-seconds", device_seconds), ("--stop-when-flat", stop_when_flat)):
-        if value is not None and not 0 < value < inf:
-            msg = f"{option} must be a number above 0, got {value}"
-            raise UsageError(msg)
-    limit = spec.budget.timeout if timeout is None else timeout
-    limits = Limits(
-        trials=trials or spec.budget.trials,
-        seconds=None if limit is None else seconds(limit),
-        max_failures=max_failures or spec.budget.max_failures,
-        epochs=epochs_total,
+    limits = limits_of(
+        spec,
+        trials=trials,
+        timeout=timeout,
+        max_failures=max_failures,
+        epochs_total=epochs_total,
         device_seconds=device_seconds,
-        flat=stop_when_flat,
+        stop_when_flat=stop_when_flat,
     )
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))

@@ -63,8 +63,13 @@ def show(
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show a study: its trials, states, best trial and every opening of the test split."""
-    show_study(open_study(study, root, storage), output, every=True)
+    """Show a study: its trials, states, best trial, what it learned, and every opening of the test split."""
+    opened = open_study(study, root, storage)
+    if output is Format.json:
+        print_json(summary(opened) | {"learned": learned_json(opened)})
+        return
+    show_study(opened, output, every=True)
+    print_facts(_told(learned_json(opened), opened.metric))
 
 
 @app.command(short_help="Show the best trial and its configuration.")
@@ -124,6 +129,40 @@ def standing_json(study: "Study") -> dict[str, Any] | None:
     """Return the running ensemble as the last search left it, None if there is none."""
     points, members = study.standing["points"], study.standing["members"]
     return {"value": points[-1][1], "single": points[-1][2], "members": members} if points else None
+
+
+def learned_json(study: "Study") -> dict[str, Any]:
+    """Return what the study learned, as JSON names it; what cannot be said has a ``reason`` in its place."""
+    from ferhpo.report.learned import learned
+    from ferhpo.report.pick import records
+
+    found = learned(study)
+    return {
+        "budget": records(found.budget),
+        "choices": records(found.choices),
+        "importances": records(found.importances.table),
+        "importances_reason": found.importances.reason or None,
+        "pairs": records(found.pairs.table),
+        "pairs_reason": found.pairs.reason or None,
+    }
+
+
+def _told(found: dict[str, Any], metric: str) -> list[tuple[str, object]]:
+    """Return what `learned_json` holds in lines for people."""
+    facts: list[tuple[str, object]] = [
+        (
+            f"spent {row['state'].lower()}",
+            f"{row['epochs']} epochs, {row['seconds']:.4g} s ({row['seconds_share']:.0%})",
+        )
+        for row in found["budget"]
+    ]
+    for name in dict.fromkeys(row["parameter"] for row in found["choices"]):
+        best = [f"{r['choice']} {r['best']:.4f}" for r in found["choices"] if r["parameter"] == name]
+        facts.append((f"best {metric} by {name}", ", ".join(best)))
+    weighed = [f"{row['parameter']} {row['importance']:.0%}" for row in found["importances"]]
+    facts.append(("importances", ", ".join(weighed) or found["importances_reason"]))
+    met = [f"{row['first']} with {row['second']} {row['share']:.0%}" for row in found["pairs"]]
+    return [*facts, ("pairs that interact", ", ".join(met) or found["pairs_reason"] or "none to speak of")]
 
 
 def show_study(study: "Study", output: Format, *, every: bool = False) -> None:

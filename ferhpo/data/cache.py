@@ -134,7 +134,7 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
                 return open_prepared(folder)  # another process was faster
             except DataError:
                 with _atomic.new_folder(folder) as part, images_in(part):
-                    _store(part, load.load(spec, path), spec, kind, source)
+                    store(part, load.load(spec, path), spec, kind, source)
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
         msg = f"{where}: prepared images must be stored there ({why}); free the disk or choose another --root"
@@ -147,7 +147,7 @@ def write_prepared(spec: DataSpec, path: Path | None, folder: Path) -> Prepared:
     kind = load.detect(spec, path)
     try:
         with _atomic.new_folder(folder) as part, images_in(part):
-            _store(part, load.load(spec, path), spec, kind, None if path is None else path.resolve())
+            store(part, load.load(spec, path), spec, kind, None if path is None else path.resolve())
     except OSError as error:
         msg = f"{folder}: prepared images must be stored there ({error.strerror or error}); choose another folder"
         raise DataError(msg) from None
@@ -205,7 +205,19 @@ def _key(spec: DataSpec, kind: str, source: Path | None) -> str:
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
-def _store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | None) -> None:
+def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | None) -> None:
+    """Split the rows of ``raw`` and write what `open_prepared` reads into an empty folder.
+
+    Args:
+        folder: exists.
+        raw: the images.
+        spec: says how they are split.
+        kind: the format they came from.
+        source: absolute path they came from, None if from none.
+
+    Raises:
+        DataError: they cannot be split.
+    """
     try:
         split = splits.assign(raw, spec)
     except DataError as error:

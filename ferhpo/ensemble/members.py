@@ -75,6 +75,9 @@ def load(study: "Study", top: int) -> Members:
     if top < LEAST:
         msg = f"--top must be at least {LEAST}, got {top}: an ensemble has members"
         raise UsageError(msg)
+    if not study.data["classes"]:
+        msg = f"an ensemble combines nets, and study '{study.name}' searched an objective; search nets for one"
+        raise StudyError(msg)
     trials = study.candidates()
     if top > len(trials):
         remedy = (

@@ -1,4 +1,4 @@
-"""Every architecture by name: ours, timm's (`timm:NAME`) and torchvision's (`torchvision:NAME`).
+"""Every architecture by name: ours, `timm:NAME`, `torchvision:NAME`, and a user's own, `python:MODULE:FUNCTION`.
 
 Nothing heavy is imported before a net is built or a library's name has to be looked up.
 """
@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ferhpo.errors import ModelError, UsageError, did_you_mean
+from ferhpo.models import user
 from ferhpo.models.names import LIBRARIES, OWN, Architecture
 from ferhpo.space.config import TrialConfig
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 
 def check(arch: str) -> None:
-    """Refuse an architecture that nobody has; only a library's name makes the library load.
+    """Refuse an architecture that nobody has; only a library's name makes the library load, a module's the module.
 
     Raises:
         UsageError: with the nearest name.
     """
     library, colon, name = arch.partition(":")
+    if library == user.LIBRARY:
+        user.constructor(arch)
+        return
     if not colon:
         if arch not in OWN:
             near = did_you_mean(arch, [*OWN, *(f"{library}:NAME" for library in LIBRARIES)])
@@ -29,7 +33,7 @@ def check(arch: str) -> None:
             raise UsageError(msg)
         return
     if library not in LIBRARIES:
-        near = did_you_mean(library, LIBRARIES)
+        near = did_you_mean(library, (*LIBRARIES, user.LIBRARY))
         msg = f"an architecture's library must be a known one, got '{library}' in '{arch}'{near}"
         raise UsageError(msg)
     from ferhpo.models import external
@@ -81,7 +85,9 @@ def build(config: TrialConfig, *, classes: int, channels: int, tried: bool = Fal
     if channels not in (1, 3):
         msg = f"a net takes 1 or 3 channels, got {channels}; prepare the images as grey or RGB"
         raise ModelError(msg)
-    if ":" in config.arch:
+    if config.arch.startswith(f"{user.LIBRARY}:"):
+        model = user.build(config, classes=classes, channels=channels)
+    elif ":" in config.arch:
         from ferhpo.models import external
 
         model = external.build(config, classes=classes, channels=channels)

@@ -9,6 +9,7 @@ import pandas as pd
 from ferhpo.report import frames, validation_frames
 from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
 from ferhpo.report.frames import Facts, Importances
+from ferhpo.report.learned import Pairs, by_choice, pairs
 from ferhpo.report.pick import col, records, rows
 from ferhpo.report.validation_frames import Judged
 from ferhpo.study.study import Study, Trial
@@ -27,6 +28,8 @@ class Content:
         best: the best trial's row, None if no trial has ended with a value.
         judged: the best trial's validation probabilities and the labels, if they are kept.
         importances: of the parameters.
+        choices: the best trial of each choice, see `learned.by_choice`.
+        pairs: of settings that interact.
         standing: the running ensemble's curve, see `frames.standing`; may be empty.
         ensemble: what the last `ferhpo ensemble` stored, None if there was none.
     """
@@ -39,6 +42,8 @@ class Content:
     best: dict[str, Any] | None
     judged: Judged | None
     importances: Importances
+    choices: pd.DataFrame
+    pairs: Pairs
     standing: pd.DataFrame
     ensemble: EnsembleTables | None
 
@@ -59,6 +64,8 @@ class Content:
             best=best,
             judged=validation_frames.judged(study, best_trial),
             importances=frames.importances(study),
+            choices=by_choice(table, facts.dimensions, maximize=facts.maximize),
+            pairs=pairs(study, facts.epochs),
             standing=frames.standing(study.standing["points"]),
             ensemble=ensemble(study.folder),
         )

@@ -94,7 +94,7 @@ def progress(content: Content) -> Html | None:
 
 
 def settings(content: Content) -> Html | None:
-    """Importances, the best of each architecture, and the value against each parameter."""
+    """Importances, pairs, the best of each architecture and choice, and the value against each parameter."""
     ended, metric, found = content.ended, content.facts.metric, content.importances
     if not len(ended):
         return None
@@ -104,12 +104,18 @@ def settings(content: Content) -> Html | None:
     else:
         told = "What set the best quarter of the COMPLETE trials apart from all of them (PED-ANOVA)."
         parts.append(chart(plots.importances(found.table), f"{told} A hint, not a law, below some 30 trials."))
+    parts += _pairs(content)
     archs = frames.by_architecture(content.table, maximize=content.facts.maximize)
     if len(archs):
         heads = {"arch": "architecture", "trials": "trials", "best": f"best {metric}", "state": "state"}
         heads |= {"number": "in trial", "parameters": "parameters", "images_per_second": "images/s"}
         heads |= {"seconds": "training"}
         parts += [tag("h3", "Best by architecture"), table(heads, map(cells, records(archs)), marked=[0])]
+    others = rows(content.choices, col(content.choices, "parameter") != "arch")
+    if len(others):
+        heads = {"parameter": "setting", "choice": "choice", "trials": "trials", "best": f"best {metric}"}
+        heads |= {"state": "state", "number": "in trial"}
+        parts += [tag("h3", "Best by choice"), table(heads, map(cells, records(others)))]
     varied = [c for c in ended.columns if c.startswith(PARAM) and col(ended, c).dropna().map(str).nunique() > 1]
     if varied:
         sample = ended.sort_values("number").iloc[:: -(-len(ended) // POINTS)]
@@ -243,6 +249,18 @@ def _scores(scores: pd.DataFrame, title: str, caption: str) -> Html:
     drawn = rows(scores, col(scores, "accuracy").notna())
     figure = chart(plots.scores(drawn, title), caption) if len(drawn) else None
     return join([figure, table(heads, lines, marked=marked)])
+
+
+def _pairs(content: Content) -> list[object]:
+    """Return what is said of settings that interact."""
+    found, title = content.pairs, tag("h3", "Pairs that interact")
+    if found.reason:
+        return [title, tag("p", f"{found.reason[0].upper()}{found.reason[1:]}.", class_="soft")]
+    told = "Share of the predicted final value's variance that only both settings together explain (functional ANOVA)."
+    lines = [{**row, "share": (f"{row['share']:.0%}", row["share"])} for row in records(found.table)]
+    heads = {"first": "setting", "second": "with", "share": "share"}
+    shown = table(heads, lines) if lines else tag("p", "None to speak of.", class_="soft")
+    return [title, tag("p", told, class_="soft"), shown]
 
 
 def _slice(sample: pd.DataFrame, column: str, content: Content) -> Html:

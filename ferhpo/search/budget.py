@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Self
 
+from ferhpo.errors import UsageError
 from ferhpo.metrics import Metric
 from ferhpo.search.flat import expected_improvement
+from ferhpo.space.spec import StudySpec, seconds
 from ferhpo.study.study import Trial
 
 AFTER = "running trials end at their next epoch and wait for the next run"
@@ -31,6 +34,40 @@ class Limits:
     epochs: int | None = None
     device_seconds: float | None = None
     flat: float | None = None
+
+
+def limits_of(
+    spec: StudySpec,
+    *,
+    trials: int | None = None,
+    timeout: str | None = None,
+    max_failures: int | None = None,
+    epochs_total: int | None = None,
+    device_seconds: float | None = None,
+    stop_when_flat: float | None = None,
+) -> Limits:
+    """Return what ends a search, by the command's options; what is left out is the study file's, or no limit.
+
+    Raises:
+        UsageError: one is no number above 0, or ``timeout`` is no duration.
+    """
+    for option, value in (("--trials", trials), ("--max-failures", max_failures), ("--epochs-total", epochs_total)):
+        if value is not None and value < 1:
+            msg = f"{option} must be at least 1, got {value}"
+            raise UsageError(msg)
+    for option, value in (("--device-seconds", device_seconds), ("--stop-when-flat", stop_when_flat)):
+        if value is not None and not 0 < value < inf:
+            msg = f"{option} must be a number above 0, got {value}"
+            raise UsageError(msg)
+    limit = spec.budget.timeout if timeout is None else timeout
+    return Limits(
+        trials=trials or spec.budget.trials,
+        seconds=None if limit is None else seconds(limit),
+        max_failures=max_failures or spec.budget.max_failures,
+        epochs=epochs_total,
+        device_seconds=device_seconds,
+        flat=stop_when_flat,
+    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -44,12 +44,12 @@ class Epoch(Protocol):
         ...
 
     @property
-    def train_loss(self) -> float:
+    def train_loss(self) -> float | None:
         """Mean loss of the epoch's steps."""
         ...
 
     @property
-    def lr(self) -> float:
+    def lr(self) -> float | None:
         """Learning rate of the last step."""
         ...
 
@@ -59,7 +59,7 @@ class Epoch(Protocol):
         ...
 
     @property
-    def images_per_second(self) -> float:
+    def images_per_second(self) -> float | None:
         """Of the training steps."""
         ...
 
@@ -92,8 +92,10 @@ def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[
     import torch
 
     from ferhpo.data.cache import open_prepared
+    from ferhpo.models import user
     from ferhpo.training.loop import train
 
+    user.trust(config.arch)
     torch.set_num_threads(job.threads)
     data = open_prepared(job.data)
     return train(config, data, metric=metric(job.metric), device=job.device, resume=resume, provenance=job.provenance)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ferhpo.data.cache import open_prepared
-from ferhpo.models import registry
+from ferhpo.models import registry, user
 from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import losses, precision
@@ -39,6 +39,7 @@ class Steps:
     """
 
     def __init__(self, config: TrialConfig, folder: Path, device: str) -> None:
+        user.trust(config.arch)
         data = open_prepared(folder)
         channels = data.images.shape[-1]
         model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)

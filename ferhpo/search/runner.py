@@ -3,6 +3,7 @@
 import platform
 import shutil
 import signal
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -248,7 +249,8 @@ def _interruptible(session: Session) -> Generator[list[str]]:
             "interrupted: running trials end at their next epoch and wait for the next run (once more to end at once)"
         )
 
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    ours = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {s: signal.signal(s, handle) for s in ours}  # which Python allows in the main thread alone
     try:
         yield seen
     finally:

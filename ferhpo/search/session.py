@@ -59,7 +59,8 @@ class Session:
         self._metric = metric(spec.metric)
         self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize)
         self._failures = 0
-        self._ensemble, self._scoring = RunningEnsemble.of(writer.reader), True
+        self._ensemble = RunningEnsemble.of(writer.reader)
+        self._scoring = bool(writer.reader.data["classes"])  # an objective leaves nothing to combine
         found = writer.reader.trials()
         self._budget = Budget.of(found, limits, self._metric, clock)
         for trial in found:

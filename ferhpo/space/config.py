@@ -72,6 +72,11 @@ def _external(params: Params) -> bool:
     return ":" in str(params["arch"])
 
 
+def _shaped(params: Params) -> bool:
+    """Tell whether width and activation reach the net: a library's has its own."""
+    return not str(params["arch"]).startswith(("timm:", "torchvision:"))
+
+
 def _timm(params: Params) -> bool:
     return str(params["arch"]).startswith("timm:")
 
@@ -98,10 +103,10 @@ class TrialConfig:
         UsageError: a value is of the wrong type or outside what its setting allows.
     """
 
-    arch: str = _set("resnet9s", "architecture: a name of `ferhpo models`, timm:NAME or torchvision:NAME")
-    width: int = _set(
-        32, "channels of the first stage of our own nets", low=4, high=512, matters=lambda p: not _external(p)
+    arch: str = _set(
+        "resnet9s", "architecture: a name of `ferhpo models`, timm:NAME, torchvision:NAME or python:MODULE:FUNCTION"
     )
+    width: int = _set(32, "channels of the first stage of our own nets", low=4, high=512, matters=_shaped)
     neck: str = _set(
         "none",
         "what the feature map goes through before the pool: cbam (channel and spatial attention), self_attention over "
@@ -113,7 +118,7 @@ class TrialConfig:
         "relu",
         "of our own nets, and of the head's hidden layer",
         choices=ACTIVATIONS,
-        matters=lambda p: not _external(p) or p["head"] > 0,
+        matters=lambda p: _shaped(p) or p["head"] > 0,
     )
     patch_size: int = _set(
         0, "pixels a side of a patch of timm's ViT and ConvNeXt nets, 0 is their own", low=0, high=64, matters=_timm

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ferhpo.errors import CheckpointError, UsageError
-from ferhpo.models import registry
+from ferhpo.models import registry, user
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
 from ferhpo.training.images import Preprocessing, Rows
@@ -102,9 +102,13 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, 
 
     Raises:
         CheckpointError: a file is missing or damaged, or the weights are not the card's model's.
+        UsageError: its architecture is a user's own, whose module nobody has imported or named.
     """
     found = checkpoint.read(folder)
     card = found.card
+    arch = str(card["config"].get("arch"))
+    if arch.startswith(f"{user.LIBRARY}:"):
+        user.constructor(arch)
     try:
         config = TrialConfig.from_params(card["config"]).with_params({"pretrained": False})
         preprocessing = Preprocessing.from_json(card["preprocessing"])

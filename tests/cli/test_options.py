@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ferhpo.cli import options
 from ferhpo.cli.options import (
     chosen,
     command_line,
@@ -17,6 +16,7 @@ from ferhpo.cli.options import (
     remember_ensemble,
 )
 from ferhpo.errors import SpecError, UsageError
+from ferhpo.study import find
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder that stands for the packaged study files."""
     folder = tmp_path / "package"
-    monkeypatch.setattr(options, "packaged", lambda: folder)
+    monkeypatch.setattr(find, "packaged", lambda: folder)
     return folder
 
 

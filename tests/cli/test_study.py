@@ -164,3 +164,23 @@ def test_no_password_is_printed(run: Run) -> None:
     ran = run("study", "show", "--study", "toy", "--storage", "postgresql+psycopg://me:s3cr3t@127.0.0.1:1/x")
     assert "me@127.0.0.1:1/x" in ran.failed(1)
     assert "s3cr3t" not in ran.err
+
+
+def test_show_says_what_was_learned_and_what_cannot_be_said_yet(study: Make, run: Run) -> None:
+    opened = study(9, scheduler="none")
+    found = run("study", "show", "--study", "toy", "--format", "json").json["learned"]
+    epochs = {row["state"]: row["epochs"] for row in found["budget"]}
+    assert sum(epochs.values()) == sum(len(t.values) for t in opened.trials())
+    assert found["pairs"] == []
+    assert found["pairs_reason"].startswith("pairs need at least 30 trials")
+    assert (found["importances"] == []) == (found["importances_reason"] is not None)
+    shown = run("study", "show", "--study", "toy").out
+    assert f"{epochs['COMPLETE']} epochs" in shown
+    assert "pairs need at least 30 trials" in shown
+
+
+def test_show_before_the_first_trial_ends_has_learned_nothing(root: Path, data: fakes.FakeData, run: Run) -> None:
+    with open_writer(fakes.spec(), root, data):
+        pass
+    found = run("study", "show", "-s", "toy", "-f", "json").json["learned"]
+    assert (found["choices"], found["pairs"], found["importances"]) == ([], [], [])

@@ -1,11 +1,14 @@
 """What each section says, and which are left out where there is nothing to say."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ferhpo.report import sections
 from ferhpo.report.content import Content
+from ferhpo.report.learned import Pairs
 from ferhpo.study.study import Study
 from tests.report.made_up_study import BEST, Maker, make_study, write_ensemble
 
@@ -86,3 +89,19 @@ def test_a_running_search_is_told(tmp_path: Path) -> None:
     seen: list[str] = []
     make_study(tmp_path, lambda maker: seen.extend(sections.notes(Content.read(Study.open(tmp_path, "faces")))))
     assert "A search of this study is running" in seen[0]
+
+
+def test_settings_name_the_best_of_each_choice_and_why_no_pair_is_named(content: Content) -> None:
+    shown = sections.settings(content) or ""
+    assert "Best by choice" in shown
+    assert "adamw" in shown
+    assert "Pairs need at least 30 trials with values" in shown
+
+
+def test_settings_name_pairs_that_interact(content: Content) -> None:
+    table = pd.DataFrame([("lr", "momentum", 0.25)], columns=["first", "second", "share"])
+    shown = sections.settings(replace(content, pairs=Pairs(table=table, reason=""))) or ""
+    assert "25%" in shown
+    assert "functional ANOVA" in shown
+    nothing = sections.settings(replace(content, pairs=Pairs(table=table.head(0), reason=""))) or ""
+    assert "None to speak of" in nothing

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import open_writer, run_session
 
+from ferhpo.errors import UsageError
 from ferhpo.metrics import metric
-from ferhpo.search.budget import Budget, Limits
+from ferhpo.search.budget import Budget, Limits, limits_of
 from ferhpo.search.recovery import settle
 from ferhpo.search.session import Session
 from ferhpo.study.study import Study
@@ -76,3 +77,25 @@ def test_values_are_known_again_in_the_order_of_ending(root: Path, data: fakes.F
     assert again.values == session._budget.values == [t.value for t in study.trials() if t.value is not None]
     assert again.epochs == session._budget.epochs
     assert again.device_seconds == pytest.approx(session._budget.device_seconds)
+
+
+def test_limits_are_the_study_files_where_nothing_is_given() -> None:
+    spec = fakes.spec(trials=9)
+    assert limits_of(spec) == Limits(trials=9, max_failures=3)
+    given = limits_of(spec, trials=2, timeout="90s", epochs_total=5, device_seconds=1.5, stop_when_flat=0.1)
+    assert given == Limits(trials=2, seconds=90.0, max_failures=3, epochs=5, device_seconds=1.5, flat=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trials": 0}, "--trials must be at least 1, got 0"),
+        ({"epochs_total": -1}, "--epochs-total"),
+        ({"device_seconds": float("inf")}, "--device-seconds must be a number above 0"),
+        ({"stop_when_flat": 0.0}, "--stop-when-flat"),
+        ({"timeout": "soon"}, "a duration"),
+    ],
+)
+def test_limits_that_are_no_numbers_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        limits_of(fakes.spec(), **options)

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from ferhpo import _layout
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import CheckpointError
+from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import predict
@@ -110,3 +111,12 @@ def test_loading_leaves_the_random_generators_alone(folder: Path) -> None:
     torch.manual_seed(0)
     load_model(folder)
     assert torch.equal(torch.rand(2), want)
+
+
+def test_a_card_makes_nobody_import_a_module_that_was_not_named(folder: Path) -> None:
+    card = json.loads((folder / _layout.CARD).read_text())
+    card["config"]["arch"] = "python:antigravity:build"
+    (folder / _layout.CARD).write_text(json.dumps(card))
+    with pytest.raises(UsageError, match="set FERHPO_MODULES=antigravity"):
+        load_model(folder)
+    assert "antigravity" not in sys.modules

@@ -1,0 +1,116 @@
+"""A user's own function in place of training a net: wrapped into what the search runs.
+
+Its trials leave no net, so such a study can be read and reported but gives no ensemble.
+"""
+
+import inspect
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferhpo import _layout
+from ferhpo._atomic import write_json
+from ferhpo.data.cache import ARRAYS, Prepared
+from ferhpo.errors import CheckpointError, TrainingError
+from ferhpo.search.job import Job, Trainer
+from ferhpo.space.config import TrialConfig
+
+Objective = Callable[[TrialConfig, int], float] | Callable[[TrialConfig], Iterator[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveEpoch:
+    """One epoch of an objective: see `job.Epoch`."""
+
+    epoch: int
+    figures: dict[str, float]
+    seconds: float
+    done: bool
+    train_loss: float | None = None
+    lr: float | None = None
+    images_per_second: float | None = None
+    restored: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write how far the trial is."""
+        if not self.done:
+            write_json(folder / _layout.STATE, {"epoch": self.epoch})
+
+
+def trainer(objective: Objective) -> Trainer:
+    """Return a trainer that runs an objective.
+
+    Args:
+        objective: a function of config and epoch (from 1) that returns the value after that epoch, or a generator
+            function of the config that yields one value an epoch. A trial that goes on after an interruption calls the
+            function from the next epoch on; a generator begins anew, and what it yields again is passed over.
+    """
+    return partial(_run, objective)
+
+
+def no_images(folder: Path) -> Prepared:
+    """Return the data of a search that has none."""
+    shapes = {"images": (0, 8, 8, 1)}
+    arrays: dict[str, Any] = {k: np.empty(shapes.get(k, (0,)), kind) for k, kind in ARRAYS.items() if k != "soft"}
+    return Prepared(
+        folder=folder,
+        format="objective",
+        source=None,
+        classes=(),
+        fingerprint="objective",
+        mean=(),
+        std=(),
+        counts={},
+        dropped={},
+        **arrays,
+    )
+
+
+def _run(objective: Objective, config: TrialConfig, job: Job, resume: Path | None) -> Iterator[ObjectiveEpoch]:
+    behind = 0 if resume is None else _epoch(resume)
+    values = _values(objective, config, behind)
+    for epoch in range(behind + 1, config.epochs + 1):
+        start = time.perf_counter()
+        try:
+            given = next(values)
+        except StopIteration:
+            msg = f"an objective must yield a value for each of its {config.epochs} epochs, it ended after {epoch - 1}"
+            raise TrainingError(msg) from None
+        yield ObjectiveEpoch(
+            epoch=epoch,
+            figures={job.metric: _number(given)},
+            seconds=time.perf_counter() - start,
+            done=epoch == config.epochs,
+        )
+
+
+def _values(objective: Callable[..., Any], config: TrialConfig, behind: int) -> Iterator[Any]:
+    if inspect.isgeneratorfunction(objective):
+        values = objective(config)
+        for _ in range(behind):
+            next(values, None)
+        return values
+    return (objective(config, epoch) for epoch in range(behind + 1, config.epochs + 1))
+
+
+def _number(given: object) -> float:
+    try:
+        return float(given)  # pyright: ignore[reportArgumentType] - that is what is asked
+    except (TypeError, ValueError):
+        msg = f"an objective must give a number an epoch, got {type(given).__name__}; return the metric's value"
+        raise TrainingError(msg) from None
+
+
+def _epoch(resume: Path) -> int:
+    try:
+        return int(json.loads((resume / _layout.STATE).read_bytes())["epoch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{resume} must say how far its trial was, got {error!r}; the trial begins anew"
+        raise CheckpointError(msg) from None

@@ -1,0 +1,101 @@
+"""What a study learned, against studies whose values are a known function of their parameters."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from ferhpo.report import frames, learned
+from ferhpo.report.pick import records
+from ferhpo.space.space import Dimension
+from ferhpo.study.study import Study
+
+Value = Callable[[dict[str, Any]], float]
+
+
+def interacting(p: dict[str, Any]) -> float:
+    return p["a"] if p["kind"] == "x" else 1 - p["a"]
+
+
+def additive(p: dict[str, Any]) -> float:
+    return p["a"] + 0.5 * p["b"] + (0.3 if p["kind"] == "x" else 0.0)
+
+
+def made(full: Study, value: Value, n: int = 48, complete: int = 24) -> Study:
+    """Return a study in memory: the first trials COMPLETE at epoch 4, the others PRUNED at epoch 1."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for i in range(n):
+        trial = study.ask()
+        params = {
+            "a": trial.suggest_float("a", 0, 1),
+            "b": trial.suggest_float("b", 0, 1),
+            "kind": trial.suggest_categorical("kind", ["x", "y"]),
+        }
+        if params["kind"] == "x":
+            trial.suggest_float("only_x", 0, 1)
+        for epoch in (1, 2, 4) if i < complete else (1,):
+            trial.report(value(params) - 0.5 / epoch, epoch)
+        if i < complete:
+            study.tell(trial, value(params) - 0.5 / 4)
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    return replace(full, optuna_study=study)
+
+
+def test_a_pair_that_interacts_is_found_and_no_other(full: Study) -> None:
+    found = learned.pairs(made(full, interacting), 4)
+    assert found.reason == ""
+    first = records(found.table)[0]
+    assert {first["first"], first["second"]} == {"a", "kind"}
+    assert first["share"] > 0.5
+    assert all(row["share"] < 0.1 for row in records(found.table)[1:])
+
+
+def test_an_additive_study_has_no_pairs_worth_naming(full: Study) -> None:
+    found = learned.pairs(made(full, additive), 4)
+    assert found.reason == ""
+    assert all(row["share"] < 0.05 for row in records(found.table))
+
+
+def test_a_setting_that_exists_with_one_choice_alone_is_no_pair_with_it(full: Study) -> None:
+    study = made(full, lambda p: p["a"] + (0.5 if p["kind"] == "x" else 0.0))
+    named = [{row["first"], row["second"]} for row in records(learned.pairs(study, 4).table)]
+    assert {"kind", "only_x"} not in named
+
+
+def test_few_trials_are_refused_with_the_reason(full: Study) -> None:
+    few = learned.pairs(made(full, additive, n=20), 4)
+    assert few.table.empty
+    assert few.reason == "pairs need at least 30 trials with values, 8 of them COMPLETE, there are 20 and 20 so far"
+    assert "48 and 3 so far" in learned.pairs(made(full, additive, complete=3), 4).reason
+
+
+def test_a_model_that_predicts_nothing_is_not_believed(full: Study) -> None:
+    noise = iter(range(10**6))
+    found = learned.pairs(made(full, lambda _: (next(noise) * 7919 % 1009) / 1009), 4)
+    assert "of the variance of COMPLETE trials that it has not seen" in found.reason
+
+
+def test_the_best_of_each_choice_is_complete_before_pruned() -> None:
+    lines = [("COMPLETE", 0.6, "x"), ("PRUNED", 0.9, "x"), ("PRUNED", 0.5, "y"), ("FAIL", None, "z")]
+    table = pd.DataFrame([{"number": i, "state": s, "value": v, "params_kind": k} for i, (s, v, k) in enumerate(lines)])
+    dimension = Dimension(name="optimizer", choices=("sgd", "adamw"), default="sgd")
+    found = records(learned.by_choice(table, {"kind": dimension}, maximize=True))
+    assert [(r["choice"], r["trials"], r["best"], r["number"]) for r in found] == [("x", 2, 0.6, 0), ("y", 1, 0.5, 2)]
+
+
+def test_all_of_it_is_read_from_a_study(full: Study) -> None:
+    found = learned.learned(full)
+    assert {r["state"]: r["trials"] for r in records(found.budget)}["COMPLETE"] == 11
+    assert {r["parameter"] for r in records(found.choices)} == {"arch", "optimizer"}
+    assert found.importances.reason == frames.importances(full).reason
+    assert "pairs need at least 30 trials" in found.pairs.reason
+
+
+def test_a_study_without_trials_has_learned_nothing(empty: Study, tmp_path: Path) -> None:
+    found = learned.learned(empty)
+    assert found.choices.empty
+    assert found.pairs.reason
