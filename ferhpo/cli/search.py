@@ -74,6 +74,12 @@ def search(
             show_default="never",
         ),
     ] = None,
+    enqueue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Run the [[try]] tables of this file first, each once.", show_default="none"
+        ),
+    ] = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> int:
@@ -87,6 +93,7 @@ def search(
     from ferhpo.search.session import Limits
     from ferhpo.search.workers import Workers
     from ferhpo.space.spec import seconds
+    from ferhpo.space.tries import read_tries
     from ferhpo.study.source import open_data
     from ferhpo.study.study import recorded_data
 
@@ -109,12 +116,13 @@ def search(
         device_seconds=device_seconds,
         flat=stop_when_flat,
     )
+    tries = read_tries(enqueue, spec.space) if enqueue else ()
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))
     remember(named, root)
     with watching(root / spec.name / "logs" / "search.log") as emit:
-        outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers)
+        outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers, tries=tries)
     show_study(outcome.study, output)
     if outcome.interrupted:
         say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")

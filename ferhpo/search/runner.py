@@ -3,7 +3,7 @@
 import platform
 import shutil
 import signal
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from ferhpo.search.session import Limits, Session
 from ferhpo.search.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
+from ferhpo.space.tries import Try
 from ferhpo.study.study import Study, recorded_data
 from ferhpo.study.writer import StudyWriter
 
@@ -63,6 +64,7 @@ def search(
     storage: str | None = None,
     workers: Workers | None = None,
     trainer: Trainer = train_trial,
+    tries: Sequence[Try] = (),
 ) -> Outcome:
     """Run trials until the study has its total, time is up, or somebody stops it; running it again goes on.
 
@@ -75,6 +77,7 @@ def search(
         storage: URL of the study database, None for the SQLite file in the study's folder.
         workers: where trials run.
         trainer: trains a configuration.
+        tries: configurations to run first, besides the study file's own, once however often they are given.
 
     Raises:
         StudyError: the study is being written by another process, or changed in what may not change.
@@ -82,7 +85,9 @@ def search(
     """
     check_architectures(spec)
     make_sampler = partial(sampler, spec)
-    with StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler) as writer:
+    with StudyWriter(
+        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries
+    ) as writer:
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
         for note in settle(writer):

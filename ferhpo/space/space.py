@@ -135,6 +135,29 @@ class Dimension:
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
 
+    def check(self, value: Any) -> Any:
+        """Return a value of this dimension as its setting's type.
+
+        Raises:
+            UsageError: it is none of the choices, outside the range, or between two steps.
+        """
+        value = SETTINGS[self.name].check(value)
+        if self.choices:
+            if value not in self.choices:
+                msg = f"{self.name} must be one of its choices {list(self.choices)}, got {value!r}"
+                raise UsageError(msg)
+            return value
+        assert self.low is not None
+        assert self.high is not None
+        if value is None or not self.low <= value <= self.high:
+            msg = f"{self.name} must be between low={self.low} and high={self.high}, got {value}"
+            raise UsageError(msg)
+        steps = (value - self.low) / (self.step or 1)
+        if self.step is not None and abs(steps - round(steps)) > 1e-8:
+            msg = f"{self.name} must be low={self.low} and a whole number of steps of {self.step}, got {value}"
+            raise UsageError(msg)
+        return value
+
     def grid(self, points: int) -> tuple[Any, ...]:
         """Return every choice or step, or ``points`` values of a range without steps, evenly, its ends included."""
         if self.choices:
@@ -192,6 +215,24 @@ class Space:
     def defaults(self) -> dict[str, Any]:
         """Return the parameters of the default trial: the default of every dimension that applies."""
         return self._walk(lambda d: d.default)[1]
+
+    def point(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a trial that has the settings given and the default of every other dimension.
+
+        Raises:
+            UsageError: a setting is not searched, has no say beside the others, or is not of its dimension.
+        """
+        names = {d.name for d in self.dimensions}
+        for name in given:
+            if name not in names:
+                msg = f"only what [space] searches can be set, got '{name}'{did_you_mean(name, names)}"
+                raise UsageError(msg)
+        asked = self._walk(lambda d: d.check(given[d.name]) if d.name in given else d.default)[1]
+        for name in given:
+            if name not in asked:
+                msg = f"{name} has no say beside the other settings here; leave it out"
+                raise UsageError(msg)
+        return asked
 
     def default_config(self) -> TrialConfig:
         """Return the default trial's configuration."""

@@ -7,7 +7,7 @@ COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside h
 
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -22,10 +22,13 @@ from ferhpo import __version__, _atomic, _layout
 from ferhpo.errors import DataError, StudyError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.space.tries import Try
 from ferhpo.study import store
 from ferhpo.study.compatible import check_compatible
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+
+TRY = "try"  # attribute of a trial that a user asked for: what was written
 
 
 class StudyWriter:
@@ -37,6 +40,7 @@ class StudyWriter:
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
         make_sampler: returns what decides what to try next, given how many trials there are.
+        tries: configurations to run besides the study file's `[[try]]` tables.
 
     Raises:
         StudyError: another process writes the study, or the study file changed in what may not change.
@@ -51,12 +55,14 @@ class StudyWriter:
         storage: str | None,
         data: Mapping[str, Any],
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+        tries: Sequence[Try] = (),
     ) -> None:
         self.spec = spec
         self.folder = _layout.study_folder(root, spec.name)
         self._data = dict(data)
         self._storage_url = storage
         self._make_sampler = make_sampler
+        self._tries = (*spec.tries, *tries)
         self._stack = ExitStack()
         self._ids: dict[int, int] = {}  # trial number -> Optuna's key of it
         self._history: dict[int, list[dict[str, Any]]] = {}  # of running trials
@@ -104,6 +110,7 @@ class StudyWriter:
         self._study.sampler = self._make_sampler(len(trials))
         if not trials:
             self._study.enqueue_trial(self.spec.space.defaults())
+        self._queue_tries()
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
 
     def _check_same(self) -> None:
@@ -119,6 +126,17 @@ class StudyWriter:
             trials = self._study.get_trials(deepcopy=False)
             stored = {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
             check_compatible(before, self.spec, stored)
+
+    def _queue_tries(self) -> None:
+        """Queue each try that no run queued before, unless a trial has its settings anyway."""
+        trials = self._study.get_trials(deepcopy=False)
+        given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
+        there = [t.system_attrs.get("fixed_params", t.params) for t in trials]
+        for one in self._tries:
+            if one.given not in given and one.params not in there:
+                self._study.enqueue_trial(dict(one.params), user_attrs={TRY: dict(one.given)})
+                given.append(one.given)
+                there.append(dict(one.params))
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""

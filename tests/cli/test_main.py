@@ -39,6 +39,7 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         ("--epochs-total",),
         ("--device-seconds",),
         ("--stop-when-flat",),
+        ("--enqueue",),
         ROOT,
         FORMAT,
     ],

@@ -131,6 +131,18 @@ def test_a_value_that_makes_no_sense_is_misuse(
     assert nothing_begun(root)
 
 
+def test_a_try_outside_its_range_is_misuse_before_anything_begins(
+    run: Run, toy: Path, csv: Path, root: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.toml"
+    more.write_text("[[try]]\nlr = 7\n")
+    line = run("search", "--study", "toy", "--data", csv, "--enqueue", more).failed(2)
+    assert "more.toml:2: a [[try]] must be a point of the space: lr must be between" in line
+    toy.write_text(toy.read_text() + more.read_text())
+    assert "studies/toy.toml:16: a [[try]] must be a point" in run("search", "--study", "toy").failed(2)
+    assert nothing_begun(root)
+
+
 def test_an_unknown_architecture_is_misuse_with_file_and_line(run: Run, toy: Path, csv: Path, root: Path) -> None:
     toy.write_text(toy.read_text().replace("resnet9s", "resnet8s"))
     line = run("search", "--study", "toy", "--data", csv).failed(2)
