@@ -84,13 +84,14 @@ def search(
         UsageError: not one trial fits the machine, or there is no cluster.
     """
     check_architectures(spec)
+    check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
     with StudyWriter(
         spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries
     ) as writer:
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
-        for note in settle(writer):
+        for note in (*writer.notes, *settle(writer)):
             emit(Note(text=note))
         before = writer.count()
         session = Session(writer, limits, emit=emit)
@@ -123,6 +124,20 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
         with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
             settle(writer)
     return Study.open(root, spec.name, storage)
+
+
+def check_choice(spec: StudySpec, trials: int) -> None:
+    """Refuse to search a space in which every trial would be the same.
+
+    Raises:
+        SpecError: there is nothing to choose, and more than one trial is asked for.
+    """
+    if trials > 1 and all(len(d.choices) == 1 for d in spec.space.dimensions):
+        msg = (
+            f"a search needs something to choose, and [space] has no range and no second choice for {trials} trials; "
+            "add one, or give --trials 1 or `ferhpo train`"
+        )
+        raise spec.error(msg, "space")
 
 
 def check_architectures(spec: StudySpec) -> None:

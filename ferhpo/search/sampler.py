@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,21 @@ class FidelitySampler(BaseSampler):
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
         seed: of every draw; the same study and seed give the same proposals.
         startup: trials with a value before the model is used; until then trials are random.
+        choices: those that may be proposed of a parameter, where that is fewer than trials may have.
     """
 
-    def __init__(self, max_epochs: int, seed: int, *, startup: int = 10) -> None:
+    def __init__(
+        self,
+        max_epochs: int,
+        seed: int,
+        *,
+        startup: int = 10,
+        choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    ) -> None:
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
-        self._max_epochs, self._startup = max_epochs, startup
+        self._max_epochs, self._startup, self._choices = max_epochs, startup, choices
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         self._study = ""
@@ -130,7 +139,7 @@ class FidelitySampler(BaseSampler):
             best_so_far = max(best_so_far, process.predict(surrogate.at_end(pending))[0].max())
 
         def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = present(encoding.with_fixed(rows, fixed))
+            rows = present(encoding.with_fixed(encoding.offered(rng, rows, self._choices), fixed))
             return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
 
         near = parents[rng.integers(len(parents), size=NEAR)]
@@ -168,7 +177,8 @@ def sampler(spec: StudySpec, done: int) -> BaseSampler:
         warnings.simplefilter("ignore", ExperimentalWarning)
         match spec.sampler.name:
             case "fidelity":
-                return FidelitySampler(spec.budget.epochs, seed, startup=startup)
+                choices = {d.name: d.choices for d in spec.space.dimensions if d.choices}
+                return FidelitySampler(spec.budget.epochs, seed, startup=startup, choices=choices)
             case "tpe":  # `group` is what conditional spaces need
                 return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
             case "gp":

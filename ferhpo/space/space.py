@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from math import isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo.errors import UsageError, did_you_mean
@@ -125,10 +126,15 @@ class Dimension:
         self.suggest(asked)
         return asked.distributions[self.name]
 
-    def suggest(self, trial: "optuna.trial.BaseTrial") -> Any:
-        """Ask the trial for this dimension's value."""
+    def suggest(self, trial: "optuna.trial.BaseTrial", stored: tuple[Any, ...] = ()) -> Any:
+        """Ask the trial for this dimension's value.
+
+        Args:
+            trial: Optuna's.
+            stored: the list that a choice is stored in, if it is not ``choices``.
+        """
         if self.choices:
-            return trial.suggest_categorical(self.name, self.choices)
+            return trial.suggest_categorical(self.name, stored or self.choices)
         assert self.low is not None
         assert self.high is not None
         if SETTINGS[self.name].kind is int:
@@ -238,9 +244,16 @@ class Space:
         """Return the default trial's configuration."""
         return self._walk(lambda d: d.default)[0]
 
-    def sample(self, trial: "optuna.trial.BaseTrial") -> TrialConfig:
-        """Ask the trial for every dimension that applies and return the whole configuration."""
-        return self._walk(lambda d: d.suggest(trial))[0]
+    def sample(
+        self, trial: "optuna.trial.BaseTrial", stored: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
+    ) -> TrialConfig:
+        """Ask the trial for every dimension that applies and return the whole configuration.
+
+        Args:
+            trial: Optuna's.
+            stored: lists that choices are stored in, by dimension, see `Dimension.suggest`.
+        """
+        return self._walk(lambda d: d.suggest(trial, stored.get(d.name, ())))[0]
 
     def _walk(self, value_of: Any) -> tuple[TrialConfig, dict[str, Any]]:
         asked: dict[str, Any] = {}

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fakes
 import numpy as np
@@ -22,6 +23,7 @@ from ferhpo.study.writer import StudyWriter
 SCRIPT = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 import conftest, fakes
 with conftest.open_writer(fakes.spec(), Path(sys.argv[2]), fakes.FakeData(folder=Path("nowhere"))) as writer:
@@ -108,6 +110,16 @@ def test_a_study_file_that_changed_too_much_is_refused_and_nothing_is_lost(
     with pytest.raises(SpecError, match="a study keeps its epochs"):
         open_writer(fakes.spec(epochs=9), root, data).__enter__()
     assert what_is_there(root) == before
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
+def test_a_study_of_another_direction_in_the_database_is_refused(
+    root: Path, data: fakes.FakeData, tmp_path: Path, directions: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    optuna.create_study(study_name="toy", storage=url, directions=directions)
+    with pytest.raises(StudyError, match=r"a study keeps its direction, and 'toy' has .* where accuracy"):
+        open_writer(fakes.spec(), root, data, storage=url).__enter__()
 
 
 def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
