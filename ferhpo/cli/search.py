@@ -16,6 +16,7 @@ from ferhpo.cli.options import (
     StudyOption,
     chosen,
     find_spec,
+    name_of,
     remember,
 )
 from ferhpo.cli.output import say
@@ -80,6 +81,14 @@ def search(
             metavar="FILE.toml", help="Run the [[try]] tables of this file first, each once.", show_default="none"
         ),
     ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Learn from this study's trials too; they stay its own.",
+            show_default="none",
+        ),
+    ] = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> int:
@@ -89,13 +98,14 @@ def search(
     """
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
+    from ferhpo.search.prior import records
     from ferhpo.search.runner import search as run
     from ferhpo.search.session import Limits
     from ferhpo.search.workers import Workers
     from ferhpo.space.spec import seconds
     from ferhpo.space.tries import read_tries
     from ferhpo.study.source import open_data
-    from ferhpo.study.study import recorded_data
+    from ferhpo.study.study import Study, recorded_data
 
     named = chosen(study, root)
     spec = find_spec(named, root)
@@ -117,12 +127,16 @@ def search(
         flat=stop_when_flat,
     )
     tries = read_tries(enqueue, spec.space) if enqueue else ()
+    other = Study.open(root, name_of(from_study)) if from_study else None
+    prior = {other.name: records(other, spec)} if other else {}
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))
     remember(named, root)
     with watching(root / spec.name / "logs" / "search.log") as emit:
-        outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers, tries=tries)
+        outcome = run(
+            spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers, tries=tries, prior=prior
+        )
     show_study(outcome.study, output)
     if outcome.interrupted:
         say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")

@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo import __version__
@@ -19,6 +20,7 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster, packing
 from ferhpo.search.events import Emit, Note, SearchBegan
 from ferhpo.search.job import Job, Trainer, train_trial
+from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import sampler
 from ferhpo.search.session import Limits, Session
@@ -65,6 +67,7 @@ def search(
     workers: Workers | None = None,
     trainer: Trainer = train_trial,
     tries: Sequence[Try] = (),
+    prior: Mapping[str, Records] = MappingProxyType({}),
 ) -> Outcome:
     """Run trials until the study has its total, time is up, or somebody stops it; running it again goes on.
 
@@ -78,6 +81,7 @@ def search(
         workers: where trials run.
         trainer: trains a configuration.
         tries: configurations to run first, besides the study file's own, once however often they are given.
+        prior: trials of other studies that the sampler learns from besides, by study, see `prior.records`.
 
     Raises:
         StudyError: the study is being written by another process, or changed in what may not change.
@@ -87,7 +91,7 @@ def search(
     check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
     with StudyWriter(
-        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries
+        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
     ) as writer:
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -30,7 +31,9 @@ from ferhpo.study.choices import Choices, ever_offered, keeping, outside
 from ferhpo.study.compatible import check_compatible
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.queue import TRY, misfits, queue_tries
-from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+from ferhpo.study.study import PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+
+Prior = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class StudyWriter:
@@ -41,8 +44,9 @@ class StudyWriter:
         root: the folder of studies.
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
-        make_sampler: returns what decides what to try next, given how many trials there are.
+        make_sampler: returns what decides what to try next, given how many trials there are and `Study.prior`.
         tries: configurations to run besides the study file's `[[try]]` tables.
+        prior: trials of other studies to learn from, by study, see `search.prior`; kept in place of what was.
 
     Raises:
         StudyError: another process writes the study, or the study file changed in what may not change.
@@ -56,8 +60,9 @@ class StudyWriter:
         *,
         storage: str | None,
         data: Mapping[str, Any],
-        make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+        make_sampler: Callable[[int, Prior], optuna.samplers.BaseSampler],
         tries: Sequence[Try] = (),
+        prior: Prior = MappingProxyType({}),
     ) -> None:
         self.spec = spec
         self.folder = _layout.study_folder(root, spec.name)
@@ -65,6 +70,7 @@ class StudyWriter:
         self._storage_url = storage
         self._make_sampler = make_sampler
         self._tries = (*spec.tries, *tries)
+        self._prior = dict(prior)
         self._grown: Choices = {}
         self.notes: list[str] = []  # what a user should know of the study as it was found
         self._stack = ExitStack()
@@ -111,16 +117,19 @@ class StudyWriter:
             if self._study.user_attrs.get(key) != value:
                 self._study.set_user_attr(key, value)
         self._study.set_user_attr("driver", {"host": socket.gethostname()})
+        if self._prior:
+            self._study.set_user_attr(PRIOR, {**self._study.user_attrs.get(PRIOR, {}), **self._prior})
+        self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
         for number in misfits(self._study, self.spec.space):
             self.finish(
                 number, "FAIL", None, {"interrupted": True, "error": "queued before its settings were ruled out"}
             )
         trials = self._study.get_trials(deepcopy=False)
-        self._study.sampler = keeping(self._make_sampler(len(trials)), self.spec.space, self._grown, len(trials))
+        made = self._make_sampler(len(trials), self.reader.prior)
+        self._study.sampler = keeping(made, self.spec.space, self._grown, len(trials))
         if all(t.user_attrs.get("interrupted") for t in trials):
             self._study.enqueue_trial(self.spec.space.defaults())
         queue_tries(self._study, self._tries)
-        self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
 
     def _check_same(self, stored: Mapping[str, BaseDistribution]) -> None:
         old = self._study.user_attrs

@@ -40,6 +40,7 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         ("--device-seconds",),
         ("--stop-when-flat",),
         ("--enqueue",),
+        ("--from-study",),
         ROOT,
         FORMAT,
     ],

@@ -179,6 +179,17 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(run: Run, searched: Cal
     assert path.read_bytes() == b"damaged" * 3000
 
 
+def test_prior_knowledge_of_a_study_that_is_not_there_or_does_not_fit_is_refused(
+    run: Run, searched: Callable[[], object], toy: Path, csv: Path, root: Path
+) -> None:
+    other = toy.with_name("other.toml")
+    other.write_text(toy.read_text().replace("epochs = 3", "epochs = 5"))
+    words = ("search", "--study", "other", "--data", csv, "--from-study")
+    assert "a study must exist in studies, got 'tay'; did you mean 'toy'?" in run(*words, "tay").failed(1)
+    assert "must be of trials of as many epochs, 5, got 'toy' with 3" in run(*words, "toy").failed(2)
+    assert not (root / "other" / "study.db").exists()
+
+
 def test_a_second_search_of_a_study_is_refused(
     run: Run, searched: Callable[[], object], toy: Path, csv: Path, root: Path
 ) -> None:

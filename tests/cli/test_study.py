@@ -164,3 +164,15 @@ def test_no_password_is_printed(run: Run) -> None:
     ran = run("study", "show", "--study", "toy", "--storage", "postgresql+psycopg://me:s3cr3t@127.0.0.1:1/x")
     assert "me@127.0.0.1:1/x" in ran.failed(1)
     assert "s3cr3t" not in ran.err
+
+
+def test_prior_knowledge_is_shown_as_such(
+    study: Callable[..., Study], run: Run, root: Path, data: fakes.FakeData
+) -> None:
+    kept = [{"number": 0, "state": "COMPLETE", "epochs": [3], "values": [0.9], "settings": {}}]
+    study(4)
+    with open_writer(fakes.spec(), root, data, prior={"other": kept}):
+        pass
+    assert "prior       1 trials of 'other'" in run("study", "show", "--study", "toy").out
+    shown = run("study", "show", "--study", "toy", "--format", "json").json
+    assert (shown["prior"], shown["n_trials"]) == ({"other": 1}, 4)
