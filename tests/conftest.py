@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,10 +51,12 @@ def writer(root: Path, data: fakes.FakeData) -> Iterator[StudyWriter]:
         yield opened
 
 
-def open_writer(spec: StudySpec, root: Path, data: fakes.FakeData, storage: str | None = None) -> StudyWriter:
+def open_writer(
+    spec: StudySpec, root: Path, data: fakes.FakeData, storage: str | None = None, **more: Any
+) -> StudyWriter:
     """Return a study to be opened for writing."""
     make = partial(sampler, spec)
-    return StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make)  # pyright: ignore[reportArgumentType]
+    return StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make, **more)  # pyright: ignore[reportArgumentType]
 
 
 def run_session(session: Session, data: fakes.FakeData, epochs: int | None = None) -> None:

@@ -73,6 +73,20 @@ def search(
             show_default="never",
         ),
     ] = None,
+    enqueue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Run the [[try]] tables of this file first, each once.", show_default="none"
+        ),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Learn from this study's trials too; they stay its own.",
+            show_default="none",
+        ),
+    ] = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> int:
@@ -83,8 +97,10 @@ def search(
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
     from ferhpo.search.budget import limits_of
+    from ferhpo.search.prior import of_study
     from ferhpo.search.runner import search as run
     from ferhpo.search.workers import Workers
+    from ferhpo.space.tries import read_tries
     from ferhpo.study.source import open_data
     from ferhpo.study.study import recorded_data
 
@@ -99,12 +115,16 @@ def search(
         device_seconds=device_seconds,
         stop_when_flat=stop_when_flat,
     )
+    tries = read_tries(enqueue, spec.space) if enqueue else ()
+    prior = of_study(root, from_study, spec)
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))
     remember(named, root)
     with watching(root / spec.name / "logs" / "search.log") as emit:
-        outcome = run(spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers)
+        outcome = run(
+            spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers, tries=tries, prior=prior
+        )
     show_study(outcome.study, output)
     if outcome.interrupted:
         say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")

@@ -115,6 +115,7 @@ def summary(study: "Study") -> dict[str, Any]:
         "interrupted": sum(t.state == "INTERRUPTED" for t in study.trials()),
         "best": best_json(best_trial) if best_trial else None,
         "ensemble": standing_json(study),
+        "prior": {name: len(trials) for name, trials in study.prior.items()},
         "data": study.data["path"],
         "test_openings": study.openings,
     }
@@ -199,6 +200,7 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
                 else "none yet",
             ),
             ("ensemble", _standing(facts["ensemble"], study.metric)),
+            *(("prior", f"{n} trials of '{name}'") for name, n in facts["prior"].items()),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
         ]
     )

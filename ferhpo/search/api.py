@@ -10,10 +10,12 @@ from ferhpo.search.budget import limits_of
 from ferhpo.search.events import Event
 from ferhpo.search.job import train_trial
 from ferhpo.search.objective import Objective
+from ferhpo.search.prior import of_study
 from ferhpo.search.runner import Outcome
 from ferhpo.search.runner import search as run
 from ferhpo.search.workers import Workers
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.space.tries import read_tries
 from ferhpo.study.find import ROOT, find_spec
 from ferhpo.study.source import open_data
 from ferhpo.study.study import recorded_data
@@ -41,6 +43,8 @@ def search(
     objective: Objective | None = None,
     root: Path | str = ROOT,
     storage: str | None = None,
+    enqueue: Path | str | None = None,
+    from_study: str | None = None,
     emit: Callable[[Event], None] | None = None,
     trials: int | None = None,
     timeout: str | float | None = None,
@@ -64,6 +68,8 @@ def search(
             function of the config that yields one value an epoch; None trains nets. It needs no images.
         root: the folder of studies.
         storage: URL of an Optuna database.
+        enqueue: a TOML file of ``[[try]]`` tables, which run first.
+        from_study: the study whose trials are prior knowledge.
         emit: called with every event of `ferhpo.search.events`, in this process.
         trials: the study's total, earlier runs included.
         timeout: wall time of this run, like "30m", or in seconds.
@@ -112,4 +118,6 @@ def search(
         storage=storage,
         workers=workers,
         trainer=trainer,
+        tries=read_tries(Path(enqueue), spec.space) if enqueue else (),
+        prior=of_study(root, from_study, spec),
     )

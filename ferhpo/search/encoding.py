@@ -5,7 +5,7 @@ range is), the place of a choice in its list, and NaN where the space does not a
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,17 @@ class Encoding:
         """Return rows with the parameters that are given, whatever the rows had."""
         given = self.row({name: params[name] for name in self.names if name in params})
         return np.where(np.isnan(given), rows, given)
+
+    def offered(self, rng: np.random.Generator, rows: np.ndarray, choices: Mapping[str, Sequence[Any]]) -> np.ndarray:
+        """Return rows in which a choice that is not among ``choices`` gives way to one of these at random."""
+        for column, (name, d) in enumerate(self.distributions.items()):
+            if not isinstance(d, CategoricalDistribution) or not len(choices.get(name, d.choices)) < len(d.choices):
+                continue
+            places = [d.to_internal_repr(choice) for choice in choices[name] if choice in d.choices]
+            gone = ~np.isnan(rows[:, column]) & ~np.isin(rows[:, column], places)
+            if gone.any() and places:
+                rows[gone, column] = rng.choice(places, size=gone.sum())
+        return rows
 
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return what a regression sees of rows: a column a range, one a choice, one for each parameter's presence.

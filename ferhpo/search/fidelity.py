@@ -32,11 +32,13 @@ class Curve:
         params: its configuration.
         epochs: those with a value, thinned out (k,), ascending.
         values: greater is better (k,); NaN and infinities count as the worst there is.
+        elsewhere: in another study.
     """
 
     params: Mapping[str, Any]
     epochs: np.ndarray
     values: np.ndarray
+    elsewhere: bool = False
 
     @property
     def worked(self) -> bool:
@@ -103,11 +105,11 @@ class Process:
 
 
 class Surrogate:
-    """The process over configuration and epoch.
+    """The process over configuration and epoch, and whether it was another study: a length tells how far that matters.
 
     Args:
         encoding: turns configurations into features.
-        curves: of the trials seen so far, at least one.
+        curves: of the trials seen so far, at least one; other studies' are left out where the study's own suffice.
         max_epochs: the epoch that is asked about.
         rng: draws trials where there are too many.
         theta: of an earlier surrogate over the same encoding, None to fit it.
@@ -122,17 +124,24 @@ class Surrogate:
         theta: np.ndarray | None = None,
     ) -> None:
         self.encoding = encoding
-        curves = _kept(curves, rng)
+        own, others = [c for c in curves if not c.elsewhere], [c for c in curves if c.elsewhere]
+        self._transfers = bool(others)
+        kept = _kept(own, rng, MOST_ROWS)
+        curves = [*kept, *_kept(others, rng, MOST_ROWS - sum(len(c.epochs) for c in kept))]
         self.rows = np.array([encoding.row(c.params) for c in curves])
+        self.own = np.array([not c.elsewhere for c in curves])
         owner = np.repeat(np.arange(len(curves)), [len(c.epochs) for c in curves])
         values = np.concatenate([c.values for c in curves])
         at = np.log1p(np.concatenate([c.epochs for c in curves])) / math.log1p(max_epochs)
         x = np.column_stack([encoding.features(self.rows)[owner], at])
+        if self._transfers:
+            x = np.column_stack([x, ~self.own[owner]])
         self.process = Process(x, scaled(values), theta)
 
     def at_end(self, rows: np.ndarray) -> np.ndarray:
-        """Return the features of rows after the last epoch."""
-        return np.column_stack([self.encoding.features(rows), np.ones(len(rows))])
+        """Return the features of rows after the last epoch, in this study."""
+        x = np.column_stack([self.encoding.features(rows), np.ones(len(rows))])
+        return np.column_stack([x, np.zeros(len(rows))]) if self._transfers else x
 
 
 def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
@@ -142,15 +151,15 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
     return std * (z * cdf + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
-def _kept(curves: Sequence[Curve], rng: np.random.Generator) -> Sequence[Curve]:
+def _kept(curves: Sequence[Curve], rng: np.random.Generator, most: int) -> Sequence[Curve]:
     """Return the trials that are fitted: all, or those of the best last values and others at random."""
-    if sum(len(c.epochs) for c in curves) <= MOST_ROWS:
+    if sum(len(c.epochs) for c in curves) <= most:
         return curves
     last = np.array([c.values[-1] for c in curves])
     order = np.argsort(-np.where(np.isfinite(last), last, -np.inf), kind="stable")
     order = np.concatenate([order[:BEST_TRIALS], rng.permutation(order[BEST_TRIALS:])])
     rows = np.cumsum([len(curves[i].epochs) for i in order])
-    return [curves[i] for i in order[rows <= MOST_ROWS]]
+    return [curves[i] for i in order[rows <= most]]
 
 
 def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:

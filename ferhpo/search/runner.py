@@ -4,13 +4,14 @@ import platform
 import shutil
 import signal
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo import __version__
@@ -20,12 +21,14 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster, packing
 from ferhpo.search.events import Emit, Note, SearchBegan
 from ferhpo.search.job import Job, Trainer, train_trial
+from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import sampler
 from ferhpo.search.session import Limits, Session
 from ferhpo.search.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
+from ferhpo.space.tries import Try
 from ferhpo.study.study import Study, recorded_data
 from ferhpo.study.writer import StudyWriter
 
@@ -64,6 +67,8 @@ def search(
     storage: str | None = None,
     workers: Workers | None = None,
     trainer: Trainer = train_trial,
+    tries: Sequence[Try] = (),
+    prior: Mapping[str, Records] = MappingProxyType({}),
 ) -> Outcome:
     """Run trials until the study has its total, time is up, or somebody stops it; running it again goes on.
 
@@ -76,17 +81,22 @@ def search(
         storage: URL of the study database, None for the SQLite file in the study's folder.
         workers: where trials run.
         trainer: trains a configuration.
+        tries: configurations to run first, besides the study file's own, once however often they are given.
+        prior: trials of other studies that the sampler learns from besides, by study, see `prior.records`.
 
     Raises:
         StudyError: the study is being written by another process, or changed in what may not change.
         UsageError: not one trial fits the machine, or there is no cluster.
     """
     check_architectures(spec)
+    check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
-    with StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler) as writer:
+    with StudyWriter(
+        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
+    ) as writer:
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
-        for note in settle(writer):
+        for note in (*writer.notes, *settle(writer)):
             emit(Note(text=note))
         before = writer.count()
         session = Session(writer, limits, emit=emit)
@@ -119,6 +129,20 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
         with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
             settle(writer)
     return Study.open(root, spec.name, storage)
+
+
+def check_choice(spec: StudySpec, trials: int) -> None:
+    """Refuse to search a space in which every trial would be the same.
+
+    Raises:
+        SpecError: there is nothing to choose, and more than one trial is asked for.
+    """
+    if trials > 1 and all(len(d.choices) == 1 for d in spec.space.dimensions):
+        msg = (
+            f"a search needs something to choose, and [space] has no range and no second choice for {trials} trials; "
+            "add one, or give --trials 1 or `ferhpo train`"
+        )
+        raise spec.error(msg, "space")
 
 
 def check_architectures(spec: StudySpec) -> None:

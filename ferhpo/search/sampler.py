@@ -3,11 +3,13 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from optuna import samplers
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
@@ -16,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo._seeding import derive
 from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Curve, Surrogate, curve, expected_improvement
+from ferhpo.search.prior import Records, trials
 from ferhpo.space.spec import StudySpec
 
 Params = frozenset[tuple[str, Any]]
@@ -40,15 +43,27 @@ class FidelitySampler(BaseSampler):
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
         seed: of every draw; the same study and seed give the same proposals.
         startup: trials with a value before the model is used; until then trials are random.
+        choices: those that may be proposed of a parameter, where that is fewer than trials may have.
+        prior: trials of another study of as many epochs, with values by epoch, whose greater or smaller values mean the
+            same; they count towards ``startup``, and how far they hold here is learned.
     """
 
-    def __init__(self, max_epochs: int, seed: int, *, startup: int = 10) -> None:
+    def __init__(
+        self,
+        max_epochs: int,
+        seed: int,
+        *,
+        startup: int = 10,
+        choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+        prior: Sequence[FrozenTrial] = (),
+    ) -> None:
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
-        self._max_epochs, self._startup = max_epochs, startup
+        self._max_epochs, self._startup, self._choices = max_epochs, startup, choices
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
+        self._prior = [t for t in prior if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
         self._study = ""
         self._finished: dict[int, Curve | None] = {}
         self._tried: set[Params] = set()
@@ -85,10 +100,11 @@ class FidelitySampler(BaseSampler):
         begun = [other for other in begun if other.number != trial.number]
         running = [other for other in begun if other.state == TrialState.RUNNING]
         curves = [c for c in (*self._finished.values(), *(self._curve(study, t) for t in begun)) if c is not None]
+        curves += self._elsewhere(study, search_space)
         worked = [c for c in curves if c.worked]
         if not search_space or explores or len(worked) < max(self._startup, 1):
             return {}
-        known = {frozenset(c.params.items()) for c in worked}
+        known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
         curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
         surrogate = self._surrogate(search_space, curves)
         pending = [surrogate.encoding.row(t.params) for t in running if t.number > trial.number - PENDING]
@@ -111,6 +127,12 @@ class FidelitySampler(BaseSampler):
             return None
         return curve(trial.params, values, maximize=study.direction == StudyDirection.MAXIMIZE)
 
+    def _elsewhere(self, study: Study, space: Mapping[str, BaseDistribution]) -> list[Curve]:
+        """Return the prior curves; those of a choice that this study never offered are left out."""
+        lists = {name: d.choices for name, d in space.items() if isinstance(d, CategoricalDistribution)}
+        fit = [t for t in self._prior if all(t.params.get(name, c[0]) in c for name, c in lists.items())]
+        return [replace(c, elsewhere=True) for c in (self._curve(study, t) for t in fit) if c is not None]
+
     def _surrogate(self, space: Mapping[str, BaseDistribution], curves: Sequence[Curve]) -> Surrogate:
         n = sum(len(c.epochs) for c in curves)
         if self._fit is not None and n < REFIT * self._fit[0] and self._fit[1].distributions == space:
@@ -121,16 +143,17 @@ class FidelitySampler(BaseSampler):
         return surrogate
 
     def _proposal(self, surrogate: Surrogate, pending: np.ndarray, fixed: Mapping[str, Any]) -> dict[str, Any]:
-        rng, encoding, present = self._rng, surrogate.encoding, Presence(surrogate.encoding, surrogate.rows)
+        rng, encoding, own = self._rng, surrogate.encoding, surrogate.own
+        present = Presence(encoding, surrogate.rows[own])
         reached = surrogate.process.predict(surrogate.at_end(surrogate.rows))[0]
         parents = surrogate.rows[np.argsort(-reached, kind="stable")[:PARENTS]]
-        process, best_so_far = surrogate.process, reached.max()
+        process, best_so_far = surrogate.process, reached[own].max() if own.any() else reached.max()
         if len(pending):  # what they are expected to reach counts as reached
             process = process.believing(surrogate.at_end(pending))
             best_so_far = max(best_so_far, process.predict(surrogate.at_end(pending))[0].max())
 
         def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = present(encoding.with_fixed(rows, fixed))
+            rows = present(encoding.with_fixed(encoding.offered(rng, rows, self._choices), fixed))
             return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
 
         near = parents[rng.integers(len(parents), size=NEAR)]
@@ -151,13 +174,14 @@ class Grid(samplers.GridSampler):
         """Do nothing: the search knows its end."""
 
 
-def sampler(spec: StudySpec, done: int) -> BaseSampler:
+def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
     """Return the sampler that a study file names.
 
     Args:
         spec: the study file.
         done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points
             again.
+        prior: what the study keeps of other ones, see `prior`; fidelity alone learns from it.
 
     Raises:
         SpecError: the sampler cannot take the space.
@@ -168,7 +192,9 @@ def sampler(spec: StudySpec, done: int) -> BaseSampler:
         warnings.simplefilter("ignore", ExperimentalWarning)
         match spec.sampler.name:
             case "fidelity":
-                return FidelitySampler(spec.budget.epochs, seed, startup=startup)
+                choices = {d.name: d.choices for d in spec.space.dimensions if d.choices}
+                others = [t for kept in prior.values() for t in trials(kept, spec.space)]
+                return FidelitySampler(spec.budget.epochs, seed, startup=startup, choices=choices, prior=others)
             case "tpe":  # `group` is what conditional spaces need
                 return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
             case "gp":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from math import isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo.errors import UsageError, did_you_mean
@@ -125,15 +126,43 @@ class Dimension:
         self.suggest(asked)
         return asked.distributions[self.name]
 
-    def suggest(self, trial: "optuna.trial.BaseTrial") -> Any:
-        """Ask the trial for this dimension's value."""
+    def suggest(self, trial: "optuna.trial.BaseTrial", stored: tuple[Any, ...] = ()) -> Any:
+        """Ask the trial for this dimension's value.
+
+        Args:
+            trial: Optuna's.
+            stored: the list that a choice is stored in, if it is not ``choices``.
+        """
         if self.choices:
-            return trial.suggest_categorical(self.name, self.choices)
+            return trial.suggest_categorical(self.name, stored or self.choices)
         assert self.low is not None
         assert self.high is not None
         if SETTINGS[self.name].kind is int:
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+
+    def check(self, value: Any) -> Any:
+        """Return a value of this dimension as its setting's type.
+
+        Raises:
+            UsageError: it is none of the choices, outside the range, or between two steps.
+        """
+        value = SETTINGS[self.name].check(value)
+        if self.choices:
+            if value not in self.choices:
+                msg = f"{self.name} must be one of its choices {list(self.choices)}, got {value!r}"
+                raise UsageError(msg)
+            return value
+        assert self.low is not None
+        assert self.high is not None
+        if value is None or not self.low <= value <= self.high:
+            msg = f"{self.name} must be between low={self.low} and high={self.high}, got {value}"
+            raise UsageError(msg)
+        steps = (value - self.low) / (self.step or 1)
+        if self.step is not None and abs(steps - round(steps)) > 1e-8:
+            msg = f"{self.name} must be low={self.low} and a whole number of steps of {self.step}, got {value}"
+            raise UsageError(msg)
+        return value
 
     def grid(self, points: int) -> tuple[Any, ...]:
         """Return every choice or step, or ``points`` values of a range without steps, evenly, its ends included."""
@@ -193,13 +222,38 @@ class Space:
         """Return the parameters of the default trial: the default of every dimension that applies."""
         return self._walk(lambda d: d.default)[1]
 
+    def point(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a trial that has the settings given and the default of every other dimension.
+
+        Raises:
+            UsageError: a setting is not searched, has no say beside the others, or is not of its dimension.
+        """
+        names = {d.name for d in self.dimensions}
+        for name in given:
+            if name not in names:
+                msg = f"only what [space] searches can be set, got '{name}'{did_you_mean(name, names)}"
+                raise UsageError(msg)
+        asked = self._walk(lambda d: d.check(given[d.name]) if d.name in given else d.default)[1]
+        for name in given:
+            if name not in asked:
+                msg = f"{name} has no say beside the other settings here; leave it out"
+                raise UsageError(msg)
+        return asked
+
     def default_config(self) -> TrialConfig:
         """Return the default trial's configuration."""
         return self._walk(lambda d: d.default)[0]
 
-    def sample(self, trial: "optuna.trial.BaseTrial") -> TrialConfig:
-        """Ask the trial for every dimension that applies and return the whole configuration."""
-        return self._walk(lambda d: d.suggest(trial))[0]
+    def sample(
+        self, trial: "optuna.trial.BaseTrial", stored: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
+    ) -> TrialConfig:
+        """Ask the trial for every dimension that applies and return the whole configuration.
+
+        Args:
+            trial: Optuna's.
+            stored: lists that choices are stored in, by dimension, see `Dimension.suggest`.
+        """
+        return self._walk(lambda d: d.suggest(trial, stored.get(d.name, ())))[0]
 
     def _walk(self, value_of: Any) -> tuple[TrialConfig, dict[str, Any]]:
         asked: dict[str, Any] = {}

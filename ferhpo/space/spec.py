@@ -11,6 +11,7 @@ from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import metric
 from ferhpo.space.config import SETTINGS
 from ferhpo.space.space import Space, dimension_from_toml
+from ferhpo.space.tries import Try, parse_tries
 
 FORMATS = (
     "auto",
@@ -160,6 +161,7 @@ class StudySpec:
         description: one line for people.
         metric: the validation figure that is searched for.
         seed: of sampler and trials.
+        tries: the `[[try]]` tables, in the file's order.
     """
 
     name: str
@@ -173,6 +175,7 @@ class StudySpec:
     sampler: SamplerSpec = field(default_factory=SamplerSpec)
     scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
     space: Space = field(default_factory=Space)
+    tries: tuple[Try, ...] = ()
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -218,7 +221,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         msg = f"a study file must be TOML: {error}"
         raise SpecError(msg, path) from None
     reader = _Reader(text, path)
-    reader.names(table, {*TOP, *SECTIONS, "space"})
+    reader.names(table, {*TOP, *SECTIONS, "space", "try"})
     values: dict[str, Any] = {}
     for key, kind in TOP.items():
         if key in table:
@@ -226,6 +229,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     for section, made in SECTIONS.items():
         values[section] = reader.section(section, made, table.get(section, {}))
     values["space"] = reader.space(table.get("space", {}))
+    values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
         SETTINGS["seed"].check(values.get("seed", 0))
     direction = values.pop("direction", None)

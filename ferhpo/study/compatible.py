@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.distributions import BaseDistribution, CategoricalDistribution, check_distribution_compatibility
 
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
@@ -12,9 +12,9 @@ from ferhpo.space.spec import StudySpec
 def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDistribution]) -> None:
     """Refuse a changed study file whose trials could not stand beside the old ones.
 
-    Trials, time, failures, sampler, scheduler, defaults, fixed settings and numeric ranges may change. Data, split,
-    metric, epochs and choices may not: their values would not be comparable, or Optuna could not store them under the
-    same name.
+    Trials, time, failures, sampler, scheduler, defaults, fixed settings, numeric ranges and choices may change. Data,
+    split, metric and epochs may not, since values would not be comparable, nor may a range become a choice or
+    logarithmic, which Optuna could not store under the same name.
 
     Args:
         old: the study file of the last run.
@@ -43,11 +43,14 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
 
 
 def _check_dimension(spec: StudySpec, dimension: Dimension, stored: BaseDistribution) -> None:
+    drawn_from = dimension.distribution()
+    if isinstance(stored, CategoricalDistribution) and isinstance(drawn_from, CategoricalDistribution):
+        return  # see `choices`
     try:
-        check_distribution_compatibility(stored, dimension.distribution())
+        check_distribution_compatibility(stored, drawn_from)
     except ValueError:
         msg = (
-            f"a study keeps the choices and the kind of range of {dimension.name}, changed since it was searched; "
+            f"a study keeps the kind of range of {dimension.name}, which changed since it was searched; "
             "copy the study file to a new name to search with it"
         )
         raise spec.error(msg, "space", dimension.name) from None

@@ -4,13 +4,14 @@ A SQLite file is kept in write-ahead mode, so that readers never block the one w
 read-only, so that a dashboard cannot harm a search (optuna-dashboard issue 545).
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import optuna
+from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, event, make_url, text
@@ -121,6 +122,27 @@ def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
         if not connection.execute(query, {"name": f"ferhpo {name}"}).scalar():
             raise BlockingIOError
         yield
+
+
+def set_choices(storage: RDBStorage, name: str, choices: Mapping[str, tuple[Any, ...]]) -> None:
+    """Write longer lists of choices into every trial of a study, all of them or none.
+
+    A choice is stored as its place in the list, so what follows the old list changes no trial.
+
+    Args:
+        storage: open for writing.
+        name: the study's.
+        choices: the lists, by parameter; each begins with the one that is there.
+    """
+    query = text(
+        "UPDATE trial_params SET distribution_json = :json WHERE param_name = :param AND trial_id IN "
+        "(SELECT trial_id FROM trials WHERE study_id = :study)"
+    )
+    study = storage.get_study_id_from_name(name)
+    with storage.engine.begin() as connection:
+        for param, values in choices.items():
+            json = distribution_to_json(CategoricalDistribution(values))
+            connection.execute(query, {"json": json, "param": param, "study": study})
 
 
 def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, **kwargs: Any) -> RDBStorage:

@@ -25,6 +25,7 @@ from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
 STANDING = "standing"
+PRIOR = "prior"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -148,6 +149,11 @@ class Study:
         ``points``: trials, ensemble, single (see `search.events.EnsembleScored`); ``members``: trial numbers.
         """
         return self.attrs.get(STANDING) or {"points": [], "members": []}
+
+    @property
+    def prior(self) -> Mapping[str, list[dict[str, Any]]]:
+        """Trials of other studies that the sampler learns from, by study; none of them is a trial of this one."""
+        return self.attrs.get(PRIOR) or {}
 
     @property
     def running(self) -> bool:

@@ -7,25 +7,33 @@ COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside h
 
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ferhpo import __version__, _atomic, _layout
 from ferhpo.errors import DataError, StudyError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.space.tries import Try
 from ferhpo.study import store
+from ferhpo.study.choices import Choices, ever_offered, keeping, outside
 from ferhpo.study.compatible import check_compatible
 from ferhpo.study.overview import STORAGE_FILE
-from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+from ferhpo.study.queue import TRY, misfits, queue_tries
+from ferhpo.study.study import PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+
+Prior = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class StudyWriter:
@@ -36,7 +44,9 @@ class StudyWriter:
         root: the folder of studies.
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
-        make_sampler: returns what decides what to try next, given how many trials there are.
+        make_sampler: returns what decides what to try next, given how many trials there are and `Study.prior`.
+        tries: configurations to run besides the study file's `[[try]]` tables.
+        prior: trials of other studies to learn from, by study, see `search.prior`; kept in place of what was.
 
     Raises:
         StudyError: another process writes the study, or the study file changed in what may not change.
@@ -50,13 +60,19 @@ class StudyWriter:
         *,
         storage: str | None,
         data: Mapping[str, Any],
-        make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+        make_sampler: Callable[[int, Prior], optuna.samplers.BaseSampler],
+        tries: Sequence[Try] = (),
+        prior: Prior = MappingProxyType({}),
     ) -> None:
         self.spec = spec
         self.folder = _layout.study_folder(root, spec.name)
         self._data = dict(data)
         self._storage_url = storage
         self._make_sampler = make_sampler
+        self._tries = (*spec.tries, *tries)
+        self._prior = dict(prior)
+        self._grown: Choices = {}
+        self.notes: list[str] = []  # what a user should know of the study as it was found
         self._stack = ExitStack()
         self._ids: dict[int, int] = {}  # trial number -> Optuna's key of it
         self._history: dict[int, list[dict[str, Any]]] = {}  # of running trials
@@ -85,7 +101,8 @@ class StudyWriter:
         names = optuna.get_all_study_names(self._rdb)
         if self.spec.name in names:
             self._study = load(self._rdb, self.spec.name, store.without_password(url))
-            self._check_same()
+            self._check_same(self._stored())
+            self._grow()
         else:
             self._study = optuna.create_study(
                 study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction
@@ -100,13 +117,21 @@ class StudyWriter:
             if self._study.user_attrs.get(key) != value:
                 self._study.set_user_attr(key, value)
         self._study.set_user_attr("driver", {"host": socket.gethostname()})
-        trials = self._study.get_trials(deepcopy=False)
-        self._study.sampler = self._make_sampler(len(trials))
-        if not trials:
-            self._study.enqueue_trial(self.spec.space.defaults())
+        if self._prior:
+            self._study.set_user_attr(PRIOR, {**self._study.user_attrs.get(PRIOR, {}), **self._prior})
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
+        for number in misfits(self._study, self.spec.space):
+            self.finish(
+                number, "FAIL", None, {"interrupted": True, "error": "queued before its settings were ruled out"}
+            )
+        trials = self._study.get_trials(deepcopy=False)
+        made = self._make_sampler(len(trials), self.reader.prior)
+        self._study.sampler = keeping(made, self.spec.space, self._grown, len(trials))
+        if all(t.user_attrs.get("interrupted") for t in trials):
+            self._study.enqueue_trial(self.spec.space.defaults())
+        queue_tries(self._study, self._tries)
 
-    def _check_same(self) -> None:
+    def _check_same(self, stored: Mapping[str, BaseDistribution]) -> None:
         old = self._study.user_attrs
         if old.get("data", self._data)["fingerprint"] != self._data["fingerprint"]:
             msg = (
@@ -116,9 +141,34 @@ class StudyWriter:
             raise DataError(msg)
         if old.get("spec", self.spec.text) != self.spec.text:
             before = parse_spec(old["spec"], name=self.spec.name, path="study file of the last run")
-            trials = self._study.get_trials(deepcopy=False)
-            stored = {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
             check_compatible(before, self.spec, stored)
+            gone = outside(self.spec.space, self._study.get_trials(deepcopy=False))
+            if gone:
+                self.notes.append(
+                    f"{gone} of {self.count()} trials have choices that the study file no longer offers: they stay as "
+                    "history and count as before"
+                )
+
+        if self._study.directions != [StudyDirection[self.spec.direction.upper()]]:
+            got = ", ".join(d.name.lower() for d in self._study.directions)
+            msg = (
+                f"a study keeps its direction, and '{self.spec.name}' has {got} where {self.spec.metric} is to "
+                f"{self.spec.direction}; copy the study file to a new name"
+            )
+            raise StudyError(msg)
+
+    def _stored(self) -> dict[str, BaseDistribution]:
+        trials = self._study.get_trials(deepcopy=False)
+        return {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
+
+    def _grow(self) -> None:
+        """Add the study file's new choices to the lists in the database, see `choices`."""
+        stored = self._stored()
+        self._grown = ever_offered(self.spec.space, stored)
+        longer = {name: c for name, c in self._grown.items() if CategoricalDistribution(c) != stored[name]}
+        if longer:
+            store.set_choices(self._rdb, self.spec.name, longer)
+            self._study = load(self._rdb, self.spec.name, "")  # the handle had cached the shorter lists
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
@@ -153,7 +203,11 @@ class StudyWriter:
         """
         trial = self._start(number)
         stored = trial.user_attrs.get("config")
-        config = TrialConfig.from_params(stored) if stored else finish(self.spec.space.sample(trial), trial.number)
+        config = (
+            TrialConfig.from_params(stored)
+            if stored
+            else finish(self.spec.space.sample(trial, self._grown), trial.number)
+        )
         if not stored:
             trial.set_user_attr("config", config.params())
         self._history[trial.number] = list(trial.user_attrs.get("history", []))
@@ -217,7 +271,8 @@ class StudyWriter:
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
         if all(t.user_attrs.get("requeued_from") != number for t in others):  # killed right here, once is still once
-            self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number})
+            kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
+            self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
         self.finish(number, "FAIL", None, {"interrupted": True, "error": reason})
 
     def unsettled(self) -> list[tuple[int, str, Mapping[int, float]]]:

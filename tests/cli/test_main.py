@@ -39,6 +39,8 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         ("--epochs-total",),
         ("--device-seconds",),
         ("--stop-when-flat",),
+        ("--enqueue",),
+        ("--from-study",),
         ROOT,
         FORMAT,
     ],

@@ -131,6 +131,18 @@ def test_a_value_that_makes_no_sense_is_misuse(
     assert nothing_begun(root)
 
 
+def test_a_try_outside_its_range_is_misuse_before_anything_begins(
+    run: Run, toy: Path, csv: Path, root: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.toml"
+    more.write_text("[[try]]\nlr = 7\n")
+    line = run("search", "--study", "toy", "--data", csv, "--enqueue", more).failed(2)
+    assert "more.toml:2: a [[try]] must be a point of the space: lr must be between" in line
+    toy.write_text(toy.read_text() + more.read_text())
+    assert "studies/toy.toml:16: a [[try]] must be a point" in run("search", "--study", "toy").failed(2)
+    assert nothing_begun(root)
+
+
 def test_an_unknown_architecture_is_misuse_with_file_and_line(run: Run, toy: Path, csv: Path, root: Path) -> None:
     toy.write_text(toy.read_text().replace("resnet9s", "resnet8s"))
     line = run("search", "--study", "toy", "--data", csv).failed(2)
@@ -165,6 +177,17 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(run: Run, searched: Cal
     path.write_bytes(b"damaged" * 3000)
     assert "study.db" in run("search", "--study", "toy", "--data", DATA, "--trials", 9).failed(1)
     assert path.read_bytes() == b"damaged" * 3000
+
+
+def test_prior_knowledge_of_a_study_that_is_not_there_or_does_not_fit_is_refused(
+    run: Run, searched: Callable[[], object], toy: Path, csv: Path, root: Path
+) -> None:
+    other = toy.with_name("other.toml")
+    other.write_text(toy.read_text().replace("epochs = 3", "epochs = 5"))
+    words = ("search", "--study", "other", "--data", csv, "--from-study")
+    assert "a study must exist in studies, got 'tay'; did you mean 'toy'?" in run(*words, "tay").failed(1)
+    assert "must be of trials of as many epochs, 5, got 'toy' with 3" in run(*words, "toy").failed(2)
+    assert not (root / "other" / "study.db").exists()
 
 
 def test_a_second_search_of_a_study_is_refused(

@@ -184,3 +184,15 @@ def test_show_before_the_first_trial_ends_has_learned_nothing(root: Path, data: 
         pass
     found = run("study", "show", "-s", "toy", "-f", "json").json["learned"]
     assert (found["choices"], found["pairs"], found["importances"]) == ([], [], [])
+
+
+def test_prior_knowledge_is_shown_as_such(
+    study: Callable[..., Study], run: Run, root: Path, data: fakes.FakeData
+) -> None:
+    kept = [{"number": 0, "state": "COMPLETE", "epochs": [3], "values": [0.9], "settings": {}}]
+    study(4)
+    with open_writer(fakes.spec(), root, data, prior={"other": kept}):
+        pass
+    assert "prior       1 trials of 'other'" in run("study", "show", "--study", "toy").out
+    shown = run("study", "show", "--study", "toy", "--format", "json").json
+    assert (shown["prior"], shown["n_trials"]) == ({"other": 1}, 4)

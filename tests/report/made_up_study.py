@@ -119,7 +119,7 @@ def make_study(
     """Write a study and open it for reading."""
     spec = spec or parse_spec(SPEC, name="faces")
     with StudyWriter(
-        spec, root, storage=None, data=DATA | data, make_sampler=lambda done: RandomSampler(seed=done)
+        spec, root, storage=None, data=DATA | data, make_sampler=lambda done, _: RandomSampler(seed=done)
     ) as writer:
         writer.keep_validation(LABELS, np.arange(len(LABELS)))
         if fill is not None:

@@ -109,3 +109,32 @@ def test_the_fit_is_bounded_and_keeps_the_best() -> None:
     surrogate = Surrogate(X, curves, 20, rng)
     assert MOST_ROWS - 6 <= len(surrogate.process.y) <= MOST_ROWS
     assert max(surrogate.rows) == max(c.params["x"] for c in curves)
+
+
+def transferred(offset: float, sign: float) -> np.ndarray:
+    """Return predicted means at 0, 0.1 ... 1 from 5 own trials on [0, 0.4] and 20 of another study on [0, 1]."""
+    own = [Curve(params={"x": x}, epochs=np.array([9.0]), values=np.array([x])) for x in np.linspace(0, 0.4, 5)]
+    others = [
+        Curve(params={"x": x}, epochs=np.array([9.0]), values=np.array([offset + sign * x]), elsewhere=True)
+        for x in np.linspace(0, 1, 20)
+    ]
+    surrogate = Surrogate(X, [*own, *others], 9, np.random.default_rng(0))
+    assert surrogate.own.sum() == 5
+    return surrogate.process.predict(surrogate.at_end(np.linspace(0, 1, 11)[:, None]))[0]
+
+
+def test_another_study_tells_what_this_one_has_not_seen() -> None:
+    mean = transferred(0.0, 1.0)
+    assert np.corrcoef(mean, np.linspace(0, 1, 11))[0, 1] > 0.98
+    assert mean[10] > mean[4] + 0.5
+
+
+def test_what_this_study_has_seen_outweighs_another_one() -> None:
+    assert np.all(np.diff(transferred(1.0, -1.0)[:4]) > 0)
+
+
+def test_another_study_leaves_room_where_this_one_knows_enough() -> None:
+    own = [Curve(params={"x": 0.5}, epochs=np.array([9.0]), values=np.array([0.5])) for _ in range(MOST_ROWS - 2)]
+    others = [Curve(params={"x": 0.1}, epochs=np.array([9.0]), values=np.array([9.0]), elsewhere=True)] * 50
+    surrogate = Surrogate(X, [*own, *others], 9, np.random.default_rng(0))
+    assert (surrogate.own.sum(), len(surrogate.own)) == (MOST_ROWS - 2, MOST_ROWS)

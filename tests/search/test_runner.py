@@ -14,7 +14,7 @@ import pytest
 
 from ferhpo import _layout
 from ferhpo.errors import SpecError
-from ferhpo.search.runner import check_architectures
+from ferhpo.search.runner import check_architectures, check_choice
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 
@@ -77,6 +77,16 @@ def test_an_unknown_architecture_is_refused_with_its_line() -> None:
     spec = parse_spec('[space]\narch = "resnet8s"\n', name="x", path="x.toml")
     with pytest.raises(SpecError, match=r"x.toml:2: an architecture .*did you mean 'resnet9s'"):
         check_architectures(spec)
+
+
+@pytest.mark.parametrize(
+    "space", ["", '[space]\narch = "vgg8"\n', '[space]\narch = { choices = ["vgg8"], default = "vgg8" }\n']
+)
+def test_a_space_with_nothing_to_choose_is_refused_unless_one_trial_is_asked_for(space: str) -> None:
+    spec = parse_spec(space, name="x", path="x.toml")
+    with pytest.raises(SpecError, match=r"x\.toml.* a search needs something to choose"):
+        check_choice(spec, 2)
+    check_choice(spec, 1)
 
 
 @pytest.mark.ray

@@ -118,8 +118,8 @@ def test_a_grid_goes_through_every_point_once() -> None:
 # --- FidelitySampler
 
 
-def fidelity(direction: Literal["maximize", "minimize"] = "maximize", seed: int = 0, **kwargs: int) -> Study:
-    return optuna.create_study(direction=direction, sampler=FidelitySampler(EPOCHS, seed, **kwargs))
+def fidelity(direction: Literal["maximize", "minimize"] = "maximize", seed: int = 0, startup: int = 10) -> Study:
+    return optuna.create_study(direction=direction, sampler=FidelitySampler(EPOCHS, seed, startup=startup))
 
 
 def asha(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], epochs: int) -> float:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fakes
 import numpy as np
@@ -14,12 +15,15 @@ from conftest import open_writer
 
 from ferhpo.errors import DataError, SpecError, StudyError
 from ferhpo.space.config import TrialConfig
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.space.tries import read_tries
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
 SCRIPT = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 import conftest, fakes
 with conftest.open_writer(fakes.spec(), Path(sys.argv[2]), fakes.FakeData(folder=Path("nowhere"))) as writer:
@@ -36,6 +40,10 @@ def same(config: TrialConfig, _number: int) -> TrialConfig:
 
 def record(epoch: int) -> dict[str, float]:
     return {"epoch": epoch, "seconds": 0.5}
+
+
+def trying(*tries: str) -> StudySpec:
+    return parse_spec(fakes.spec().text + "".join(f"[[try]]\n{one}\n" for one in tries), name="toy")
 
 
 def what_is_there(root: Path) -> object:
@@ -104,6 +112,16 @@ def test_a_study_file_that_changed_too_much_is_refused_and_nothing_is_lost(
     assert what_is_there(root) == before
 
 
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
+def test_a_study_of_another_direction_in_the_database_is_refused(
+    root: Path, data: fakes.FakeData, tmp_path: Path, directions: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    optuna.create_study(study_name="toy", storage=url, directions=directions)
+    with pytest.raises(StudyError, match=r"a study keeps its direction, and 'toy' has .* where accuracy"):
+        open_writer(fakes.spec(), root, data, storage=url).__enter__()
+
+
 def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
     study(4)
     with open_writer(fakes.spec(trials=99), root, data) as writer:
@@ -128,6 +146,42 @@ def test_opening_a_study_again_queues_no_second_default_trial(root: Path, data: 
     for _ in range(3):
         with open_writer(fakes.spec(), root, data) as writer:
             assert writer.reader.states()["WAITING"] == 1
+
+
+def asked(writer: StudyWriter, n: int) -> list[float]:
+    return [writer.ask(same)[2]["lr"] for _ in range(n)]
+
+
+def test_tries_run_after_the_default_trial_and_before_anything_sampled(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(trying("lr = 0.5", "lr = 0.6\ndropout = 0.1"), root, data) as writer:
+        assert asked(writer, 3) == [0.1, 0.5, 0.6]
+        assert writer.reader.trials()[2].params["dropout"] == 0.1
+        assert writer.ask(same)[2]["lr"] not in {0.1, 0.5, 0.6}
+
+
+def test_a_try_runs_once_whatever_happens_and_a_new_one_is_added(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(trying("lr = 0.5", "lr = 0.5"), root, data) as writer:
+        assert asked(writer, 1) == [0.1]
+    with open_writer(trying("lr = 0.7", "lr = 0.5"), root, data) as writer:
+        assert asked(writer, 2) == [0.5, 0.7]
+    changed = parse_spec(trying("lr = 0.5", "lr = 0.7").text.replace("default = 0.2", "default = 0.3"), name="toy")
+    for _ in range(2):
+        with open_writer(changed, root, data) as writer:
+            assert writer.reader.states()["WAITING"] == 0, "the same try beside other defaults"
+
+
+def test_a_try_that_a_trial_has_run_is_not_run_again(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(trying("lr = 0.1"), root, data) as writer:
+        assert writer.reader.states()["WAITING"] == 1, "the default trial"
+
+
+def test_tries_given_beside_the_study_file_run_once(root: Path, data: fakes.FakeData, tmp_path: Path) -> None:
+    path = tmp_path / "more.toml"
+    path.write_text("[[try]]\nlr = 0.4\n")
+    more = read_tries(path, fakes.spec().space)
+    for waiting in (2, 2):
+        with open_writer(fakes.spec(), root, data, tries=more) as writer:
+            assert writer.reader.states()["WAITING"] == waiting
 
 
 def test_the_whole_configuration_is_kept_from_the_first_second(writer: StudyWriter) -> None:

@@ -1,0 +1,108 @@
+"""What another study's trials tell a search before its own do: prior knowledge, which is no trial of the study.
+
+It is kept as one attribute of the study, the other study's trials by name, so that nothing that counts, ranks or draws
+trials can mistake them for its own, and the other study may be deleted. Only the sampler reads it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ferhpo.errors import UsageError
+from ferhpo.space.config import TrialConfig
+from ferhpo.space.space import Space, applies
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.find import name_of
+from ferhpo.study.study import Study
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def of_study(root: Path, name: str | None, spec: StudySpec) -> dict[str, Records]:
+    """Return the records of the study that ``--from-study`` names, by its name; nothing without one."""
+    if name is None:
+        return {}
+    other = Study.open(root, name_of(name))
+    return {other.name: records(other, spec)}
+
+
+def records(other: Study, spec: StudySpec) -> Records:
+    """Return the COMPLETE and PRUNED trials of another study as JSON: number, state, epochs, values, settings.
+
+    Args:
+        other: the study that was searched before.
+        spec: the study that is to learn from it.
+
+    Raises:
+        UsageError: the values could not be compared, no setting is common, or the sampler cannot learn from them.
+    """
+    _check(other, spec)
+    defaults, kept = TrialConfig().params(), []
+    for t in other.trials():
+        if t.state in {"COMPLETE", "PRUNED"} and t.config and t.values and t.config.epochs == spec.budget.epochs:
+            settings = {name: value for name, value in t.config.params().items() if value != defaults[name]}
+            epochs = sorted(t.values)
+            values = [t.values[epoch] for epoch in epochs]
+            kept.append(
+                {"number": t.number, "state": t.state, "epochs": epochs, "values": values, "settings": settings}
+            )
+    if not trials(kept, spec.space):
+        msg = (
+            f"prior knowledge must be COMPLETE or PRUNED trials whose settings lie in the new space, and study "
+            f"'{other.name}' has none; widen [space] or leave out --from-study"
+        )
+        raise UsageError(msg)
+    return kept
+
+
+def trials(kept: Records, space: Space) -> list[FrozenTrial]:
+    """Return what is kept of another study as trials of a space; those with a setting outside it are left out."""
+    distributions = {d.name: d.distribution() for d in space.dimensions}
+    found = []
+    for record in kept:
+        params = _point(space, TrialConfig().params() | dict(record["settings"]))
+        if params is not None:
+            state, values = TrialState[record["state"]], record["values"]
+            found.append(
+                create_trial(
+                    state=state,
+                    value=values[-1] if state == TrialState.COMPLETE else None,
+                    params=params,
+                    distributions={name: distributions[name] for name in params},
+                    intermediate_values=dict(zip(record["epochs"], values, strict=True)),
+                )
+            )
+    return found
+
+
+def _check(other: Study, spec: StudySpec) -> None:
+    if other.name == spec.name:
+        msg = f"prior knowledge comes from another study, got '{other.name}' for itself; its own trials count anyway"
+        raise UsageError(msg)
+    if other.metric != spec.metric or other.directions != [spec.direction]:
+        msg = (
+            f"prior knowledge must be of the study's metric, {spec.metric} to {spec.direction}, got '{other.name}' "
+            f"with {other.metric} to {', '.join(other.directions)}; name another study"
+        )
+        raise UsageError(msg)
+    if other.spec.budget.epochs != spec.budget.epochs:
+        msg = (
+            f"prior knowledge must be of trials of as many epochs, {spec.budget.epochs}, got '{other.name}' with "
+            f"{other.spec.budget.epochs}; run its best settings with --enqueue instead"
+        )
+        raise UsageError(msg)
+    if not {d.name for d in spec.space.dimensions} & {d.name for d in other.spec.space.dimensions}:
+        msg = f"prior knowledge must be of settings that both studies search, and '{other.name}' has none of these"
+        raise UsageError(msg)
+    if spec.sampler.name != "fidelity":
+        msg = f"the sampler that learns from another study is fidelity, got {spec.sampler.name}; choose it"
+        raise spec.error(msg, "sampler", "name")
+
+
+def _point(space: Space, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        return {d.name: d.check(settings[d.name]) for d in space.dimensions if applies(d, settings)}
+    except UsageError:
+        return None

@@ -1,0 +1,97 @@
+"""Choices that changed between two runs of a study: the list in the database only grows.
+
+Optuna stores a choice as its place in a list, and takes one list for a parameter and study. So the database holds every
+choice that was ever offered, in the order in which they came, and what the study file offers now is drawn from that
+list. Samplers, importances and the dashboard see one parameter with one list.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from ferhpo.space.space import Space
+
+Choices = Mapping[str, tuple[Any, ...]]
+
+
+def ever_offered(space: Space, stored: Mapping[str, BaseDistribution]) -> Choices:
+    """Return every choice that was or is offered, of parameters whose stored list is not just what the space has.
+
+    Args:
+        space: the study file's.
+        stored: what the study's trials drew from, by parameter.
+    """
+    grown = {}
+    for dimension in space.dimensions:
+        drawn_from = stored.get(dimension.name)
+        if isinstance(drawn_from, CategoricalDistribution) and drawn_from.choices != dimension.choices:
+            new = (choice for choice in dimension.choices if choice not in drawn_from.choices)
+            grown[dimension.name] = (*drawn_from.choices, *new)
+    return grown
+
+
+def outside(space: Space, trials: Sequence[FrozenTrial]) -> int:
+    """Count the ended trials with a choice that the space does not offer."""
+    choices = {d.name: d.choices for d in space.dimensions if d.choices}
+    ended = [t for t in trials if t.state.is_finished()]
+    return sum(any(name in t.params and t.params[name] not in choices[name] for name in choices) for t in ended)
+
+
+class Offered(BaseSampler):
+    """Another sampler, whose proposals keep to the choices that are offered now.
+
+    Args:
+        inner: knows the whole lists, and learns from every trial.
+        choices: those offered now, by parameter; another one that is proposed gives way to one of these at random.
+        seed: of these draws.
+    """
+
+    def __init__(self, inner: BaseSampler, choices: Choices, seed: int) -> None:
+        self._inner, self._choices, self._rng = inner, choices, np.random.default_rng(seed)
+
+    def reseed_rng(self) -> None:
+        """Draw other numbers than a copy in another process."""
+        self._inner.reseed_rng()
+        self._rng = np.random.default_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what the sampler proposes together."""
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the sampler's proposal."""
+        found = self._inner.sample_relative(study, trial, search_space)
+        return {name: self._offered(name, value) for name, value in found.items()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return the sampler's value of one parameter."""
+        value = self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._offered(param_name, value)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Tell the sampler."""
+        self._inner.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Tell the sampler."""
+        self._inner.after_trial(study, trial, state, values)
+
+    def _offered(self, name: str, value: Any) -> Any:
+        choices = self._choices.get(name, (value,))
+        return value if value in choices else choices[self._rng.integers(len(choices))]
+
+
+def keeping(sampler: BaseSampler, space: Space, grown: Choices, seed: int) -> optuna.samplers.BaseSampler:
+    """Return a sampler that keeps to the space's choices; the sampler itself where no list has grown."""
+    choices = {d.name: d.choices for d in space.dimensions if d.name in grown}
+    return Offered(sampler, choices, seed) if choices else sampler

@@ -1,0 +1,120 @@
+"""Trials of another study teach the sampler and are none of this study's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fakes
+import optuna
+import pytest
+from conftest import open_writer, run_session
+
+from ferhpo.errors import UsageError
+from ferhpo.search.prior import records, trials
+from ferhpo.search.sampler import FidelitySampler
+from ferhpo.search.session import Limits, Session
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.study import Study
+
+
+def new(*change: str, name: str = "new") -> StudySpec:
+    text = fakes.spec().text.replace('"random"', '"fidelity"\nstartup = 3')
+    old, by = change or ("", "")
+    assert old in text
+    return parse_spec(text.replace(old, by, 1), name=name, path="new.toml")
+
+
+def test_prior_trials_are_the_others_complete_and_pruned_ones(study: Callable[..., Study]) -> None:
+    other = study(6)
+    kept = records(other, new())
+    ended = [t for t in other.trials() if t.state in {"COMPLETE", "PRUNED"}]
+    assert [row["number"] for row in kept] == [t.number for t in ended]
+    for trial, found in zip(ended, trials(kept, new().space), strict=True):
+        assert (found.params, found.intermediate_values) == (trial.params, trial.values)
+        assert found.state.name == trial.state
+
+
+def test_what_the_space_searches_is_taken_from_the_whole_configuration(study: Callable[..., Study]) -> None:
+    wider = new("[space]", "[space]\nmomentum = { low = 0.5, high = 0.99, default = 0.8 }")
+    assert {t.params["momentum"] for t in trials(records(study(4), wider), wider.space)} == {0.9}
+
+
+def test_trials_outside_the_space_are_no_knowledge_of_it(study: Callable[..., Study]) -> None:
+    other = study(6)
+    narrow = new("low = 0.001, high = 1.0", "low = 0.05, high = 0.2")
+    inside = [t for t in other.trials() if t.value is not None and 0.05 <= t.params["lr"] <= 0.2]
+    assert 0 < len(trials(records(other, narrow), narrow.space)) == len(inside) < 6
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (new(name="toy"), "comes from another study, got 'toy' for itself"),
+        (
+            new("description", 'metric = "nll"\ndescription'),
+            "the study's metric, nll to minimize, got 'toy'",
+        ),
+        (new("epochs = 3", "epochs = 4"), "must be of trials of as many epochs, 4, got 'toy' with 3"),
+        (new('"fidelity"', '"tpe"'), r"new\.toml:\d+: the sampler that learns from another study is fidelity, got tpe"),
+        (
+            new('arch = "resnet9s"', 'arch = { choices = ["vgg8", "cnn"], default = "vgg8" }'),
+            "whose settings lie in the new space, and study 'toy' has none",
+        ),
+        (
+            parse_spec("[budget]\nepochs = 3\n[space]\nwidth = { low = 8, high = 16, default = 8 }\n", name="new"),
+            "settings that both studies search, and 'toy' has none",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(study: Callable[..., Study], spec: StudySpec, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        records(study(4), spec)
+
+
+def test_prior_trials_are_kept_once_and_are_no_trials_of_the_study(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    other = study(6)
+    for _ in range(2):
+        with open_writer(new(), root, data, prior={"toy": records(other, new())}) as writer:
+            assert writer.count() == 0
+            assert writer.unsettled() == []
+            assert writer.reader.states() == dict.fromkeys(writer.reader.states(), 0) | {"WAITING": 1}
+            assert (writer.reader.best(), writer.reader.candidates()) == (None, [])
+    with open_writer(new(), root, data) as writer:
+        assert [row["number"] for row in writer.reader.prior["toy"]] == [r["number"] for r in records(other, new())]
+
+
+def test_a_search_with_prior_knowledge_begins_where_the_other_ended(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    other = study(30)
+    with open_writer(new(), root, data, prior={"toy": records(other, new())}) as writer:
+        run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
+        taught = [fakes.score(t.config, 3) for t in writer.reader.trials()[1:] if t.config]
+    with open_writer(new(name="untaught"), root, data) as writer:
+        run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
+        untaught = [fakes.score(t.config, 3) for t in writer.reader.trials()[1:] if t.config]
+    assert sorted(taught)[3] > sorted(untaught)[3]
+
+
+def test_prior_trials_of_any_optuna_study_are_learned_from_at_once() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["a", "b"])
+        for epoch in range(1, 10):
+            trial.report(epoch / 9 - abs(x - 0.7) - 0.3 * (kind == "a"), epoch)
+        return 1 - abs(x - 0.7) - 0.3 * (kind == "a")
+
+    before = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    before.optimize(objective, 30)
+    before.add_trial(  # a choice that this study never offers
+        optuna.trial.create_trial(
+            params={"kind": "c"},
+            distributions={"kind": optuna.distributions.CategoricalDistribution(["b", "c"])},
+            intermediate_values={9: 9.0},
+            value=9.0,
+        )
+    )
+    learns = FidelitySampler(max_epochs=9, seed=0, prior=before.trials)
+    study = optuna.create_study(direction="maximize", sampler=learns)
+    study.optimize(objective, 6)
+    assert sum(t.params["kind"] == "b" and abs(t.params["x"] - 0.7) < 0.1 for t in study.trials[1:]) >= 3

@@ -1,0 +1,46 @@
+"""What waits to be run: known by what was written, and kept while the space allows it."""
+
+import optuna
+
+from ferhpo.space.spec import parse_spec
+from ferhpo.space.tries import Try
+from ferhpo.study.queue import TRY, misfits, queue_tries, settings
+
+LR = Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.2})
+
+
+def waiting(study: optuna.Study) -> list[object]:
+    return [settings(t) for t in study.trials if t.state == optuna.trial.TrialState.WAITING]
+
+
+def test_a_try_is_queued_once() -> None:
+    study = optuna.create_study()
+    for _ in range(2):
+        queue_tries(study, [LR, LR])
+    assert waiting(study) == [LR.params]
+    assert study.trials[0].user_attrs[TRY] == {"lr": 0.5}
+
+
+def test_a_try_known_by_what_was_written_is_not_queued_again_with_other_defaults() -> None:
+    study = optuna.create_study()
+    queue_tries(study, [LR])
+    queue_tries(study, [Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.4})])
+    assert waiting(study) == [LR.params]
+
+
+def test_a_try_that_a_trial_ran_anyway_is_not_queued() -> None:
+    study = optuna.create_study()
+    study.enqueue_trial({"lr": 0.5, "dropout": 0.2})
+    trial = study.ask()
+    trial.suggest_float("lr", 0, 1)
+    trial.suggest_float("dropout", 0, 1)
+    queue_tries(study, [LR])
+    assert waiting(study) == []
+
+
+def test_a_queued_trial_outside_the_space_is_found() -> None:
+    study = optuna.create_study()
+    study.enqueue_trial({"lr": 0.5})
+    study.enqueue_trial({"lr": 0.05, "width": 16})
+    narrow = parse_spec("[space]\nlr = { low = 0.01, high = 0.1, default = 0.1 }\n", name="toy").space
+    assert misfits(study, narrow) == [0]
