@@ -148,7 +148,10 @@ def line(board: Board, event: Event) -> str:
             value = "" if event.value is None else f" {cell(event.value)}"
             return f"trial {event.number} {event.state.lower()}{value}{reason} [{board.status()}]"
         case EnsembleScored():
-            which = f"ensemble of {len(event.members)} trials ({', '.join(map(str, event.members))})"
+            members = event.members
+            which = (
+                f"ensemble of {len(members)} trial{'' if len(members) == 1 else 's'} ({', '.join(map(str, members))})"
+            )
             return f"{which}: {board.metric.name} {cell(event.ensemble)}, best single {cell(event.single)}"
         case Note():
             return event.text
