@@ -148,10 +148,8 @@ def line(board: Board, event: Event) -> str:
             value = "" if event.value is None else f" {cell(event.value)}"
             return f"trial {event.number} {event.state.lower()}{value}{reason} [{board.status()}]"
         case EnsembleScored():
-            members = event.members
-            which = (
-                f"ensemble of {len(members)} trial{'' if len(members) == 1 else 's'} ({', '.join(map(str, members))})"
-            )
+            count = "1 trial" if len(event.members) == 1 else f"{len(event.members)} trials"
+            which = f"ensemble of {count} ({', '.join(map(str, event.members))})"
             return f"{which}: {board.metric.name} {cell(event.ensemble)}, best single {cell(event.single)}"
         case Note():
             return event.text
