@@ -9,22 +9,21 @@ default of a fresh actor for each trial.
 
 import argparse
 import logging
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from facts import facts
 
 from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.job import Job
-from ferhpo.search.runner import search, versions
+from ferhpo.search.runner import search
 from ferhpo.search.session import Limits
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
@@ -180,13 +179,8 @@ def main() -> None:
         ratio = found["usual_seconds_per_trial"] / found["seconds_per_trial"][str(args.trials)]
         seconds = found["usual_seconds_per_trial"]
         print(f"Ray Tune + OptunaSearch, {args.usual} trials: {seconds:.3f} s a trial ({ratio:.1f}x)")
-    found |= {
-        "machine": platform.processor() or platform.machine(),
-        "date": date.today().isoformat(),
-        "versions": versions(),
-    }
     if args.json:
-        write_json(args.json, found)
+        write_json(args.json, found | facts())
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ import typer
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
+    DeviceOption,
+    EpochsOption,
     Format,
     FormatOption,
+    MinutesOption,
     RootOption,
+    SetOption,
     StorageOption,
     StudyOption,
     TestOption,
@@ -33,18 +37,14 @@ def distill(
     ensemble: EnsembleOption = None,
     study: StudyOption = None,
     data: DataOption = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")
-    ] = None,
+    set_: SetOption = None,
+    minutes: MinutesOption = None,
+    epochs: EpochsOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the checkpoint.", show_default="student/ in the study's folder")
     ] = None,
     test: TestOption = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")] = None,
+    device: DeviceOption = None,
     storage: StorageOption = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,

@@ -50,6 +50,10 @@ StorageOption = Annotated[
     ),
 ]
 TestOption = Annotated[bool, typer.Option("--test", help="Open the sealed test split; recorded in the study.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")]
+MinutesOption = Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")]
+EpochsOption = Annotated[int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
 
 

@@ -11,9 +11,13 @@ from ferhpo._layout import CARD
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
+    DeviceOption,
+    EpochsOption,
     Format,
     FormatOption,
+    MinutesOption,
     RootOption,
+    SetOption,
     StudyOption,
     TestOption,
     chosen,
@@ -35,18 +39,14 @@ def train(
     *,
     study: StudyOption = None,
     data: DataOption = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")
-    ] = None,
+    set_: SetOption = None,
+    minutes: MinutesOption = None,
+    epochs: EpochsOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the checkpoint.", show_default="train/ in the study's folder")
     ] = None,
     test: TestOption = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")] = None,
+    device: DeviceOption = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> None:

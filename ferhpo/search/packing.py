@@ -268,9 +268,7 @@ def _read(cache: Path) -> dict[str, Measured]:
 
 
 def _key(config: TrialConfig, channels: int, machine: Machine, kinds: Sequence[str]) -> str:
-    frozen = "frozen" if config.frozen and config.pretrained else "whole"
-    parts = (config.neck, f"head-{config.head}", config.activation, f"patch-{config.patch_size}")
-    net = (config.arch, config.width, *parts, f"{channels}x{config.image_size}px", f"batch-{config.batch_size}", frozen)
+    net = (config.net(), f"{channels}-channels", f"batch-{config.batch_size}")
     here = (platform.node(), f"{machine.cpus}-cpus", f"{machine.gpus}-gpus", *kinds, version("torch"))
     return " ".join(map(str, (*net, config.precision, *here)))
 

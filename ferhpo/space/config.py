@@ -256,6 +256,12 @@ class TrialConfig:
         """Read what `to_json` wrote; raises as `from_params`."""
         return cls.from_params(json.loads(text))
 
+    def net(self) -> str:
+        """Return what the cost of a step on one image depends on, in a line: what measurements are kept under."""
+        frozen = "frozen" if self.frozen and self.pretrained else "whole"
+        parts = (self.neck, f"head-{self.head}", self.activation, f"patch-{self.patch_size}", f"{self.image_size}px")
+        return " ".join(map(str, (self.arch, self.width, *parts, frozen)))
+
     def strength(self, operation: str) -> float:
         """Return the strength (0..1) of one augmentation: its own, else the dial's where the dial covers it."""
         own = getattr(self, operation)

@@ -175,11 +175,8 @@ def _read(cache: Path) -> dict[str, Any]:
 
 
 def _key(config: TrialConfig, channels: int, rows: int, device: str) -> str:
-    frozen = "frozen" if config.frozen and config.pretrained else "whole"
-    parts = (config.neck, f"head-{config.head}", config.activation, f"patch-{config.patch_size}")
-    net = (config.arch, config.width, *parts, f"{rows}x{channels}x{config.image_size}px", frozen)
     if torch.device(device).type == "cpu":
         processor = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}-threads"
     else:
         processor = torch.cuda.get_device_name(device)
-    return " ".join(map(str, (*net, platform.node(), processor, torch.__version__)))
+    return " ".join(map(str, (config.net(), f"{rows}x{channels}", platform.node(), processor, torch.__version__)))
