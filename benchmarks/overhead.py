@@ -91,6 +91,8 @@ class NoData:
     source: Path | None = None
     format: str = "synthetic"
     fingerprint: str = "0" * 64
+    split_digest: str = "0" * 64
+    further: tuple[str, ...] = ()
     classes: tuple[str, ...] = ("a", "b")
     counts: Any = None
 
