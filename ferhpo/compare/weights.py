@@ -11,7 +11,6 @@ from ferhpo.models.names import LIBRARIES
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 
-
 RANDOM = "random weights, not pretrained ones"
 
 
