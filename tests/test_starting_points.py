@@ -10,17 +10,23 @@ import torch
 
 from ferhpo._layout import PROBABILITIES
 from ferhpo.cli.options import find_spec, packaged
+from ferhpo.compare import run as runs
 from ferhpo.data.cache import Prepared
+from ferhpo.ensemble.build import build
 from ferhpo.metrics import metric
 from ferhpo.models import registry
 from ferhpo.models.names import OWN
+from ferhpo.search.budget import limits_of
 from ferhpo.space.config import SETTINGS, TrialConfig
 from ferhpo.space.space import applies
-from ferhpo.space.spec import StudySpec
+from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.source import open_data
+from ferhpo.study.study import Study
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision
 from ferhpo.training.predict import load_model, probabilities
+from tests.compare.conftest import searches as searches
 from tests.training.conftest import made_up
 
 KERAS: dict[str, Any] = {"optimizer": "adam", "lr": 1e-3, "batch_size": 32, "loss": "cross_entropy", "ema": 0.0}
@@ -46,8 +52,16 @@ SAID: dict[str, dict[str, Any]] = {  # epochs, and what the description says or 
     },
     "mobilenetv2_finetuned": {**KERAS, "arch": "timm:mobilenetv2_100", "pretrained": True, "frozen": False, "lr": 1e-5}
     | {"head": 128, "activation": "relu", "dropout": 0.5, "feature_dropout": 0.5, "image_size": 224, "epochs": 30}
-    | {"schedule": "exponential", "decay": 0.1, "decay_after": 10, "patience": 5, "class_weighting": "inverse"}
+    | {
+        "schedule": "exponential",
+        "decay": 0.1,
+        "decay_after": 10,
+        "patience": 5,
+        "patience_metric": "nll",
+        "class_weighting": "inverse",
+    }
     | {"rotation": 1.0, "shift": 0.8, "scale": 0.67, "shear": 0.38, "flip": 0.5},
+    "resnet50_mobilenetv2": {"arch": "timm:resnet50", "pretrained": True, "frozen": False, "image_size": 224},
     "advice": {**PLAIN, "batch_size": 64, "mixup": 0.0, "sampling": "none", "class_weighting": "none", "neck": "none"},
 }
 # by the arithmetic of tests/models, with 1 channel (3 for AffectNet) and 7 classes
@@ -60,11 +74,12 @@ PARAMETERS = {
     "resnet50_frozen": 25_607_111,
     "cbam": 433_909,
     "mobilenetv2_finetuned": 2_388_167,
+    "resnet50_mobilenetv2": 23_516_103,
     "advice": 683_527,
 }
 HEAVY = [
     pytest.param(name, marks=pytest.mark.slow)
-    if name in {"resnet_affectnet", "resnet50_frozen", "cbam", "mobilenetv2_finetuned"}
+    if name in {"resnet_affectnet", "resnet50_frozen", "cbam", "mobilenetv2_finetuned", "resnet50_mobilenetv2"}
     else name
     for name in SAID
 ]
@@ -102,6 +117,9 @@ def test_a_study_file_says_its_source_and_what_was_reported(name: str) -> None:
     found = spec(name)
     assert found.text.startswith("# Source: ")
     assert "\n# Reported: " in found.text
+    given = [value for values in found.reported.figures().values() for value in values if value < 100]
+    said = found.text.partition("description")[0].replace(",", "")
+    assert [f for f in given if f"{f:.4f}" not in said and f"{f:g}" not in said] == [], "the comment says it too"
     assert found.description.startswith(("FER-2013", "AffectNet, else FER-2013"))
     assert max(map(len, found.text.splitlines())) <= 120
 
@@ -160,3 +178,29 @@ def test_a_system_learns_and_its_checkpoint_gives_the_same_probabilities(name: s
         precision=Precision(format="fp32", channels_last=True),
     )
     assert np.allclose(again, np.load(tmp_path / "epoch" / PROBABILITIES), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["weighted", "majority"])
+def test_resnet50_and_mobilenetv2_vote_together(method: str, tmp_path: Path, searches: list[str]) -> None:
+    text = spec("resnet50_mobilenetv2").text
+    for old, new in {
+        "size = 48": 'size = 16\nformat = "synthetic"\nrows = 100',
+        "pretrained = true": "pretrained = false",
+        "image_size = 224": "image_size = 32",
+        "epochs = 10": "epochs = 1",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    tiny = parse_spec(text, name="both")
+    data = open_data(tiny, tmp_path / ".cache")
+    runs.search(tiny, data, tmp_path, emit=lambda _: None, limits=limits_of(tiny))
+    assert searches == ["both 0", "both 1"]
+    study = Study.open(tmp_path, "both")
+    archs = {trial.config.arch for trial in study.candidates() if trial.config}
+    assert archs == {"timm:resnet50", "timm:mobilenetv2_100"}
+    report = build(study, top=2, method=method, data=data, open_test=True, command="ferhpo ensemble --test")
+    assert report.method == method
+    assert sum(report.weights) == pytest.approx(1)
+    assert report.test is not None
+    assert {"weighted", "majority"} <= report.candidates.keys()

@@ -20,8 +20,10 @@ from ferhpo.cli.options import (
 )
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.cli.study import open_study
+from ferhpo.errors import UsageError
 
 if TYPE_CHECKING:
+    from ferhpo.ensemble.elsewhere import Elsewhere
     from ferhpo.ensemble.front import Point
     from ferhpo.ensemble.outcome import EnsembleReport
 
@@ -51,6 +53,14 @@ def ensemble(
         bool, typer.Option("--soup", help="Try the mean weights of members that began alike as one more member.")
     ] = False,
     test: TestOption = False,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="With --test: open the test rows of this data set in place of the study's, over the common classes.",
+            show_default="the study's own data",
+        ),
+    ] = None,
     data: DataOption = None,
     storage: StorageOption = None,
     root: RootOption = ROOT,
@@ -62,16 +72,23 @@ def ensemble(
     """
     from ferhpo.ensemble.build import build
     from ferhpo.ensemble.cost import Limits
+    from ferhpo.ensemble.elsewhere import common_classes, evaluate_elsewhere
     from ferhpo.ensemble.infer import check_tta
     from ferhpo.search.runner import settled_study
-    from ferhpo.study.source import open_data
+    from ferhpo.study.source import open_data, open_other
 
     check_tta(tta)
+    if on is not None and not test:
+        msg = f"--on opens the test rows of {on}; give --test with it"
+        raise UsageError(msg)
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
     looks = test or soup or tta != "own"
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks else None
+    other = None if on is None else open_other(opened.spec, on, root / ".cache")
+    if other is not None:
+        common_classes(opened, other)
     report = build(
         opened,
         top=top,
@@ -81,14 +98,20 @@ def ensemble(
         tta=tta,
         soup=soup,
         data=prepared,
-        open_test=test,
+        open_test=test and other is None,
         command=command_line(),
     )
     remember_ensemble(report.folder, root)
+    found = None
+    if other is not None:
+        assert prepared is not None
+        found = evaluate_elsewhere(opened, report, prepared, other, command_line(), tta=tta)
     if output is Format.json:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"elsewhere": found.to_json() if found else None})
     else:
         show(report)
+        if found is not None:
+            show_elsewhere(report, found)
     for note in report.notes:
         say(f"note: {note}")
     say(f"written to {_near(report.folder)}; `ferhpo predict face.png` uses it")
@@ -129,6 +152,17 @@ def show(report: "EnsembleReport") -> None:
     low, high = test.evaluation["ensemble"]["bootstrap95"]["macro_f1"]
     rate = test.evaluation["ensemble"]["majority"]
     say(f"always naming the commonest class is right on {rate:.4f}; macro F1 95 % by bootstrap {low:.3f}-{high:.3f}")
+
+
+def show_elsewhere(report: "EnsembleReport", found: "Elsewhere") -> None:
+    """Print what another data set's test rows say."""
+    rows = [(f"best single (trial {report.best_number})", found.best_single)]
+    rows += [(f"ensemble: {report.method}", found.ensemble)]
+    left = f"; left out {found.other_classes} of other classes, {found.seen} that the study has seen"
+    name = Path(found.source).name if found.source else "rendered faces"
+    rows_of = f"test rows of {name}, {found.n} of {len(found.classes)} common classes"
+    title = f"{rows_of}{left}; McNemar p = {found.mcnemar_p:.3g}"
+    print_table(HEAD, map(_line, rows), title=title)
 
 
 def _line(row: tuple[str, Mapping[str, Any]]) -> tuple[object, ...]:

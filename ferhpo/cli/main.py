@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ferhpo import __version__
-from ferhpo.cli import data, distill, ensemble, export, models, predict, report, search, study, train
+from ferhpo.cli import compare, data, distill, ensemble, export, models, predict, report, search, study, train
 from ferhpo.errors import FerhpoError
 
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ app.command("predict", short_help="Say which class each picture shows.")(predict
 app.command("export", short_help="Write an ensemble as one ONNX file, or its model card.")(export.export)
 app.command("distill", short_help="Train one small net on what an ensemble says.")(distill.distill)
 app.command("train", short_help="Train one configuration, without Ray.")(train.train)
+app.command("compare", short_help="Set known systems side by side.")(compare.compare)
 app.command("report", short_help="Write one HTML page about a study.")(report.report)
 app.command("dashboard", short_help="Show a study in Optuna Dashboard.")(report.dashboard)
 app.command("models", short_help="List architectures.")(models.models)

@@ -44,10 +44,14 @@ class Splits:
 
 def groups(images: np.ndarray) -> np.ndarray:
     """Return an int32 per image, equal for identical ones, in the order of the images' hashes."""
+    return np.unique(hashes(images), return_inverse=True)[1].astype(np.int32)
+
+
+def hashes(images: np.ndarray) -> np.ndarray:
+    """Return a text (bytes) per image, equal for identical ones."""
     plain = np.asarray(images)  # slicing a memmap row by row takes longer than hashing the rows
     texts = (hashlib.blake2b(np.ascontiguousarray(i).data, digest_size=16).hexdigest() for i in plain)
-    hashes = np.fromiter(texts, "S32", len(images))
-    return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
+    return np.fromiter(texts, "S32", len(images))
 
 
 def assign(raw: RawData, spec: DataSpec) -> Splits:

@@ -86,7 +86,11 @@ def load(study: "Study", top: int) -> Members:
         have = f"study '{study.name}' has {len(trials)}"
         msg = f"--top {top} takes as many trials with a kept checkpoint, {have}; {remedy}"
         raise StudyError(msg)
-    trials = trials[:top]
+    return read(study, trials[:top])
+
+
+def read(study: "Study", trials: "Sequence[Trial]") -> Members:
+    """Read some of a study's trials, whose checkpoints are kept, in the order given; raises as `load`."""
     y_n, groups_n = study.validation()
     classes = tuple(study.data["classes"])
     cards, probs = [], []

@@ -1,6 +1,6 @@
 """One self-contained page: opens offline, loads nothing, and shows what a study holds at the moment it was written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -51,8 +51,26 @@ def page(study: Study) -> str:
     bodies = {
         anchor: (title, body) for anchor, (title, section) in SECTIONS.items() if (body := section(content)) is not None
     }
-    name, now = content.facts.name, datetime.now().astimezone()
-    links = (tag("a", title, href=f"#{anchor}") for anchor, (title, _) in bodies.items())
+    links = [(anchor, title) for anchor, (title, _) in bodies.items()]
+    parts = [
+        *(tag("p", prose(note), class_="note") for note in sections.notes(content)),
+        _tiles(content),
+        *(tag("section", tag("h2", title, id=anchor), inner) for anchor, (title, inner) in bodies.items()),
+    ]
+    return document(content.facts.name, "ferhpo report", _subtitle(content), links, parts)
+
+
+def document(name: str, kind: str, subtitle: str, links: Sequence[tuple[str, str]], parts: Iterable[object]) -> str:
+    """Return a whole page that opens offline.
+
+    Args:
+        name: what it is about.
+        kind: what kind of page it is, for the browser's title.
+        subtitle: a line under the name.
+        links: anchor and title of the sections.
+        parts: what stands in it; charts as `parts.chart` makes them.
+    """
+    now = datetime.now().astimezone()
     written = f"Written by ferhpo {__version__} on {now:%Y-%m-%d %H:%M %Z}. Charts by plotly.js, inside this file."
     head = tag(
         "head",
@@ -60,17 +78,15 @@ def page(study: Study) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="generator", content=f"ferhpo {__version__}"),
-        tag("title", f"{name} - ferhpo report"),
+        tag("title", f"{name} - {kind}"),
         tag("style", _own("page.css")),
     )
     body = tag(
         "body",
-        tag("header", tag("h1", name), tag("p", _subtitle(content), class_="soft")),
-        tag("nav", *links, aria_label="Sections"),
+        tag("header", tag("h1", name), tag("p", subtitle, class_="soft")),
+        tag("nav", *(tag("a", title, href=f"#{anchor}") for anchor, title in links), aria_label="Sections"),
         tag("noscript", tag("p", "The charts need JavaScript; every number is in the tables as well.", class_="note")),
-        *(tag("p", prose(note), class_="note") for note in sections.notes(content)),
-        _tiles(content),
-        *(tag("section", tag("h2", title, id=anchor), inner) for anchor, (title, inner) in bodies.items()),
+        *parts,
         tag("footer", written),
         tag("script", Html(plots.library())),
         tag("script", _own("page.js")),

@@ -20,6 +20,7 @@ class Job:
         threads: CPU threads of a worker.
         device: "cpu" or "cuda".
         provenance: goes into every checkpoint's card.
+        seconds: wall time of a trial in place of its epochs, None counts epochs.
     """
 
     study: Path
@@ -28,6 +29,7 @@ class Job:
     threads: int
     device: str
     provenance: dict[str, Any]
+    seconds: float | None = None
 
 
 class Epoch(Protocol):
@@ -98,4 +100,12 @@ def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[
     user.trust(config.arch)
     torch.set_num_threads(job.threads)
     data = open_prepared(job.data)
-    return train(config, data, metric=metric(job.metric), device=job.device, resume=resume, provenance=job.provenance)
+    return train(
+        config,
+        data,
+        metric=metric(job.metric),
+        device=job.device,
+        seconds=job.seconds,
+        resume=resume,
+        provenance=job.provenance,
+    )

@@ -206,6 +206,7 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
                 "split": data.split_digest,
                 "versions": versions(),
             },
+            seconds=spec.budget.trial_seconds,
         )
         with _interruptible(session) as interrupted:
             try:

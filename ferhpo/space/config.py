@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, Self
 
 from ferhpo.errors import UsageError, did_you_mean
+from ferhpo.metrics import METRICS
 
 Params = Mapping[str, Any]
 
@@ -219,6 +220,12 @@ class TrialConfig:
     ema: float = _set(0.999, "decay of the weights' moving average, 0 is off", low=0, high=0.99999)
     patience: int = _set(
         0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0
+    )
+    patience_metric: str = _set(
+        "study",
+        "what patience and plateau watch on the validation rows: study is the study's metric; nll is the loss",
+        choices=("study", *METRICS),
+        matters=lambda p: p["patience"] > 0 or _plateau(p),
     )
     precision: str = _set("auto", "number format of the training step; auto measures", choices=PRECISIONS)
     epochs: int = _set(8, "passes over the training rows, which the schedule fits", low=1)

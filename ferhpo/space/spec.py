@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import metric
 from ferhpo.space.config import SETTINGS
+from ferhpo.space.reported import Reported
 from ferhpo.space.space import Space, dimension_from_toml
 from ferhpo.space.tries import Try, parse_tries
 
@@ -93,19 +94,29 @@ class BudgetSpec:
         trials: the study's total, the default of `--trials`.
         timeout: wall time of one run, like "30m" or "2h", the default of `--timeout`; none if left out.
         max_failures: failed trials in a row after which the search gives up.
+        trial_time: wall time of a trial, from its first step to its last validation, in place of ``epochs``: each has
+            as many as fit, and the learning rate runs over the time. Needs a scheduler and sampler that do not count
+            epochs.
     """
 
     epochs: int = 8
     trials: int = 30
     timeout: str | None = None
     max_failures: int = 5
+    trial_time: str | None = None
+
+    @property
+    def trial_seconds(self) -> float | None:
+        """``trial_time`` in seconds."""
+        return None if self.trial_time is None else seconds(self.trial_time)
 
     def __post_init__(self) -> None:
         _number("epochs", self.epochs, 1, 100_000)
         _number("trials", self.trials, 1, 1_000_000)
         _number("max_failures", self.max_failures, 1, 1_000_000)
-        if self.timeout is not None:
-            seconds(self.timeout)
+        for time in (self.timeout, self.trial_time):
+            if time is not None:
+                seconds(time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +173,7 @@ class StudySpec:
         metric: the validation figure that is searched for.
         seed: of sampler and trials.
         tries: the `[[try]]` tables, in the file's order.
+        reported: what others published of this system.
     """
 
     name: str
@@ -176,6 +188,7 @@ class StudySpec:
     scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
     space: Space = field(default_factory=Space)
     tries: tuple[Try, ...] = ()
+    reported: Reported = field(default_factory=Reported)
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -221,13 +234,14 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         msg = f"a study file must be TOML: {error}"
         raise SpecError(msg, path) from None
     reader = _Reader(text, path)
-    reader.names(table, {*TOP, *SECTIONS, "space", "try"})
+    reader.names(table, {*TOP, *SECTIONS, "reported", "space", "try"})
     values: dict[str, Any] = {}
     for key, kind in TOP.items():
         if key in table:
             values[key] = reader.typed(table[key], kind, key)
     for section, made in SECTIONS.items():
         values[section] = reader.section(section, made, table.get(section, {}))
+    values["reported"] = reader.reported(table.get("reported", {}))
     values["space"] = reader.space(table.get("space", {}))
     values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
@@ -238,7 +252,12 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     if direction not in {None, wanted}:
         msg = f"direction must be the metric's, {wanted}, got '{direction}'"
         raise SpecError(msg, path, line_of(text, "direction"))
-    return StudySpec(name=name, path=path, text=text, **values)
+    found = StudySpec(name=name, path=path, text=text, **values)
+    if found.budget.trial_time and (found.scheduler.name != "none" or found.sampler.name == "fidelity"):
+        got = f"{found.scheduler.name} and {found.sampler.name}"
+        msg = f'trial_time goes with scheduler "none" and any sampler but "fidelity", which compare epochs, got {got}'
+        raise found.error(msg, "budget", "trial_time")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +297,12 @@ class _Reader:
             with self.at(section, key):
                 made(**{key: values[key]})
         return made(**values)
+
+    def reported(self, table: Any) -> Reported:
+        for key, value in self.typed(table, dict, "reported").items():
+            with self.at("reported", key):
+                Reported.from_toml({key: value})
+        return Reported.from_toml(table)
 
     def space(self, table: Any) -> Space:
         table = self.typed(table, dict, "space")

@@ -13,8 +13,8 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
     """Refuse a changed study file whose trials could not stand beside the old ones.
 
     Trials, time, failures, sampler, scheduler, defaults, fixed settings, numeric ranges and choices may change. Data,
-    split, metric and epochs may not, since values would not be comparable, nor may a range become a choice or
-    logarithmic, which Optuna could not store under the same name.
+    split, metric, epochs and trial_time may not, since values would not be comparable, nor may a range become a choice
+    or logarithmic, which Optuna could not store under the same name.
 
     Args:
         old: the study file of the last run.
@@ -28,15 +28,16 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
         "metric": old.metric != new.metric,
         "data": replace(old.data, path=None) != replace(new.data, path=None),
         "budget": old.budget.epochs != new.budget.epochs,
+        "trial_time": old.budget.trial_time != new.budget.trial_time,
     }
     for section, changed in changes.items():
         if changed:
-            what = "epochs in [budget]" if section == "budget" else section
+            what = {"budget": "epochs in [budget]", "trial_time": "trial_time in [budget]"}.get(section, section)
             msg = (
                 f"a study keeps its {what}, which changed since the first run; copy the study file to a new "
                 "name to search with it"
             )
-            raise new.error(msg, section)
+            raise new.error(msg, *(("budget", section) if section == "trial_time" else (section,)))
     for dimension in new.space.dimensions:
         if dimension.name in stored:
             _check_dimension(new, dimension, stored[dimension.name])

@@ -37,6 +37,21 @@ def open_data(
     return data
 
 
+def open_other(spec: StudySpec, path: Path, cache: Path) -> Prepared:
+    """Prepare another data set as a study's images are kept, with its own classes and splits.
+
+    Args:
+        spec: of the study; size, channels and labels of its data are read.
+        path: file or folder of the other set.
+        cache: folder of prepared data.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    asked = DataSpec(size=spec.data.size, channels=spec.data.channels, labels=spec.data.labels)
+    return prepare(asked, path, cache)
+
+
 def located(
     spec: StudySpec, *, given: Path | None = None, record: Mapping[str, Any] | None = None
 ) -> tuple[DataSpec, Path | None]:

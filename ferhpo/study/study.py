@@ -26,6 +26,7 @@ RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
 STANDING = "standing"
 PRIOR = "prior"
+ELSEWHERE = "elsewhere"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -198,6 +199,22 @@ class Study:
         openings = [*writer.user_attrs.get("test_openings", []), entry]
         writer.set_user_attr("test_openings", openings)
         return len(openings)
+
+    @property
+    def elsewhere(self) -> list[dict[str, Any]]:
+        """Every evaluation on other data: date, version, command, source, format, fingerprint, and what was found."""
+        return list(self.attrs.get(ELSEWHERE, []))
+
+    def record_elsewhere(self, entry: Mapping[str, Any], place: int | None = None) -> int:
+        """Write down an evaluation on other data, before it is made (without figures) or, at its place, afterwards."""
+        writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
+        entries = list(writer.user_attrs.get(ELSEWHERE, []))
+        if place is None:
+            place = len(entries)
+            entries.append({})
+        entries[place] = dict(entry)
+        writer.set_user_attr(ELSEWHERE, entries)
+        return place
 
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         """Return label and duplicate group of each validation row, both int64.

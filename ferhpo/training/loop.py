@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ferhpo import metrics
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
@@ -81,7 +82,7 @@ def train(
     Args:
         config: everything that decides the result.
         data: its train rows train, its val rows validate.
-        metric: what patience watches.
+        metric: the study's, which patience watches unless the config names another.
         device: cpu or cuda[:n].
         seconds: wall time from the first step to the end of the last validation, in place of the config's epochs.
         resume: an epoch's folder with its state; the run goes on after that epoch.
@@ -119,7 +120,8 @@ class _Run:
         provenance: Mapping[str, Any],
         teacher: np.ndarray | None,
     ) -> None:
-        self.config, self.data, self.metric, self.device, self.provenance = config, data, metric, device, provenance
+        self.config, self.data, self.device, self.provenance = config, data, device, provenance
+        self.watched = metric if config.patience_metric == "study" else metrics.metric(config.patience_metric)
         channels = data.images.shape[-1]
         self.preprocessing = Preprocessing(
             stored_size=data.images.shape[1],
@@ -159,7 +161,7 @@ class _Run:
             if clock is not None:
                 clock.saw_validation(time.perf_counter() - begun)
             self.at.spent = self.at.spent + time.perf_counter() - start if clock is None else clock.spent()
-            lost = self.at.watch(now, self.metric, self.config)
+            lost = self.at.watch(now, self.watched, self.config)
             out_of_time = clock is not None and not clock.step_fits()
             done = lost or out_of_time or (clock is None and self.at.epoch >= self.config.epochs)
             restored = self.at.best if done else None

@@ -55,16 +55,27 @@ def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, 
         seconds: of the training.
     """
     rows = len(data.part("train").rows)
-    cost = sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
     best = None
     for width in widths:
-        rate = _rate(config.with_params({"width": width}), data, device) / cost
+        rate = images_per_second(config.with_params({"width": width}), data, device)
         found = Fitted(width=width, images_per_second=rate, passes=rate * seconds / rows)
         if best is not None and found.passes < PASSES * width:
             break
         best = found
     assert best is not None
     return best
+
+
+def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float:
+    """Return how fast a configuration trains here, averaged over the image sizes that it goes through.
+
+    Args:
+        config: of any architecture; weights are random whatever it says.
+        data: its images' shape and number count.
+        device: cpu or cuda[:n].
+    """
+    cost = sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
+    return _rate(config.with_params({"pretrained": False}), data, device) / cost
 
 
 def _rate(config: TrialConfig, data: Prepared, device: str) -> float:

@@ -150,3 +150,10 @@ def test_a_trial_whose_checkpoint_was_deleted_is_left_out(opened: Study, run: Ru
     shutil.rmtree(best.checkpoint)
     found = run("ensemble", "--study", "toy", "--top", 3, "--format", "json").json
     assert best.number not in [member["number"] for member in found["members"]]
+
+
+def test_another_data_set_is_opened_only_with_test_and_refused_without_common_classes(
+    opened: Study, run: Run, tmp_path: Path
+) -> None:
+    assert "--on opens the test rows of x.csv; give --test with it" in run("ensemble", "--on", "x.csv").failed(2)
+    assert opened.elsewhere == []

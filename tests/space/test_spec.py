@@ -42,6 +42,7 @@ epochs = 3
 trials = 9
 timeout = "1.5h"
 max_failures = 2
+trial_time = "90s"
 
 [sampler]
 name = "random"
@@ -84,6 +85,7 @@ def test_every_key_reaches_its_value() -> None:
     assert (spec.data.split_column, spec.data.group_column, spec.data.images) == ("", "subject", "faces")
     assert (spec.data.drop_blank, spec.data.drop_leaks) == (True, True)
     assert (spec.budget.epochs, spec.budget.trials, spec.budget.timeout, spec.budget.max_failures) == (3, 9, "1.5h", 2)
+    assert spec.budget.trial_seconds == 90
     assert (spec.sampler.name, spec.sampler.startup) == ("random", 4)
     assert (spec.scheduler.name, spec.scheduler.grace, spec.scheduler.reduction) == ("none", 2, 4)
     assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1}
@@ -137,6 +139,8 @@ def test_there_are_study_files() -> None:
         ("direction = 'up'", "x.toml:1: direction must be the metric's, maximize, got 'up'"),
         ("[data]\nformat = 'csv'", "x.toml:2: format must be a known one, got 'csv'"),
         ("[data]\npath = 1", "x.toml:2: path takes a text in quotes, got 1"),
+        ("[budget]\ntrial_time = '1x'", "x.toml:2: a duration is a number above 0"),
+        ("[budget]\ntrial_time = '1m'", 'x.toml:2: trial_time goes with scheduler "none" and any sampler but'),
         ("[data]\nsize = 4", "x.toml:2: size must be from 8 to 1024, got 4"),
         ("[data]\nsize = 48.0", "x.toml:2: size takes a whole number, got 48.0"),
         ("[data]\nchannels = 2", "x.toml:2: channels must be a known one, got 2"),
@@ -226,10 +230,10 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         (("seed",), 4),
         (("data",), 6),
         (("data", "size"), 9),
-        (("sampler", "name"), 32),
-        (("scheduler", "name"), 37),
-        (("space", "lr"), 44),
-        (("space", "optimizer"), 46),
+        (("sampler", "name"), 33),
+        (("scheduler", "name"), 38),
+        (("space", "lr"), 45),
+        (("space", "optimizer"), 47),
         (("budget", "nothing"), 25),
         (("nothing",), None),
         (("nothing", "at all"), None),

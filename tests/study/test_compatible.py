@@ -85,3 +85,11 @@ def test_the_kind_of_an_earlier_run_is_kept_even_if_the_last_run_did_not_search_
     fixed = spec("width = { choices = [16, 32], default = 16 }", "width = 16")
     with pytest.raises(SpecError, match=r"a study keeps the kind of range of width"):
         check_compatible(fixed, spec("choices = [16, 32]", "low = 16, high = 32"), STORED)
+
+
+def test_the_time_of_a_trial_stays() -> None:
+    begun = BEFORE.replace("[space]", '[scheduler]\nname = "none"\n[space]')
+    old = parse_spec(begun.replace("trials = 4", 'trials = 4\ntrial_time = "9s"'), name="toy", path="toy.toml")
+    new = parse_spec(begun.replace("trials = 4", 'trials = 4\ntrial_time = "90s"'), name="toy", path="toy.toml")
+    with pytest.raises(SpecError, match=r"toy\.toml:6: a study keeps its trial_time in \[budget\], which changed"):
+        check_compatible(old, new, STORED)

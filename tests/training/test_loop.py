@@ -176,6 +176,17 @@ def test_for_a_metric_that_is_minimised_less_is_better(
     assert last.restored == 2
 
 
+def test_patience_watches_the_loss_where_it_is_told_to_and_the_value_is_of_that_epoch(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = iter([(0.9, 0.5), (0.8, 0.4), (0.7, 0.6), (0.99, 0.7)])  # loss and accuracy
+    said = lambda p, y: {**figures(p, y), **dict(zip(("nll", "accuracy"), next(seen), strict=True))}  # noqa: E731
+    monkeypatch.setattr(validation, "figures", said)
+    config = tiny.with_params({"patience": 1, "patience_metric": "nll", "epochs": 9})
+    *_, last = train(config, data, metric=ACCURACY)
+    assert (last.epoch, last.restored, last.figures["accuracy"]) == (4, 3, 0.6)
+
+
 def test_figures_probabilities_and_weights_are_of_the_same_epoch(
     data: Prepared, tiny: TrialConfig, tmp_path: Path
 ) -> None:
