@@ -52,9 +52,11 @@ def compare(
     scale = Scale(minutes=minutes_each, image_size=image_size)
     specs = chosen(systems or [], out)
     place = Place(out=out, data=data, weights=tuple(weights or ()), device=_device(device), command=command_line())
-    found, interrupted = run(
-        specs, scale, place, watch=watching, tell=say, done=lambda some: _write(out, some, scale, last=False)
-    )
+
+    def so_far(some: "Sequence[System]") -> None:
+        _write(out, some, scale, last=False)
+
+    found, interrupted = run(specs, scale, place, watch=watching, tell=say, done=so_far)
     lines = _write(out, found, scale, last=True)
     if output is Format.json:
         print_json(lines)

@@ -25,7 +25,7 @@ SYSTEMS = (
     "mobilenetv2_finetuned",
     "advice",
 )
-PASSES = 4  # over the training rows that a trial should have at least, before the time holds more trials
+PASSES = 8  # over the training rows that a trial should have at least, before the time holds more trials
 ROUNDS = 8  # of trials at most, one after the other
 STARTUP = 4  # random trials before the sampler's model is used: a comparison has few
 NONE: Mapping[str, Any] = MappingProxyType({})

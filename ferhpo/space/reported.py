@@ -46,7 +46,7 @@ class Reported:
 FIGURES = tuple(f.name for f in fields(Reported) if f.name != "data")
 
 
-def _one(name: str, value: object) -> Any:
+def _one(name: str, value: Any) -> Any:
     if name == "data":
         if not isinstance(value, str):
             msg = f"data of [reported] takes the name of a format, got {value!r}"

@@ -21,6 +21,12 @@ HERE = ("angry", "happy", "neutral")
 
 
 @pytest.fixture
+def made(tmp_path: Path) -> dict[str, Path]:
+    """Stand in for this folder's fixture of the same name, which `study` does not mean."""
+    return {"": tmp_path / "made"}
+
+
+@pytest.fixture
 def own(tmp_path: Path) -> Prepared:
     data = made_up(tmp_path / "own", train=9, val=3)
     return replace(data, classes=HERE)
@@ -89,13 +95,13 @@ def test_figures_stand_in_the_study(opened: Any, own: Prepared, other: Prepared)
 def test_rows_whose_image_the_study_has_seen_are_left_out(opened: Any, own: Prepared, other: Prepared) -> None:
     images = np.array(other.images)
     images[0] = own.images[2]
-    found = evaluate_elsewhere(*opened, own, replace(other, images=images), "x", tta="own")
+    found = evaluate_elsewhere(opened[0], opened[1], own, replace(other, images=images), "x", tta="own")
     assert (found.n, found.seen) == (7, 1)
     images[:12] = own.images[:12]
     with pytest.raises(
         DataError, match="--on needs test rows that the study has not seen, got 4 of other classes and 8"
     ):
-        evaluate_elsewhere(*opened, own, replace(other, images=images), "x", tta="own")
+        evaluate_elsewhere(opened[0], opened[1], own, replace(other, images=images), "x", tta="own")
     assert len(opened[0].elsewhere) == 1, "a refusal opens nothing"
 
 
@@ -108,4 +114,4 @@ def test_without_two_common_classes_it_is_refused(opened: Any, other: Prepared) 
 
 def test_images_of_another_shape_are_refused(opened: Any, own: Prepared, other: Prepared) -> None:
     with pytest.raises(DataError, match=r"--on needs images kept at 8 pixels with 1 channels, .*, got 4x4x1"):
-        evaluate_elsewhere(*opened, own, replace(other, images=other.images[:, :4, :4]), "x", tta="own")
+        evaluate_elsewhere(opened[0], opened[1], own, replace(other, images=other.images[:, :4, :4]), "x", tta="own")

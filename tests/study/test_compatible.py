@@ -91,5 +91,5 @@ def test_the_time_of_a_trial_stays() -> None:
     begun = BEFORE.replace("[space]", '[scheduler]\nname = "none"\n[space]')
     old = parse_spec(begun.replace("trials = 4", 'trials = 4\ntrial_time = "9s"'), name="toy", path="toy.toml")
     new = parse_spec(begun.replace("trials = 4", 'trials = 4\ntrial_time = "90s"'), name="toy", path="toy.toml")
-    with pytest.raises(SpecError, match=r"toy\.toml:6: a study keeps its trial_time in \[budget\], which changed"):
+    with pytest.raises(SpecError, match=r"toy\.toml:7: a study keeps its trial_time in \[budget\], which changed"):
         check_compatible(old, new, STORED)
