@@ -1,8 +1,8 @@
 """Seconds of overhead a trial: no-op training through ferhpo's search, beside Ray Tune with OptunaSearch as it comes.
 
-    uv run python benchmarks/overhead.py [--trials 100] [--usual 20] [--json FILE]
+    uv run python benchmarks/overhead.py [--trials 100 1000] [--usual 20] [--json FILE]
 
-Both sides run 5 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from
+Both sides run 20 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from
 the end of the first trial to the end of the last, so that Ray's start does not count. The usual side keeps Tune's
 default of a fresh actor for each trial.
 """
@@ -29,10 +29,10 @@ from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
 
-EPOCHS = 5
+EPOCHS = 20
 SPEC = """
 [budget]
-epochs = 5
+epochs = 20
 [scheduler]
 name = "none"
 [space]
@@ -168,18 +168,17 @@ def usual(trials: int) -> float:
 def main() -> None:
     """Run both sides and print them side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--usual", type=int, default=20, help="trials of the usual side; 0 leaves it out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    found: dict[str, Any] = {"seconds_per_trial": {str(args.trials): ours(args.trials)}}
-    print(
-        f"ferhpo, {args.trials} trials x {EPOCHS} epochs: {found['seconds_per_trial'][str(args.trials)]:.3f} s a trial"
-    )
+    found: dict[str, Any] = {"seconds_per_trial": {}}
+    for trials in args.trials:
+        found["seconds_per_trial"][str(trials)] = seconds = ours(trials)
+        print(f"ferhpo, {trials} trials x {EPOCHS} epochs: {seconds:.3f} s a trial", flush=True)
     if args.usual:
-        found["usual_seconds_per_trial"] = usual(args.usual)
-        ratio = found["usual_seconds_per_trial"] / found["seconds_per_trial"][str(args.trials)]
-        seconds = found["usual_seconds_per_trial"]
+        found["usual_seconds_per_trial"] = seconds = usual(args.usual)
+        ratio = seconds / found["seconds_per_trial"][str(args.trials[0])]
         print(f"Ray Tune + OptunaSearch, {args.usual} trials: {seconds:.3f} s a trial ({ratio:.1f}x)")
     if args.json:
         write_json(args.json, found | facts())

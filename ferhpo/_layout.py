@@ -30,6 +30,11 @@ def trial_folder(study: Path, number: int) -> Path:
     return study / "trials" / f"{number:04d}"
 
 
+def trials_on_disk(study: Path) -> list[int]:
+    """Return the numbers of the trials that have a folder in a study's."""
+    return [int(folder.name) for folder in (study / "trials").glob("*") if folder.name.isdigit()]
+
+
 def epoch_folder(trial: Path, epoch: int) -> Path:
     """Return the folder of one epoch (counted from 1) in a trial's folder."""
     return trial / f"epoch-{epoch:04d}"

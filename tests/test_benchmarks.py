@@ -2,17 +2,24 @@
 
 import importlib
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
+from conftest import open_writer
 
 from ferhpo.data.cache import prepare
+from ferhpo.ensemble.evaluate import METHODS
+from ferhpo.search.job import Job
+from ferhpo.search.session import Limits, Session
+from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.spec import DataSpec, read_spec
+from ferhpo.space.spec import DataSpec, parse_spec, read_spec
 from ferhpo.training import losses
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -83,3 +90,130 @@ def test_the_table_sets_ferhpo_beside_each_other_side(load: Any) -> None:
     assert found["ferhpo"] == {"best_val": 0.6, "trials": 2, "epochs": 20, "seconds": 60.0, "n": 2}
     assert found["plain"]["ferhpo_better_by"] == pytest.approx(0.1)
     assert found["plain"]["ferhpo_epochs_ratio"] == 2
+
+
+SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "def main() -> None:" in path.read_text())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_how_it_is_run(
+    load: Any, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        load(name).main()
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+def test_facts_name_machine_date_and_versions(load: Any) -> None:
+    found = load("facts").facts()
+    assert found.keys() == {"machine", "date", "versions"}
+    assert found["machine"].keys() == {"cpu", "cores", "gpu"}
+    assert load("facts").spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0, "n": 3}
+
+
+def test_reading_measures_both_ways(load: Any, tmp_path: Path) -> None:
+    reading = load("reading")
+    found = reading.measure(reading.made_up(tmp_path / "made-up.csv", rows=60), 1, tmp_path)
+    assert found["rows"] == 60
+    assert found.keys() == {"rows", "speedup", "ours_s", "usual_s", "second_s", "bad_line_s"}
+
+
+def test_minutes_without_data_measures_nothing(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["minutes", "--json", str(tmp_path / "out.json")])
+    load("minutes").main()
+    assert json.loads((tmp_path / "out.json").read_text())["test_accuracy"] is None
+    runs = {"1/0": {"test_accuracy": 0.5}, "1/1": {"test_accuracy": 0.6}, "5/0": {"test_accuracy": 0.7}}
+    assert load("minutes").by_minutes(runs) == {"1": {"0": 0.5, "1": 0.6}, "5": {"0": 0.7}}
+
+
+def test_overhead_trains_nothing_through_a_whole_session(load: Any, tmp_path: Path) -> None:
+    overhead = load("overhead")
+    spec, data = parse_spec(overhead.SPEC, name="overhead"), overhead.NoData(folder=tmp_path / "data")
+    job = Job(study=tmp_path / "overhead", data=data.folder, metric="accuracy", threads=1, device="cpu", provenance={})
+    with open_writer(spec, tmp_path, data) as writer:
+        session = Session(writer, Limits(trials=2), emit=lambda _: None)
+        while (given := session.next_trial()) is not None:
+            work = TrialWork(given.number, given.config, given.epoch, job, overhead.no_op)
+            while session.epoch(given.number, work.next()):
+                pass
+        assert [(t.state, len(t.values)) for t in writer.reader.trials()] == [("COMPLETE", overhead.EPOCHS)] * 2
+
+
+def test_ensemble_fits_every_method_to_its_made_up_members(load: Any) -> None:
+    ensemble = load("ensemble")
+    probs_mnc, y_n = ensemble.made_up(3, 80, np.array(ensemble.FER2013))
+    np.testing.assert_allclose(probs_mnc.sum(2), 1)
+    seconds, told = ensemble.all_methods(probs_mnc, y_n)
+    assert seconds > 0
+    assert told["methods"].keys() == METHODS.keys()
+    assert told["chosen"] in METHODS
+
+
+@pytest.mark.slow  # quantises
+def test_onnx_speed_measures_three_ways(load: Any) -> None:
+    found = load("onnx_speed").measure(members=2, width=4, rows=64, turns=1, threads=1)
+    assert found.keys() >= {"torch_images_per_s", "onnx_images_per_s", "onnx_int8_images_per_s", "onnx_speedup"}
+
+
+def test_a_recorded_configuration_is_the_same_at_every_start_and_makes_a_family(load: Any, tmp_path: Path) -> None:
+    record, recorded = load("record_curves"), load("recorded")
+    assert record.configuration(3) == record.configuration(3)
+    data = prepare(DataSpec(format="synthetic", rows=100, size=24), None, tmp_path)
+    line = record.record(3, record.quarter(data), epochs=1)
+    assert (line["number"], len(line["values"]), len(line["seconds"])) == (3, 1, 1)
+    trials = [line | {"params": record.configuration(n)[1], "values": [n / 10] * recorded.EPOCHS} for n in range(6)]
+    instance = recorded.family(trials)(0)
+    curve = instance.curve(trials[0]["params"])
+    assert curve.shape == (recorded.EPOCHS,)
+    assert 0 <= curve[-1] <= 0.5
+    recorded.write(trials, tmp_path / "curves.gz")
+    assert recorded.read(tmp_path / "curves.gz") == trials
+
+
+@pytest.mark.parametrize("method", ["random", "random+asha", "tpe+asha", "ours"])
+def test_a_simulated_search_ends_with_a_regret(load: Any, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, curves = load("simulation"), load("curves")
+    monkeypatch.setattr(simulation, "BUDGETS", (1, 2))
+    instance = curves.FAMILIES["conditional"](0)
+    against = simulation.scale(instance, draws=60, steps=30)
+    found = simulation.regrets(instance, simulation.METHODS[method], 0, against)
+    assert len(found) == 2
+    assert all(np.isfinite(found))
+
+
+def test_every_family_has_curves_of_its_length(load: Any) -> None:
+    for family in load("curves").FAMILIES.values():
+        instance = family(0)
+        params = instance.suggest(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
+        assert instance.reported(params).shape == (instance.epochs,)
+        assert instance.cost(params) > 0
+
+
+def test_the_simulation_compares_ours_with_each_other_method(load: Any) -> None:
+    sim = load("search_sim")
+    regret = {name: np.full((3, 4), 0.5) for name in sim.METHODS} | {"ours": np.full((3, 4), 0.2)}
+    found = sim.figures({"smooth": regret})
+    assert found["vs_random_asha"] == pytest.approx(0.4)
+    assert found["regret"]["smooth"]["ours"]["25"] == 0.2
+    assert found["ours_less"]["tpe"]["difference"]["4"] == pytest.approx(-0.3)
+    assert "ours" in sim.table("smooth", regret)
+
+
+def test_the_trainer_counts_what_a_net_multiplies_and_takes_some_rows(load: Any, tmp_path: Path) -> None:
+    trainer = load("trainer")
+    small, large = (trainer.macs(TrialConfig(width=width, image_size=16)) for width in (4, 8))
+    assert 0 < small < large
+    data = prepare(DataSpec(format="synthetic", rows=200), None, tmp_path)
+    few = trainer.some(data, 40)
+    assert (len(few.part("train").rows), len(few.part("val").rows)) == (40, len(data.part("val").rows))
+
+
+@pytest.mark.slow  # trains a net at its true size, both ways
+def test_the_trainer_measures_both_loops(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = load("trainer")
+    monkeypatch.setattr(trainer, "matmul", lambda: 1.0)
+    data = prepare(DataSpec(format="synthetic", rows=200), None, tmp_path)
+    found = trainer.speed(data, tmp_path, 128, 1)
+    assert found["speedup"]["median"] > 0

@@ -10,7 +10,7 @@ from ferhpo import metrics
 from ferhpo.ensemble.combine import Combination, fit_majority, fit_uniform
 from ferhpo.ensemble.cost import Budget
 from ferhpo.ensemble.folds import Fit
-from ferhpo.ensemble.select import fit_bagged, fit_diverse, fit_greedy
+from ferhpo.ensemble.select import SELECTIONS, fit_selected
 from ferhpo.ensemble.stack import fit_log_pool, fit_logistic, fit_logistic_shared, fit_weighted
 
 TIE = 1e-9  # one row won is one standard error exactly; rounding must not make it more
@@ -18,15 +18,14 @@ TIE = 1e-9  # one row won is one standard error exactly; rounding must not make 
 METHODS: Mapping[str, Fit] = {  # from the simplest to the one with most to fit: the order that `choose` prefers
     "uniform": fit_uniform,
     "majority": fit_majority,
-    "diverse": fit_diverse,
+    "diverse": partial(fit_selected, method="diverse"),
     "weighted": fit_weighted,
     "log_pool": fit_log_pool,
-    "greedy": fit_greedy,
-    "bagged": fit_bagged,
+    "greedy": partial(fit_selected, method="greedy"),
+    "bagged": partial(fit_selected, method="bagged"),
     "logistic_shared": fit_logistic_shared,
     "logistic": fit_logistic,
 }
-SELECTING = frozenset({"diverse", "greedy", "bagged"})  # those that choose members themselves
 
 
 def methods(metric: str = "accuracy", budget: Budget | None = None) -> dict[str, Fit]:
@@ -39,13 +38,12 @@ def methods(metric: str = "accuracy", budget: Budget | None = None) -> dict[str,
         metric: the study's, which greedy selection climbs.
         budget: what the members may cost.
     """
-    climbing = {"greedy": fit_greedy, "bagged": fit_bagged}
     fits: dict[str, Fit] = dict(METHODS)
-    fits |= {name: partial(fit, metric=metric, budget=budget) for name, fit in climbing.items()}
+    fits |= {name: partial(METHODS[name], metric=metric, budget=budget) for name in ("greedy", "bagged")}
     if budget is not None:
-        fits["diverse"] = partial(fit_diverse, budget=budget)
+        fits["diverse"] = partial(METHODS["diverse"], budget=budget)
         kept = budget.fill(range(budget.costs_bm.shape[1]))
-        fits |= {name: _among(METHODS[name], kept) for name in METHODS if name not in SELECTING}
+        fits |= {name: _among(METHODS[name], kept) for name in METHODS if name not in SELECTIONS}
     return fits
 
 

@@ -11,7 +11,7 @@ from ferhpo import metrics
 from ferhpo.ensemble.cost import Budget
 from ferhpo.ensemble.folds import cross_fit
 from ferhpo.ensemble.members import Members
-from ferhpo.ensemble.select import fit_greedy
+from ferhpo.ensemble.select import fit_selected
 
 COSTS = ("parameters", "latency_ms")  # from the one that is always known to the one that counts most
 LEVELS = 6  # budgets that greedy selection is run under, from the cheapest member to what it takes without one
@@ -102,7 +102,7 @@ def front(
 
 def _under_growing_budgets(found: Members, cost_m: np.ndarray, metric: str, budget: Budget | None) -> list[partial]:
     """Return greedy fits, the cheapest first, the last one under the user's budget alone."""
-    free = partial(fit_greedy, metric=metric, budget=budget)
+    free = partial(fit_selected, method="greedy", metric=metric, budget=budget)
     total = float(cost_m[free(found.probs_mnc, found.y_n, found.groups_n).weights_m > 0].sum())
     limits = np.geomspace(cost_m.min(), total, LEVELS)[1:-1] if total > cost_m.min() > 0 else []
     old = Budget(costs_bm=np.empty((0, len(cost_m))), limits_b=np.empty(0)) if budget is None else budget
@@ -110,7 +110,7 @@ def _under_growing_budgets(found: Members, cost_m: np.ndarray, metric: str, budg
         Budget(costs_bm=np.vstack([old.costs_bm, cost_m]), limits_b=np.append(old.limits_b, limit)) for limit in limits
     ]
     started = [b for b in budgets if b.allowed(np.zeros(len(cost_m), bool)).any()]
-    return [*(partial(fit_greedy, metric=metric, budget=b) for b in started), free]
+    return [*(partial(fit_selected, method="greedy", metric=metric, budget=b) for b in started), free]
 
 
 def _marked(points: Sequence[Point], metric: str) -> tuple[Point, ...]:

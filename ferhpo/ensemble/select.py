@@ -3,7 +3,8 @@
 Budgets hold for each of them: a member that would break one is never added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -151,35 +152,14 @@ def split_off_label(probs_mnc: np.ndarray, y_n: np.ndarray) -> tuple[np.ndarray,
     return label_mn, np.stack([probs_mnc[:, row_n, others_nk[:, k]] for k in range(classes - 1)])
 
 
-def fit_greedy(
-    probs_mnc: np.ndarray,
-    y_n: np.ndarray,
-    _groups_n: np.ndarray,
-    *,
-    metric: str = "accuracy",
-    budget: Budget | None = None,
+SELECTIONS: Mapping[str, Callable[..., np.ndarray]] = {"diverse": diverse, "greedy": greedy, "bagged": bagged}
+
+
+def fit_selected(
+    probs_mnc: np.ndarray, y_n: np.ndarray, _groups_n: np.ndarray, *, method: str, **how: Any
 ) -> Combination:
-    """Return the weighted mean that `greedy` finds."""
-    return Combination(method="greedy", weights_m=greedy(probs_mnc, y_n, metric=metric, budget=budget))
-
-
-def fit_bagged(
-    probs_mnc: np.ndarray,
-    y_n: np.ndarray,
-    _groups_n: np.ndarray,
-    *,
-    metric: str = "accuracy",
-    budget: Budget | None = None,
-) -> Combination:
-    """Return the weighted mean that `bagged` finds."""
-    return Combination(method="bagged", weights_m=bagged(probs_mnc, y_n, metric=metric, budget=budget))
-
-
-def fit_diverse(
-    probs_mnc: np.ndarray, y_n: np.ndarray, _groups_n: np.ndarray, *, budget: Budget | None = None
-) -> Combination:
-    """Return the plain mean of the members that `diverse` finds."""
-    return Combination(method="diverse", weights_m=diverse(probs_mnc, y_n, budget=budget))
+    """Return the weighted mean that the selection named ``method`` finds; ``how`` are its own arguments."""
+    return Combination(method=method, weights_m=SELECTIONS[method](probs_mnc, y_n, **how))
 
 
 def _integers(probs_mnc: np.ndarray, rounds: int) -> np.ndarray:

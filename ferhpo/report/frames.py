@@ -248,7 +248,7 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "parameters": attrs.get("parameters"),
         "accuracy": accuracy,
         "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
-        "arch": trial.params.get("arch", trial.config.arch if trial.config else None),
+        "arch": trial.params["arch"] if "arch" in trial.params else attrs.get("config", {}).get("arch"),
         "requeued": bool(attrs.get("interrupted")),
         "error": attrs.get("error") or None,
         "started": trial.started,

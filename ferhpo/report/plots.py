@@ -37,22 +37,7 @@ def library() -> str:
 def history(table: pd.DataFrame, metric: str) -> Figure:
     """Draw the value of each ended trial in the order they ended, and the best so far."""
     figure = _figure(x="trials ended", y=metric)
-    for state in ("PRUNED", "COMPLETE"):
-        some = rows(table, col(table, "state") == state)
-        figure.add_scatter(
-            x=_list(some, "order"),
-            y=_list(some, "value"),
-            customdata=_list(some, "number"),
-            mode="markers",
-            name=state,
-            marker={
-                "color": STATES[state],
-                "size": 8,
-                "opacity": 0.85,
-                "symbol": "circle" if state == "COMPLETE" else "circle-open",
-            },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(metric)} %{{y:.4f}}",
-        )
+    _add_trials(figure, table, "order", f"trial %{{customdata}}<br>{escape(metric)} %{{y:.4f}}")
     line = {"color": BEST, "width": 2, "shape": "hv"}
     figure.add_scatter(
         x=_list(table, "order"), y=_list(table, "best"), mode="lines", name="best so far", line=line, hoverinfo="skip"
@@ -141,22 +126,8 @@ def slices(table: pd.DataFrame, parameter: str, column: str, metric: str, dimens
         )
         order = {"categoryorder": "array", "categoryarray": [_label(c) for c in choices]}
         figure.update_xaxes(type="category", range=[-0.5, len(choices) - 0.5], **order)
-    for state in ("PRUNED", "COMPLETE"):
-        some = rows(table, col(table, "state") == state)
-        figure.add_scatter(
-            x=_list(some, column) if numeric else [_label(v) for v in col(some, column)],
-            y=_list(some, "value"),
-            customdata=_list(some, "number"),
-            mode="markers",
-            name=state,
-            marker={
-                "color": STATES[state],
-                "size": 7,
-                "opacity": 0.8,
-                "symbol": "circle" if state == "COMPLETE" else "circle-open",
-            },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(parameter)} %{{x}}<br>{escape(metric)} %{{y:.4f}}",
-        )
+    told = f"trial %{{customdata}}<br>{escape(parameter)} %{{x}}<br>{escape(metric)} %{{y:.4f}}"
+    _add_trials(figure, table, column, told, numeric=numeric)
     return figure
 
 
@@ -287,6 +258,26 @@ def front(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure:
             hovertemplate=f"%{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
         )
     return figure
+
+
+def _add_trials(figure: Figure, table: pd.DataFrame, column: str, told: str, *, numeric: bool = True) -> None:
+    """Add a marker for every ended trial: its value over a column, by name where that is no number."""
+    for state in ("PRUNED", "COMPLETE"):
+        some = rows(table, col(table, "state") == state)
+        figure.add_scatter(
+            x=_list(some, column) if numeric else [_label(v) for v in col(some, column)],
+            y=_list(some, "value"),
+            customdata=_list(some, "number"),
+            mode="markers",
+            name=state,
+            marker={
+                "color": STATES[state],
+                "size": 8,
+                "opacity": 0.85,
+                "symbol": "circle" if state == "COMPLETE" else "circle-open",
+            },
+            hovertemplate=told,
+        )
 
 
 def _figure(*, x: str, y: str, height: int = 340, legend: bool = True) -> Figure:

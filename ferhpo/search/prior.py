@@ -41,8 +41,9 @@ def records(other: Study, spec: StudySpec) -> Records:
     _check(other, spec)
     defaults, kept = TrialConfig().params(), []
     for t in other.trials():
-        if t.state in {"COMPLETE", "PRUNED"} and t.config and t.values and t.config.epochs == spec.budget.epochs:
-            settings = {name: value for name, value in t.config.params().items() if value != defaults[name]}
+        config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values else None
+        if config is not None and config.epochs == spec.budget.epochs:
+            settings = {name: value for name, value in config.params().items() if value != defaults[name]}
             epochs = sorted(t.values)
             values = [t.values[epoch] for epoch in epochs]
             kept.append(

@@ -104,8 +104,9 @@ class FidelitySampler(BaseSampler):
         worked = [c for c in curves if c.worked]
         if not search_space or explores or len(worked) < max(self._startup, 1):
             return {}
-        known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
-        curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
+        if len(worked) < len(curves):
+            known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
+            curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
         surrogate = self._surrogate(search_space, curves)
         pending = [surrogate.encoding.row(t.params) for t in running if t.number > trial.number - PENDING]
         return self._proposal(surrogate, np.array(pending), trial.system_attrs.get("fixed_params", {}))
@@ -145,12 +146,12 @@ class FidelitySampler(BaseSampler):
     def _proposal(self, surrogate: Surrogate, pending: np.ndarray, fixed: Mapping[str, Any]) -> dict[str, Any]:
         rng, encoding, own = self._rng, surrogate.encoding, surrogate.own
         present = Presence(encoding, surrogate.rows[own])
-        reached = surrogate.process.predict(surrogate.at_end(surrogate.rows))[0]
+        reached = surrogate.process.mean(surrogate.at_end(surrogate.rows))
         parents = surrogate.rows[np.argsort(-reached, kind="stable")[:PARENTS]]
         process, best_so_far = surrogate.process, reached[own].max() if own.any() else reached.max()
         if len(pending):  # what they are expected to reach counts as reached
             process = process.believing(surrogate.at_end(pending))
-            best_so_far = max(best_so_far, process.predict(surrogate.at_end(pending))[0].max())
+            best_so_far = max(best_so_far, process.mean(surrogate.at_end(pending)).max())
 
         def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             rows = present(encoding.with_fixed(encoding.offered(rng, rows, self._choices), fixed))

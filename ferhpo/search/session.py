@@ -64,7 +64,8 @@ class Session:
         found = writer.reader.trials()
         self._budget = Budget.of(found, limits, self._metric, clock)
         for trial in found:
-            if trial.config is not None and trial.config.epochs == spec.budget.epochs:  # else of another budget
+            config = trial.config
+            if config is not None and config.epochs == spec.budget.epochs:  # else of another budget
                 self._rule.record(trial.number, judged(trial), trial.attrs)
 
     @property

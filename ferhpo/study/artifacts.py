@@ -32,10 +32,8 @@ def keep_best(
     """
     found = study.trials() if found is None else found
     kept = {t.number for t in study.candidates(found)[:keep]} | set(also)
-    dropped = []
-    for trial in found:
-        folder = _layout.trial_folder(study.folder, trial.number)
-        if trial.state in {"COMPLETE", "PRUNED", "FAIL"} and trial.number not in kept and folder.is_dir():
-            shutil.rmtree(folder)
-            dropped.append(trial.number)
+    ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
+    dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)
+    for number in dropped:
+        shutil.rmtree(_layout.trial_folder(study.folder, number))
     return dropped

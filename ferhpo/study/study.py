@@ -40,7 +40,6 @@ class Trial:
         value: the metric after the last epoch (or the restored one); None before the end of the trial.
         params: the sampled parameters.
         values: the metric after each epoch, by epoch from 1.
-        config: the whole configuration, None before the trial was first started.
         checkpoint: the kept epoch folder, None if it was deleted or never was.
         attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, history ...
         started: when the trial was first asked for.
@@ -52,11 +51,15 @@ class Trial:
     value: float | None
     params: Mapping[str, Any]
     values: Mapping[int, float]
-    config: TrialConfig | None
     checkpoint: Path | None
     attrs: Mapping[str, Any]
     started: datetime | None
     ended: datetime | None
+
+    @property
+    def config(self) -> TrialConfig | None:
+        """The whole configuration, checked anew each time; None before the trial was first started."""
+        return TrialConfig.from_params(self.attrs["config"]) if "config" in self.attrs else None
 
     @property
     def counts(self) -> bool:
@@ -252,7 +255,6 @@ class Study:
             value=t.value if t.state.is_finished() else None,
             params=t.params,
             values=t.intermediate_values,
-            config=TrialConfig.from_params(attrs["config"]) if "config" in attrs else None,
             checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
             attrs=attrs,
             started=t.datetime_start,

@@ -248,8 +248,7 @@ class StudyWriter:
         history = self._history[number]
         if all(row["epoch"] != epoch for row in history):
             history.append(dict(record))
-            self._rdb.set_trial_intermediate_value(self._id(number), epoch, value)
-            self._rdb.set_trial_user_attr(self._id(number), "history", history)
+            store.write_trial(self._rdb, self._id(number), {"history": history}, (epoch, value))
 
     def finish(self, number: int, state: str, value: float | None, attrs: Mapping[str, Any]) -> None:
         """End a trial, a waiting one too, as COMPLETE, PRUNED (its value is the last one reported) or FAIL."""
@@ -257,8 +256,7 @@ class StudyWriter:
             self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
         history = self._history.pop(number, None) or self._stored_history(number)
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
-        for key, content in attrs.items():
-            self._rdb.set_trial_user_attr(self._id(number), key, content)
+        store.write_trial(self._rdb, self._id(number), attrs)
         self._study.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
 
     def hand_back(self, number: int) -> None:

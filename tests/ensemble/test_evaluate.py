@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from ferhpo import metrics
 from ferhpo.ensemble.combine import Combination
 from ferhpo.ensemble.cost import Budget, Limits
-from ferhpo.ensemble.evaluate import METHODS, SELECTING, choose, mcnemar, methods, row_scores
+from ferhpo.ensemble.evaluate import METHODS, choose, mcnemar, methods, row_scores
 from ferhpo.ensemble.folds import cross_fit, deal
+from ferhpo.ensemble.select import SELECTIONS
 from ferhpo.metrics import scored
 
 MEANS = ("uniform", "diverse", "weighted", "greedy", "bagged")  # methods that are a weighted mean of probabilities
@@ -101,7 +102,7 @@ def test_copies_give_the_diverse_mean_more_weights_to_choose_from_and_never_a_wo
     assert metrics.brier(two, y) <= metrics.brier(one, y) + 1e-9
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m not in SELECTING])
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in SELECTIONS])
 @worlds
 @few
 def test_under_a_budget_it_is_the_method_on_the_members_that_fit(

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +22,7 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture
-def study(fake: Any, made: Any, images: np.ndarray) -> Iterator[Any]:
+def study(fake: Any, made: Any, images: np.ndarray) -> Any:
     """A study of three real, untrained nets, their checkpoints written as a training writes them."""
     import torch
 
@@ -35,8 +34,6 @@ def study(fake: Any, made: Any, images: np.ndarray) -> Iterator[Any]:
 
     probs, y = made(3, 30)
     study = fake(probs, y)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # of nets this small a second thread makes nothing but noise
     config = TrialConfig(width=4, image_size=16)
     look = Preprocessing(stored_size=16, image_size=16, channels=1, mean=(0.5,), std=(0.25,), mirror=True)
     for trial in study.trials:
@@ -55,8 +52,7 @@ def study(fake: Any, made: Any, images: np.ndarray) -> Iterator[Any]:
         with new_folder(trial.checkpoint) as folder:
             probs_nc = probabilities(model, images, look, rows=np.arange(30))
             checkpoint.write(folder, model.state_dict(), card, probs_nc)
-    yield study
-    torch.set_num_threads(threads)
+    return study
 
 
 def test_an_ensemble_repeats_what_its_members_said(study: Any, images: np.ndarray, tmp_path: Path) -> None:

@@ -21,12 +21,6 @@ SIZE = 16
 Write = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Two threads on a busy machine wait for each other; small nets gain nothing from the second."""
-    torch.set_num_threads(1)
-
-
 def write(
     folder: Path,
     combination: Combination | None = None,

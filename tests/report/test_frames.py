@@ -19,7 +19,6 @@ def trial(number: int, state: str, value: float | None, **more: object) -> Trial
     plain = {
         "params": {},
         "values": {},
-        "config": None,
         "checkpoint": None,
         "attrs": {},
         "started": None,

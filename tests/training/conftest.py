@@ -1,12 +1,11 @@
 """A made-up data set that is quick to learn, behind the attributes of `data.cache.Prepared`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ferhpo.data.cache import Prepared
 from ferhpo.space.config import TrialConfig
@@ -40,15 +39,6 @@ def made_up(
         split=split,
         group=np.arange(n, dtype=np.int32),
     )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other; small nets gain nothing from the second."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
