@@ -20,6 +20,8 @@ class Job:
         threads: CPU threads of a worker.
         device: "cpu" or "cuda".
         provenance: goes into every checkpoint's card.
+        wanted: quantities that the study must know of a trial (`StudySpec.quantities`).
+        costs: those of them that workers measure, see `search.costs`; an objective gives its own.
     """
 
     study: Path
@@ -28,6 +30,8 @@ class Job:
     threads: int
     device: str
     provenance: dict[str, Any]
+    wanted: frozenset[str] = frozenset()
+    costs: frozenset[str] = frozenset()
 
 
 class Epoch(Protocol):
