@@ -44,6 +44,16 @@ METRICS = {
         Metric(name="ece", maximize=False),
     )
 }
+COSTS = {  # of the net itself, whatever it learns
+    m.name: m
+    for m in (
+        Metric(name="params", maximize=False),
+        Metric(name="latency_ms", maximize=False),
+        Metric(name="memory_mib", maximize=False),
+    )
+}
+QUANTITIES = METRICS | COSTS  # what a study can aim at, or hold to a limit
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")  # from 0 to 1
 
 
 def metric(name: str) -> Metric:
@@ -56,6 +66,18 @@ def metric(name: str) -> Metric:
         msg = f"a metric must be a known one, got '{name}'{did_you_mean(name, METRICS)}"
         raise UsageError(msg)
     return METRICS[name]
+
+
+def quantity(name: str) -> Metric:
+    """Return the metric or the cost called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in QUANTITIES:
+        msg = f"a metric must be a known one, got '{name}'{did_you_mean(name, QUANTITIES)}"
+        raise UsageError(msg)
+    return QUANTITIES[name]
 
 
 def accuracy(probs_nc: np.ndarray, y_n: np.ndarray) -> float:

@@ -92,7 +92,7 @@ def run_session(session: Session, data: fakes.FakeData, epochs: int | None = Non
         data: what the trials would be trained on.
         epochs: stop, as if killed, after so many epochs in all.
     """
-    job = fakes.job(session.writer.folder, data)
+    job = fakes.job(session.writer.folder, data, session.writer.spec)
     spent = 0
     while not session.over:
         assignment = session.next_trial()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo import _layout
+from ferhpo import _layout, metrics
 from ferhpo._atomic import sha256, write_bytes, write_json
 from ferhpo.errors import CheckpointError
 from ferhpo.search.job import Job
@@ -39,15 +39,20 @@ dropout = {{ low = 0.0, high = 0.9, default = 0.2 }}
 """
 
 
-def spec(*, name: str = "toy", epochs: int = 3, trials: int = 4, scheduler: str = "asha") -> StudySpec:
-    """Return a study over lr and dropout."""
-    return parse_spec(SPEC.format(epochs=epochs, trials=trials, scheduler=scheduler), name=name)
+def spec(*, name: str = "toy", epochs: int = 3, trials: int = 4, scheduler: str = "asha", head: str = "") -> StudySpec:
+    """Return a study over lr and dropout; ``head`` are further lines at the top of its file."""
+    return parse_spec(head + SPEC.format(epochs=epochs, trials=trials, scheduler=scheduler), name=name)
 
 
 def score(config: TrialConfig, epoch: int) -> float:
     """Return the value after an epoch: best at lr 0.1 and dropout 0.2, growing with the epochs, never 1."""
     distance = abs(np.log10(config.lr) + 1) / 2 + abs(config.dropout - 0.2)
     return float(np.exp(-distance) * (1 - 0.5 / epoch))
+
+
+def net_costs(config: TrialConfig, _job: Job) -> dict[str, float]:
+    """Return what a made-up net costs: less with more dropout; in place of `search.costs.of_net`."""
+    return {"params": round(1000 * (1 - config.dropout)), "latency_ms": 10 * (1 - config.dropout), "latency_threads": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +149,20 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
         yield FakeEpoch(epoch=epoch, config=config, job=job, seconds=0.5)
 
 
-def job(study: Path, data: FakeData) -> Job:
-    """Return what a worker of this study is given."""
+def job(study: Path, data: FakeData, given: StudySpec | None = None) -> Job:
+    """Return what a worker of this study is given; of a spec that asks for costs, tests put in `costs.of_net`."""
+    wanted = given.quantities if given else frozenset({"accuracy"})
     provenance = {"fingerprint": data.fingerprint, "split": data.split_digest, "versions": {"ferhpo": "test"}}
-    return Job(study=study, data=data.folder, metric="accuracy", threads=1, device="cpu", provenance=provenance)
+    return Job(
+        study=study,
+        data=data.folder,
+        metric=given.metric if given else "accuracy",
+        threads=1,
+        device="cpu",
+        provenance=provenance,
+        wanted=wanted,
+        costs=wanted & metrics.COSTS.keys(),
+    )
 
 
 def worker(assignment: Assignment, given: Job) -> Callable[[], dict[str, Any]]:

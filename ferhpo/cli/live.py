@@ -30,6 +30,7 @@ class Row:
     epochs: int
     value: float | None = None
     state: str = "running"
+    repeats: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -49,11 +50,15 @@ class Board:
         """Fold an event in."""
         match event:
             case SearchBegan():
-                self.began, self.at, self.metric = event, time.monotonic(), metric(event.metric)
+                self.began, self.at, self.metric, self.states = event, time.monotonic(), metric(event.metric), {}
                 self.best, self.ensemble = event.best, event.ensemble
             case TrialBegan():
                 self.rows[event.number] = Row(
-                    number=event.number, params=settings(event.params), epoch=event.epoch, epochs=event.epochs
+                    number=event.number,
+                    params=settings(event.params),
+                    epoch=event.epoch,
+                    epochs=event.epochs,
+                    repeats=event.repeats,
                 )
             case EpochEnded():
                 row = self.rows[event.number]
@@ -69,8 +74,10 @@ class Board:
         unseen = Row(number=event.number, params="", epoch=0, epochs=0)  # paused by an earlier run, and over now
         row = self.rows.setdefault(event.number, unseen)
         row.state, row.value = event.state.lower(), row.value if event.value is None else event.value
+        if row.repeats is not None:
+            return
         self.states[event.state] = self.states.get(event.state, 0) + 1
-        ended_well = event.state in {"COMPLETE", "PRUNED"} and event.value is not None
+        ended_well = event.state in {"COMPLETE", "PRUNED"} and event.value is not None and event.broken is None
         if ended_well and (self.best is None or self.metric.better(event.value or 0.0, self.best[1])):
             self.best = (event.number, event.value or 0.0)
 
@@ -137,16 +144,19 @@ def line(board: Board, event: Event) -> str:
         case SearchBegan():
             return f"search {event.study}: {event.done} of {event.trials} trials done, {event.concurrency} at a time"
         case TrialBegan():
-            start = f" (goes on after epoch {event.epoch})" if event.epoch else ""
+            start = "" if event.repeats is None else f" (again trial {event.repeats}, with another seed)"
+            start += f" (goes on after epoch {event.epoch})" if event.epoch else ""
             return f"trial {event.number} begins{start}: {settings(event.params)}"
         case EpochEnded():
             return (
                 f"trial {event.number} epoch {event.epoch}/{event.epochs}: {cell(event.value)} ({event.seconds:.1f} s)"
             )
         case TrialEnded():
-            reason = f": {event.error}" if event.error else ""
+            why = event.error or (event.broken and f"breaks {event.broken}")
+            reason = f": {why}" if why else ""
             value = "" if event.value is None else f" {cell(event.value)}"
-            return f"trial {event.number} {event.state.lower()}{value}{reason} [{board.status()}]"
+            more = "".join(f", {n} {cell(v)}" for n, v in event.objectives.items() if n != board.metric.name)
+            return f"trial {event.number} {event.state.lower()}{value}{more}{reason} [{board.status()}]"
         case EnsembleScored():
             count = "1 trial" if len(event.members) == 1 else f"{len(event.members)} trials"
             which = f"ensemble of {count} ({', '.join(map(str, event.members))})"

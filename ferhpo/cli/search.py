@@ -87,6 +87,18 @@ def search(
             show_default="none",
         ),
     ] = None,
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Once the search is over, train the K best configurations again; --trials 0 does only that.",
+            show_default="none",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="S", help="Seeds that --confirm trains each configuration with.", show_default="3"),
+    ] = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> int:
@@ -97,6 +109,7 @@ def search(
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
     from ferhpo.search.budget import limits_of
+    from ferhpo.search.confirm import confirm_of
     from ferhpo.search.prior import of_study
     from ferhpo.search.runner import search as run
     from ferhpo.search.workers import Workers
@@ -106,8 +119,10 @@ def search(
 
     named = chosen(study, root)
     spec = find_spec(named, root)
+    again = confirm_of(confirm, seeds)
     limits = limits_of(
         spec,
+        none_too=again is not None,
         trials=trials,
         timeout=timeout,
         max_failures=max_failures,
@@ -123,14 +138,24 @@ def search(
     remember(named, root)
     with watching(root / spec.name / "logs" / "search.log") as emit:
         outcome = run(
-            spec, prepared, root, emit=emit, limits=limits, storage=storage, workers=workers, tries=tries, prior=prior
+            spec,
+            prepared,
+            root,
+            emit=emit,
+            limits=limits,
+            storage=storage,
+            workers=workers,
+            tries=tries,
+            prior=prior,
+            confirm=again,
         )
     show_study(outcome.study, output)
     if outcome.interrupted:
-        say(f"interrupted with {outcome.done} of {limits.trials} trials; the same command goes on")
+        say(f"interrupted with {outcome.done} of {max(limits.trials, outcome.done)} trials; the same command goes on")
         return 130
     if outcome.gave_up or (outcome.done and outcome.study.best() is None):
-        got = "too many failed in a row" if outcome.gave_up else "none did"
+        none = "none did" if not spec.constraints else "none did and kept the constraints"
+        got = "too many failed in a row" if outcome.gave_up else none
         msg = f"a search needs a trial that works, and {got}; see `ferhpo study show`"
         raise SearchError(msg)
     say(closing(outcome.done, limits.trials, reached=outcome.reached, nothing_new=outcome.new == 0))

@@ -95,6 +95,7 @@ def best(
         print_json(best_json(trial) | {"state": trial.state, "config": trial.config.params() if trial.config else None})
         return
     facts: list[tuple[str, object]] = [("trial", trial.number), (opened.metric, trial.value), ("state", trial.state)]
+    facts += [(name, value) for name, value in trial.objectives.items() if name != opened.metric]
     facts += [("checkpoint", trial.checkpoint)]
     print_facts(facts + list(trial.config.params().items() if trial.config else trial.params.items()))
 
@@ -104,16 +105,22 @@ _LAST = 15  # trials that `search` shows at its end
 
 def summary(study: "Study") -> dict[str, Any]:
     """Return what `study show --format json` prints."""
-    best_trial = study.best()
+    found = study.trials()
+    best_trial, several = study.best(found), len(study.objectives) > 1
     return {
         "name": study.name,
         "directions": study.directions,
         "metric": study.metric,
+        "objectives": list(study.objectives),
+        "constraints": list(study.attrs.get("constraints", ())),
         "storage": study.shown_url,
         "states": study.states(),
         "n_trials": sum(study.states().values()),
-        "interrupted": sum(t.state == "INTERRUPTED" for t in study.trials()),
+        "interrupted": sum(t.state == "INTERRUPTED" for t in found),
+        "infeasible": sum(not t.feasible for t in found),
         "best": best_json(best_trial) if best_trial else None,
+        "front": [best_json(t) for t in study.front(found)] if several else [],
+        "confirmed": [c.to_json() for c in study.confirmed()],
         "ensemble": standing_json(study),
         "prior": {name: len(trials) for name, trials in study.prior.items()},
         "data": study.data["path"],
@@ -123,7 +130,8 @@ def summary(study: "Study") -> dict[str, Any]:
 
 def best_json(trial: "Trial") -> dict[str, Any]:
     """Return a trial as JSON names it."""
-    return {"number": trial.number, "value": trial.value, "params": dict(trial.params)}
+    several = {"objectives": dict(trial.objectives)} if len(trial.objectives) > 1 else {}
+    return {"number": trial.number, "value": trial.value, **several, "params": dict(trial.params)}
 
 
 def standing_json(study: "Study") -> dict[str, Any] | None:
@@ -172,21 +180,32 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
     if output is Format.json:
         print_json(facts)
         return
+    others = [name for name in study.objectives if name != study.metric]
+    if others and facts["front"]:
+        print_table(
+            ("trial", study.metric, *others, "settings"),
+            [
+                (t["number"], t["value"], *(t["objectives"][name] for name in others), settings(t["params"]))
+                for t in facts["front"]
+            ],
+            title="Pareto front",
+        )
     trials = study.trials() if every else study.candidates()[:_LAST]
     rows = [
         (
             t.number,
             t.state.lower(),
             t.value,
+            *(t.objectives.get(name) for name in others),
             max(t.values, default=0),
             t.attrs.get("seconds"),
             settings(t.params),
-            t.attrs.get("error"),
+            t.attrs.get("error") or (None if t.feasible else f"breaks {t.attrs['broken']}"),
         )
         for t in trials
     ]
-    errors = any(t.attrs.get("error") for t in trials)
-    headers = ("trial", "state", study.metric, "epochs", "seconds", "settings", "error")
+    errors = any(row[-1] for row in rows)
+    headers = ("trial", "state", study.metric, *others, "epochs", "seconds", "settings", "error")
     print_table(headers if errors else headers[:-1], [row if errors else row[:-1] for row in rows])
     states = ", ".join(f"{n} {state.lower()}" for state, n in facts["states"].items() if n)
     print_facts(
@@ -199,6 +218,9 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
                 if facts["best"]
                 else "none yet",
             ),
+            *(("confirmed", _again(one, study.metric)) for one in facts["confirmed"]),
+            *([("winner", _winner(facts["confirmed"]))] if facts["confirmed"] else []),
+            *([("constraints", _kept(facts))] if facts["constraints"] else []),
             ("ensemble", _standing(facts["ensemble"], study.metric)),
             *(("prior", f"{n} trials of '{name}'") for name, n in facts["prior"].items()),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
@@ -206,6 +228,23 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
     )
     if facts["interrupted"]:
         say(f"{facts['interrupted']} trials were cut off with their search; `ferhpo search` goes on with them")
+
+
+def _again(found: dict[str, Any], metric: str) -> str:
+    spread = "" if found["std"] is None else f" +- {found['std']:.4f}"
+    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    then = "" if found["searched"] is None else f"; searched {found['searched']:.4f}"
+    return f"trial {found['number']}: {metric} {found['mean']:.4f}{spread} ({seeds}{then})"
+
+
+def _winner(found: list[dict[str, Any]]) -> str:
+    others = [str(one["number"]) for one in found if one["tied"]]
+    apart = f", not told apart from {', '.join(others)} (paired t-test, 95 %)" if others else ""
+    return f"trial {found[0]['number']}{apart}"
+
+
+def _kept(facts: dict[str, Any]) -> str:
+    return f"{', '.join(facts['constraints'])} (broken by {facts['infeasible']} of {facts['n_trials']} trials)"
 
 
 def _standing(found: dict[str, Any] | None, metric: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ferhpo.report import frames, validation_frames
+from ferhpo.report import frames, validation_frames, verdict_frames
 from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
 from ferhpo.report.frames import Facts, Importances
 from ferhpo.report.learned import Pairs, by_choice, pairs
@@ -25,7 +25,10 @@ class Content:
         table: the trials as `frames.trials` has them, best first.
         ended: those that ended with a value.
         budget: what each state took.
-        best: the best trial's row, None if no trial has ended with a value.
+        best: the best trial's row, None if no trial has ended with a value and keeps the constraints.
+        front: see `verdict_frames.front`; empty with one objective.
+        confirmed: see `verdict_frames.confirmed`; may be empty.
+        prior: see `verdict_frames.prior`; likewise.
         judged: the best trial's validation probabilities and the labels, if they are kept.
         importances: of the parameters.
         choices: the best trial of each choice, see `learned.by_choice`.
@@ -40,6 +43,9 @@ class Content:
     ended: pd.DataFrame
     budget: pd.DataFrame
     best: dict[str, Any] | None
+    front: pd.DataFrame
+    confirmed: pd.DataFrame
+    prior: pd.DataFrame
     judged: Judged | None
     importances: Importances
     choices: pd.DataFrame
@@ -53,8 +59,10 @@ class Content:
         facts, found = frames.facts(study), study.trials()
         table = frames.ranked(frames.trials(found, facts.majority), maximize=facts.maximize)
         ended = frames.ended(table)
-        best = next(iter(records(ended.head(1))), None)
-        best_trial = next((t for t in found if best is not None and t.number == best["number"]), None)
+        best_trial = study.best(found)
+        number = -1 if best_trial is None else best_trial.number
+        best = next(iter(records(rows(ended, col(ended, "number") == number))), None)
+        on_front = [t.number for t in study.front(found)]
         return cls(
             facts=facts,
             found=found,
@@ -62,6 +70,9 @@ class Content:
             ended=ended,
             budget=frames.budget(table),
             best=best,
+            front=verdict_frames.front(table, on_front) if facts.others else table.head(0),
+            confirmed=verdict_frames.confirmed(study.confirmed()),
+            prior=verdict_frames.prior(study.prior),
             judged=validation_frames.judged(study, best_trial),
             importances=frames.importances(study),
             choices=by_choice(table, facts.dimensions, maximize=facts.maximize),

@@ -19,12 +19,13 @@ from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import STATES, Study, Trial
 
 PARAM = "params_"  # in front of a parameter's name in a column, as in Optuna's own frames
+AIM = "objectives_"  # likewise of an objective's
 SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:])
 MARGIN = 0.01  # of accuracy above the commonest class's share up to which a trial has learned next to nothing
 ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
     *("number", "state", "value", "latest", "epochs", "seconds", "images_per_second", "parameters"),
-    *("accuracy", "barely", "arch", "requeued", "error", "started", "ended"),
+    *("accuracy", "barely", "arch", "feasible", "broken", "requeued", "error", "started", "ended"),
 )
 TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
 
@@ -37,6 +38,8 @@ class Facts:
         name: the study's.
         description: the study file's line for people, "" if there is none.
         metric: name of the figure that is searched for, "value" where the study does not say.
+        others: objectives beside it.
+        constraints: what trials must keep, as the study file writes it.
         maximize: whether more of it is better.
         data: what the study wrote down of its data (path, format, fingerprint ...); empty if nothing.
         classes: names in the order of the labels.
@@ -55,6 +58,8 @@ class Facts:
     name: str
     description: str
     metric: str
+    others: tuple[str, ...]
+    constraints: tuple[str, ...]
     maximize: bool
     data: Mapping[str, Any]
     classes: tuple[str, ...]
@@ -94,7 +99,9 @@ def facts(study: Study) -> Facts:
         name=study.name,
         description=spec.description if spec else "",
         metric=attrs.get("metric") or (spec.metric if spec else "value"),
-        maximize=study.directions[0] == "maximize",
+        others=tuple(name for name in study.objectives if name != attrs.get("metric", "value")),
+        constraints=tuple(attrs.get("constraints", ())),
+        maximize=study.maximize,
         data={k: v for k, v in data.items() if k not in {"counts", "classes"}},
         classes=tuple(data.get("classes", ())),
         counts={split: sum(rows.values()) for split, rows in counts.items()},
@@ -120,14 +127,17 @@ def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFram
     Returns:
         number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of
         training), images_per_second, parameters, accuracy, barely (ended about as good as always answering the
-        commonest class), arch, requeued, error, started, ended, and ``params_NAME`` for every parameter.
+        commonest class), arch, feasible, broken (constraints, in words), requeued, error, started, ended,
+        ``objectives_NAME`` for every objective of a study with several, and ``params_NAME`` for every parameter.
     """
     lines = [_row(t, majority) for t in found]
     names = list(dict.fromkeys(name for t in found for name in t.params))
-    table = pd.DataFrame(lines, columns=[*COLUMNS, *(PARAM + name for name in names)])
+    aims = list(dict.fromkeys(name for t in found if len(t.objectives) > 1 for name in t.objectives))
+    more = (*(AIM + name for name in aims), *(PARAM + name for name in names))
+    table = pd.DataFrame(lines, columns=[*COLUMNS, *more])
     numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy"]
     table[numbers] = table[numbers].astype(float)
-    return table.astype({"number": int, "epochs": int, "barely": bool, "requeued": bool})
+    return table.astype({"number": int, "epochs": int, "barely": bool, "feasible": bool, "requeued": bool})
 
 
 def ended(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,8 +146,11 @@ def ended(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranked(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
-    """Return the trials' table best first: COMPLETE, then PRUNED, by value; then all others by number."""
-    group = col(table, "state").map({"COMPLETE": 0, "PRUNED": 1}).fillna(2)
+    """Return the trials' table best first: COMPLETE, then PRUNED, by value; then all others by number.
+
+    Trials that break a constraint are among the others.
+    """
+    group = col(table, "state").map({"COMPLETE": 0, "PRUNED": 1}).fillna(2).where(col(table, "feasible"), 2)
     value = -col(table, "value") if maximize else col(table, "value")
     order = pd.DataFrame({"group": group, "key": value.where(group < 2, 0), "number": table["number"]})
     return pd.DataFrame(table.loc[order.sort_values(["group", "key", "number"]).index])
@@ -146,14 +159,16 @@ def ranked(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
 def history(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
     """Return order, number, state, value and best so far of the ended trials with a value, as they ended one by one.
 
-    The best is among COMPLETE trials, as everywhere; among PRUNED ones only where none is COMPLETE.
+    The best is among COMPLETE trials that keep the constraints, as everywhere; among PRUNED ones only where none is
+    COMPLETE.
     """
-    points = pd.DataFrame(ended(table).sort_values(["ended", "number"])[["number", "state", "value"]])
-    points = points.reset_index(drop=True)
-    values = col(points, "value").where(col(points, "state") == "COMPLETE")
-    values = values if values.notna().any() else col(points, "value")
+    columns = ["number", "state", "value", "feasible"]
+    points = pd.DataFrame(ended(table).sort_values(["ended", "number"])[columns]).reset_index(drop=True)
+    kept = col(points, "value").where(col(points, "feasible"))
+    values = kept.where(col(points, "state") == "COMPLETE")
+    values = values if values.notna().any() else kept
     best = (values.cummax() if maximize else values.cummin()).ffill()
-    return points.assign(order=range(1, len(points) + 1), best=best)
+    return points.drop(columns="feasible").assign(order=range(1, len(points) + 1), best=best)
 
 
 def standing(points: Sequence[Sequence[float]]) -> pd.DataFrame:
@@ -208,7 +223,7 @@ def importances(study: Study) -> Importances:
     References:
         Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
     """
-    complete = study.optuna_study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    complete = study.searched.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     names = {name for t in complete for name in t.params}
     varied = {name for name in names if len({repr(t.params.get(name)) for t in complete}) > 1}
     if len(complete) < ENOUGH:
@@ -219,9 +234,7 @@ def importances(study: Study) -> Importances:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that equal values give equal importances
-            found = optuna.importance.get_param_importances(
-                study.optuna_study, evaluator=evaluator, params=sorted(varied)
-            )
+            found = optuna.importance.get_param_importances(study.searched, evaluator=evaluator, params=sorted(varied))
     except (ValueError, RuntimeError) as error:
         return _no_importances(f"Optuna could not compute importances ({error})")
     pairs = sorted(found.items(), key=lambda pair: -pair[1])
@@ -249,10 +262,13 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "accuracy": accuracy,
         "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
         "arch": trial.params["arch"] if "arch" in trial.params else attrs.get("config", {}).get("arch"),
+        "feasible": trial.feasible,
+        "broken": attrs.get("broken"),
         "requeued": bool(attrs.get("interrupted")),
         "error": attrs.get("error") or None,
         "started": trial.started,
         "ended": trial.ended,
+        **{AIM + name: value for name, value in trial.objectives.items()},
         **{PARAM + name: value for name, value in trial.params.items()},
     }
 

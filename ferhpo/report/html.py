@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ferhpo import __version__, _atomic
-from ferhpo.report import plots, sections
+from ferhpo.report import plots, sections, verdicts
 from ferhpo.report.content import Content
 from ferhpo.report.markup import Html, count, duration, prose, tag, text
 from ferhpo.report.pick import records, total
@@ -20,6 +20,8 @@ POLICY = (
 Section = Callable[[Content], Html | None]
 SECTIONS: dict[str, tuple[str, Section]] = {  # anchor -> title and what stands under it
     "best": ("Best trial", sections.best),
+    "confirmed": ("Confirmed with other seeds", verdicts.confirmed),
+    "front": ("Pareto front", verdicts.front),
     "progress": ("Progress", sections.progress),
     "settings": ("What mattered", sections.settings),
     "cost": ("Cost", sections.cost),
@@ -27,6 +29,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {  # anchor -> title and what stands 
     "ensemble": ("Ensemble", sections.ensemble),
     "trials": ("Trials", sections.trials),
     "failures": ("Failed trials", sections.failures),
+    "prior": ("Prior trials of other studies", verdicts.prior),
     "data": ("Data and study file", sections.data),
 }
 
@@ -101,7 +104,10 @@ def _own(name: str) -> Html:
 def _subtitle(content: Content) -> str:
     facts = content.facts
     way = "higher is better" if facts.maximize else "lower is better"
-    return f"{facts.description + '. ' if facts.description else ''}Searched for validation {facts.metric}, {way}."
+    more = f", and for {' and '.join(facts.others)}" if facts.others else ""
+    kept = f" Constraints: {', '.join(facts.constraints)}." if facts.constraints else ""
+    what = f"Searched for validation {facts.metric}, {way}{more}.{kept}"
+    return f"{facts.description + '. ' if facts.description else ''}{what}"
 
 
 def _tiles(content: Content) -> Html:

@@ -100,7 +100,7 @@ def pairs(study: Study, epochs: int | None) -> Pairs:
     References:
         Hutter et al. 2014, An Efficient Approach for Assessing Hyperparameter Importance (functional ANOVA).
     """
-    found = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    found = study.searched.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     found = [t for t in found if t.params and t.intermediate_values]
     complete = np.array([t.state == TrialState.COMPLETE for t in found], bool)
     if len(found) < ENOUGH or complete.sum() < COMPLETE:
@@ -111,7 +111,7 @@ def pairs(study: Study, epochs: int | None) -> Pairs:
     if len(varied) < 2:
         return _nothing(f"pairs need at least 2 parameters that vary, there is {len(varied) or 'none'}")
     encoding = Encoding(_distributions(found, varied))
-    maximize = study.directions[0] == "maximize"
+    maximize = study.maximize
     curves = [curve(t.params, t.intermediate_values, maximize=maximize) for t in found]
     last, rng = epochs or max(max(t.intermediate_values) for t in found), np.random.default_rng(0)
     model = Surrogate(encoding, curves, last, rng, most=OBSERVATIONS)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ferhpo.report.ensemble_frames import FIGURES
+from ferhpo.report.frames import AIM
 from ferhpo.report.markup import Html, duration, join, tag, text
 from ferhpo.report.plots import Figure
 
@@ -30,6 +31,8 @@ def cells(row: Mapping[Any, Any]) -> dict[str, object]:
             shown[key] = (f"{value:.4f}", value)
         elif key in {"parameters", "images_per_second"}:
             shown[key] = (whole(value), value)
+        elif key.startswith(AIM):
+            shown[key] = (f"{value:.4g}" if abs(value) < 1000 else whole(value), value)
         else:
             shown[key] = value
     return shown

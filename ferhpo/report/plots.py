@@ -260,6 +260,24 @@ def front(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure:
     return figure
 
 
+def objectives(table: pd.DataFrame, column: str, title: str, metric: str, *, line: bool) -> Figure:
+    """Draw trials by two objectives; those on the front stand out, and a line joins them where there is no third."""
+    figure = _figure(x=title, y=metric, height=320)
+    for on, name, color in ((False, "other trials", STATES["WAITING"]), (True, "Pareto front", BEST)):
+        some = rows(table, col(table, "best") == on).sort_values(column)
+        figure.add_scatter(
+            x=_list(some, column),
+            y=_list(some, "value"),
+            customdata=_list(some, "number"),
+            mode="lines+markers" if on and line else "markers",
+            name=name,
+            line={"color": color, "width": 1.5, "shape": "hv"},
+            marker={"size": 9 if on else 7, "color": color, "opacity": 0.85},
+            hovertemplate=f"trial %{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
+        )
+    return figure
+
+
 def _add_trials(figure: Figure, table: pd.DataFrame, column: str, told: str, *, numeric: bool = True) -> None:
     """Add a marker for every ended trial: its value over a column, by name where that is no number."""
     for state in ("PRUNED", "COMPLETE"):

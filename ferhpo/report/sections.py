@@ -6,7 +6,7 @@ from ferhpo.report import frames, plots, validation_frames
 from ferhpo.report.content import Content
 from ferhpo.report.ensemble_frames import FIGURES
 from ferhpo.report.ensemble_parts import details, notes_of
-from ferhpo.report.frames import PARAM
+from ferhpo.report.frames import AIM, PARAM
 from ferhpo.report.markup import Html, count, duration, join, prose, table, tag, text
 from ferhpo.report.parts import BARELY, cells, chart, facts_list, whole
 from ferhpo.report.pick import col, records, rows
@@ -24,7 +24,13 @@ def notes(content: Content) -> list[str]:
     if not content.found:
         found.append("The study has no trials yet; `ferhpo search` runs them.")
     elif content.best is None and not facts.running:
-        found.append("No trial has ended with a value yet.")
+        kept = " that keeps the constraints" if facts.constraints else ""
+        found.append(f"No trial{kept} has ended with a value yet.")
+    beyond = int((~col(content.table, "feasible")).sum())
+    if beyond:
+        found.append(
+            f"{count(beyond, 'trial')} broke a constraint ({', '.join(facts.constraints)}) and cannot be best."
+        )
     barely = sorted(col(rows(content.table, col(content.table, "barely")), "number").tolist())
     if barely and facts.majority is not None:
         which = f" ({', '.join(map(str, barely))})" if len(barely) <= 8 else ""
@@ -47,6 +53,7 @@ def best(content: Content) -> Html | None:
     told = [
         ("trial", f"{row['number']} ({row['state']})"),
         *((name.replace("_", " "), f"{value:.4f}") for name, value in figures.items()),
+        *((name, f"{value:.6g}") for name, value in trial.attrs.get("costs", {}).items()),
         ("epochs", row["epochs"]),
         ("training", duration(row["seconds"])),
         ("parameters", whole(row["parameters"])),
@@ -194,7 +201,9 @@ def trials(content: Content) -> Html | None:
     if not content.found:
         return None
     heads = {"number": "trial", "state": "state", "value": content.facts.metric, "epochs": "epochs"}
+    heads |= {AIM + name: name for name in content.facts.others if AIM + name in content.table.columns}
     heads |= {"seconds": "training", "images_per_second": "images/s", "parameters": "parameters"}
+    heads |= {"broken": "breaks"} if not col(content.table, "feasible").all() else {}
     heads |= {c: c.removeprefix(PARAM) for c in content.table.columns if c.startswith(PARAM)}
     some = f" The first {ROWS} of {len(content.table)}." if len(content.table) > ROWS else ""
     lead = tag("p", f"Best first; click a head to sort.{some}", class_="soft")

@@ -7,6 +7,7 @@ from ferhpo.data.arrays import Images, keep
 from ferhpo.errors import UsageError
 from ferhpo.search import objective as objectives
 from ferhpo.search.budget import limits_of
+from ferhpo.search.confirm import confirm_of
 from ferhpo.search.events import Event
 from ferhpo.search.job import train_trial
 from ferhpo.search.objective import Objective
@@ -52,6 +53,8 @@ def search(
     epochs_total: int | None = None,
     device_seconds: float | None = None,
     stop_when_flat: float | None = None,
+    confirm: int | None = None,
+    seeds: int | None = None,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
     concurrency: int | None = None,
@@ -77,6 +80,8 @@ def search(
         epochs_total: epochs of all trials together.
         device_seconds: of training, summed over all trials.
         stop_when_flat: end once the trials left are expected to improve the metric by less.
+        confirm: once the search is over, train so many of the best configurations again; 0 trials then only do that.
+        seeds: with so many seeds each, 3 if None; `Study.confirmed` tells what came of it.
         cpus_per_trial: CPUs of one trial.
         gpus_per_trial: GPUs of one trial, fractions allowed.
         concurrency: trials at a time.
@@ -90,8 +95,10 @@ def search(
     """
     root = Path(root)
     spec = study if isinstance(study, StudySpec) else load_spec(study, root=root)
+    again = confirm_of(confirm, seeds)
     limits = limits_of(
         spec,
+        none_too=again is not None,
         trials=trials,
         timeout=None if timeout is None else str(timeout),
         max_failures=max_failures,
@@ -120,4 +127,5 @@ def search(
         trainer=trainer,
         tries=read_tries(Path(enqueue), spec.space) if enqueue else (),
         prior=of_study(root, from_study, spec),
+        confirm=again,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
 
 PAUSED = 64  # trials that wait at a rung with their state on disk
@@ -37,12 +38,14 @@ class Halving(Scheduler):
         at: the epochs that are rungs; none means that no trial is ever stopped.
         reduction: one in so many goes on.
         maximize: direction of the metric.
+        rivals: whom a trial is judged against.
         values: by rung and trial number.
     """
 
     at: tuple[int, ...]
     reduction: int
     maximize: bool
+    rivals: Rivals = field(default_factory=Rivals)
     values: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def record(self, number: int, values: Mapping[int, float], marks: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -56,7 +59,13 @@ class Halving(Scheduler):
         if epoch not in self.at:
             return True
         self.record(number, {epoch: value})
-        return among_best(value, self.values[epoch].values(), self.reduction, maximize=self.maximize)
+        return self._leads(number, epoch, 1)
+
+    def _leads(self, number: int, rung: int, at_least: int) -> bool:
+        """Tell whether a trial is among the best of its rivals at a rung."""
+        values = self.values[rung]
+        everyone = [values[n] for n in self.rivals.of(number, rung, values)]
+        return among_best(values[number], everyone, self.reduction, at_least, maximize=self.maximize)
 
 
 class PromotingHalving(Halving):
@@ -95,11 +104,13 @@ class PromotingHalving(Halving):
 
     def _best(self, rung: int, at_least: int) -> list[int]:
         ranked = self._ranked(rung)
+        if self.rivals.points:
+            return [number for number in ranked if self._leads(number, rung, at_least)]
         return ranked[: max(at_least, len(ranked) // self.reduction)]
 
 
-def among_best(value: float, everyone: Iterable[float], reduction: int, *, maximize: bool) -> bool:
-    """Tell whether ``value`` is among the best ``max(1, n // reduction)`` of the n values, itself included."""
+def among_best(value: float, everyone: Iterable[float], reduction: int, at_least: int = 1, *, maximize: bool) -> bool:
+    """Tell whether ``value`` is among the best ``max(at_least, n // reduction)`` of the n values, itself included."""
     everyone = list(everyone)
     better = sum(other > value if maximize else other < value for other in everyone)
-    return better < max(1, len(everyone) // reduction)
+    return better < max(at_least, len(everyone) // reduction)

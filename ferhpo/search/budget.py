@@ -45,14 +45,25 @@ def limits_of(
     epochs_total: int | None = None,
     device_seconds: float | None = None,
     stop_when_flat: float | None = None,
+    none_too: bool = False,
 ) -> Limits:
     """Return what ends a search, by the command's options; what is left out is the study file's, or no limit.
+
+    Args:
+        spec: the study file.
+        trials: and the following: the options.
+        timeout: like "30m".
+        max_failures: in a row.
+        epochs_total: of all trials.
+        device_seconds: likewise.
+        stop_when_flat: the least improvement that is worth the rest.
+        none_too: 0 trials may be asked for: there is something to do beside the search.
 
     Raises:
         UsageError: one is no number above 0, or ``timeout`` is no duration.
     """
     for option, value in (("--trials", trials), ("--max-failures", max_failures), ("--epochs-total", epochs_total)):
-        if value is not None and value < 1:
+        if value is not None and value < 1 and not (none_too and option == "--trials" and value == 0):
             msg = f"{option} must be at least 1, got {value}"
             raise UsageError(msg)
     for option, value in (("--device-seconds", device_seconds), ("--stop-when-flat", stop_when_flat)):
@@ -61,7 +72,7 @@ def limits_of(
             raise UsageError(msg)
     limit = spec.budget.timeout if timeout is None else timeout
     return Limits(
-        trials=trials or spec.budget.trials,
+        trials=spec.budget.trials if trials is None else trials,
         seconds=None if limit is None else seconds(limit),
         max_failures=max_failures or spec.budget.max_failures,
         epochs=epochs_total,
@@ -81,7 +92,7 @@ class Budget:
         began: the clock's time when this run began.
         epochs: of the study so far.
         device_seconds: of training so far.
-        values: of the ended trials, as they ended.
+        values: of the ended trials that keep the constraints, as they ended.
     """
 
     limits: Limits
@@ -95,7 +106,7 @@ class Budget:
     @classmethod
     def of(cls, found: Sequence[Trial], limits: Limits, metric: Metric, clock: Callable[[], float]) -> Self:
         """Return the budget of a study with these trials."""
-        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"}]
+        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.feasible]
         in_order = sorted(ended, key=lambda t: (0.0 if t.ended is None else t.ended.timestamp(), t.number))
         return cls(
             limits=limits,

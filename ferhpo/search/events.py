@@ -1,7 +1,7 @@
 """What a search tells whoever watches it; `cli/live.py` draws these, a notebook may."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -25,12 +25,16 @@ class SearchBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialBegan:
-    """A trial was given to a worker; ``epoch`` epochs are behind it already if it goes on."""
+    """A trial was given to a worker; ``epoch`` epochs are behind it already if it goes on.
+
+    ``repeats`` is the number of the trial that it trains again, None of a trial of the search.
+    """
 
     number: int
     params: Mapping[str, Any]
     epoch: int
     epochs: int
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +52,16 @@ class EpochEnded:
 class TrialEnded:
     """A trial is COMPLETE, PRUNED or FAIL, or waits: PAUSED for a promotion, WAITING for the next run of the search.
 
-    QUEUED AGAIN is one that cannot go on, its files being damaged.
+    QUEUED AGAIN is one that cannot go on, its files being damaged. ``objectives`` are all of them where the study has
+    several; ``broken`` says which constraints the trial does not keep.
     """
 
     number: int
     state: str
     value: float | None
     error: str | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    broken: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,14 +31,17 @@ class Curve:
     Args:
         params: its configuration.
         epochs: those with a value, thinned out (k,), ascending.
-        values: greater is better (k,); NaN and infinities count as the worst there is.
+        values: greater is better (k,); NaN and infinities count as the worst there is. Of several objectives, until
+            they are made one, (k, objectives).
         elsewhere: in another study.
+        infeasible: it broke a constraint, so its value is NaN.
     """
 
     params: Mapping[str, Any]
     epochs: np.ndarray
     values: np.ndarray
     elsewhere: bool = False
+    infeasible: bool = False
 
     @property
     def worked(self) -> bool:
@@ -46,8 +49,14 @@ class Curve:
         return any(map(math.isfinite, self.values))
 
 
-def curve(params: Mapping[str, Any], values: Mapping[int, float], *, maximize: bool) -> Curve:
-    """Return a trial's curve: its first epoch, its last, and a few between that lie evenly in the logarithm."""
+def curve(params: Mapping[str, Any], values: Mapping[int, Any], *, maximize: bool) -> Curve:
+    """Return a trial's curve: its first epoch, its last, and a few between that lie evenly in the logarithm.
+
+    Args:
+        params: the trial's.
+        values: by epoch, one each, or one for each objective.
+        maximize: greater is better.
+    """
     kept: list[int] = []
     for epoch in sorted(values):
         if not kept or epoch >= THIN * kept[-1]:

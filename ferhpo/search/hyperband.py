@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ferhpo.search.asha import Halving
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
 
 BRACKET = "bracket"  # the trial's user attribute
@@ -30,15 +31,19 @@ class Hyperband(Scheduler):
     bracket: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, at: tuple[int, ...], reduction: int, *, maximize: bool) -> Self:
+    def of(cls, at: tuple[int, ...], reduction: int, *, maximize: bool, rivals: Rivals | None = None) -> Self:
         """Return the brackets over these rungs, with as many trials each as Hyperband gives them.
 
         Args:
             at: the rungs of the first bracket, ascending.
             reduction: one in so many goes on.
             maximize: direction of the metric.
+            rivals: whom a trial is judged against, within its bracket; None is everyone.
         """
-        brackets = tuple(Halving(at=at[s:], reduction=reduction, maximize=maximize) for s in range(len(at) + 1))
+        against = rivals or Rivals()
+        brackets = tuple(
+            Halving(at=at[s:], reduction=reduction, maximize=maximize, rivals=against) for s in range(len(at) + 1)
+        )
         weights = [reduction**halvings / (halvings + 1) for halvings in range(len(at), -1, -1)]
         return cls(brackets=brackets, shares=tuple(weight / sum(weights) for weight in weights))
 

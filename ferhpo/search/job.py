@@ -21,6 +21,8 @@ class Job:
         device: "cpu" or "cuda".
         provenance: goes into every checkpoint's card.
         seconds: wall time of a trial in place of its epochs, None counts epochs.
+        wanted: quantities that the study must know of a trial (`StudySpec.quantities`).
+        costs: those of them that workers measure, see `search.costs`; an objective gives its own.
     """
 
     study: Path
@@ -30,6 +32,8 @@ class Job:
     device: str
     provenance: dict[str, Any]
     seconds: float | None = None
+    wanted: frozenset[str] = frozenset()
+    costs: frozenset[str] = frozenset()
 
 
 class Epoch(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
 
 ENOUGH = 5  # other trials that reached an epoch, before anyone is judged there
@@ -24,11 +25,13 @@ class MedianRule(Scheduler):
     Args:
         grace: epochs that every trial gets.
         maximize: direction of the metric.
+        rivals: whom a trial is judged against.
         curves: values by trial number and epoch.
     """
 
     grace: int
     maximize: bool
+    rivals: Rivals = field(default_factory=Rivals)
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def record(self, number: int, values: Mapping[int, float], marks: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -40,7 +43,8 @@ class MedianRule(Scheduler):
         self.record(number, {epoch: value})
         if epoch < self.grace:
             return True
-        others = [self._upto(n, epoch) for n, curve in self.curves.items() if n != number and epoch in curve]
+        there = [n for n, curve in self.curves.items() if n != number and epoch in curve]
+        others = [self._upto(n, epoch) for n in self.rivals.of(number, epoch, there)]
         if len(others) < ENOUGH:
             return True
         best, bar = (max if self.maximize else min)(self._upto(number, epoch)), median(map(fmean, others))

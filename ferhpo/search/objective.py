@@ -6,7 +6,7 @@ Its trials leave no net, so such a study can be read and reported but gives no e
 import inspect
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from ferhpo.errors import CheckpointError, TrainingError
 from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
 
-Objective = Callable[[TrialConfig, int], float] | Callable[[TrialConfig], Iterator[float]]
+Value = float | Mapping[str, float]
+Objective = Callable[[TrialConfig, int], Value] | Callable[[TrialConfig], Iterator[Value]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ def trainer(objective: Objective) -> Trainer:
     Args:
         objective: a function of config and epoch (from 1) that returns the value after that epoch, or a generator
             function of the config that yields one value an epoch. A trial that goes on after an interruption calls the
-            function from the next epoch on; a generator begins anew, and what it yields again is passed over.
+            function from the next epoch on; a generator begins anew, and what it yields again is passed over. A value
+            is the study's metric, or several quantities by name, where the study has several objectives or constraints.
     """
     return partial(_run, objective)
 
@@ -85,7 +87,7 @@ def _run(objective: Objective, config: TrialConfig, job: Job, resume: Path | Non
             raise TrainingError(msg) from None
         yield ObjectiveEpoch(
             epoch=epoch,
-            figures={job.metric: _number(given)},
+            figures=_figures(given, job),
             seconds=time.perf_counter() - start,
             done=epoch == config.epochs,
         )
@@ -98,6 +100,18 @@ def _values(objective: Callable[..., Any], config: TrialConfig, behind: int) -> 
             next(values, None)
         return values
     return (objective(config, epoch) for epoch in range(behind + 1, config.epochs + 1))
+
+
+def _figures(given: object, job: Job) -> dict[str, float]:
+    """Return what an objective gave by name; everything that the study must know has to be there."""
+    found = dict(given) if isinstance(given, Mapping) else {job.metric: given}
+    missing = sorted((job.wanted | {job.metric}) - found.keys())
+    if missing:
+        msg = (
+            f"an objective must give every objective and constrained quantity of the study by name, got no {missing[0]}"
+        )
+        raise TrainingError(msg)
+    return {str(name): _number(value) for name, value in found.items()}
 
 
 def _number(given: object) -> float:

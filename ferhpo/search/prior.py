@@ -82,6 +82,10 @@ def _check(other: Study, spec: StudySpec) -> None:
     if other.name == spec.name:
         msg = f"prior knowledge comes from another study, got '{other.name}' for itself; its own trials count anyway"
         raise UsageError(msg)
+    if len(spec.objectives) > 1 or len(other.objectives) > 1:
+        owner = spec.name if len(spec.objectives) > 1 else other.name
+        msg = f"prior knowledge is of one objective, and study '{owner}' has several; leave out --from-study"
+        raise UsageError(msg)
     if other.metric != spec.metric or other.directions != [spec.direction]:
         msg = (
             f"prior knowledge must be of the study's metric, {spec.metric} to {spec.direction}, got '{other.name}' "

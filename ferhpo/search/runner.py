@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ferhpo import __version__
 from ferhpo.errors import UsageError
-from ferhpo.metrics import metric
+from ferhpo.metrics import COSTS, metric
 from ferhpo.models.registry import check
 from ferhpo.search import cluster, packing
+from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note, SearchBegan
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.prior import Records
@@ -69,6 +70,7 @@ def search(
     trainer: Trainer = train_trial,
     tries: Sequence[Try] = (),
     prior: Mapping[str, Records] = MappingProxyType({}),
+    confirm: Confirm | None = None,
 ) -> Outcome:
     """Run trials until the study has its total, time is up, or somebody stops it; running it again goes on.
 
@@ -83,9 +85,11 @@ def search(
         trainer: trains a configuration.
         tries: configurations to run first, besides the study file's own, once however often they are given.
         prior: trials of other studies that the sampler learns from besides, by study, see `prior.records`.
+        confirm: what to train again once the search is over, unless it was interrupted or gave up.
 
     Raises:
-        StudyError: the study is being written by another process, or changed in what may not change.
+        StudyError: the study is being written by another process, or changed in what may not change; or there is
+            nothing to confirm.
         UsageError: not one trial fits the machine, or there is no cluster.
     """
     check_architectures(spec)
@@ -102,6 +106,9 @@ def search(
         session = Session(writer, limits, emit=emit)
         interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
         done = writer.count()
+        if confirm and not interrupted and not session.gave_up:
+            session = Confirmation(writer, confirm, limits, emit=emit)
+            interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
     return Outcome(
         study=Study.open(root, spec.name, storage),
         done=done,
@@ -185,7 +192,7 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
             SearchBegan(
                 study=spec.name,
                 metric=spec.metric,
-                trials=session.limits.trials,
+                trials=max(session.limits.trials, session.writer.count()),
                 done=session.writer.count(),
                 concurrency=split.trials,
                 seconds=session.limits.seconds,
@@ -207,6 +214,8 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
                 "versions": versions(),
             },
             seconds=spec.budget.trial_seconds,
+            wanted=spec.quantities,
+            costs=spec.quantities & COSTS.keys() if trainer is train_trial else frozenset(),
         )
         with _interruptible(session) as interrupted:
             try:
@@ -227,7 +236,7 @@ def _split(
     if trainer is not train_trial:
         return workers.fit(resources)
     spec, limits = session.writer.spec, session.limits
-    trials = limits.trials - session.writer.count()
+    trials = session.left
     return packing.choose(
         workers,
         resources,

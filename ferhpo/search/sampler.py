@@ -2,8 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,12 +17,16 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._seeding import derive
+from ferhpo.metrics import COSTS
 from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Curve, Surrogate, curve, expected_improvement
 from ferhpo.search.prior import Records, trials
+from ferhpo.search.scalar import directions, scalarised
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.quantities import by_epoch
 
 Params = frozenset[tuple[str, Any]]
+Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
 RANDOM, NEAR, PARENTS = 400, 320, 12  # candidates, those near the best trials, and how many of these
@@ -34,10 +39,11 @@ class FidelitySampler(BaseSampler):
 
     Fits a Gaussian process over (configuration, epoch), see `fidelity.py`, to the values of complete, pruned and
     running trials alike, wherever they were stopped, and takes the candidate of the greatest expected improvement at
-    ``max_epochs``. A configuration that failed counts as a bad one, unless another trial of it worked. Trials that
-    have just begun are taken to end as the model expects, so that parallel workers get different proposals.
-    Conditional spaces are learned from the trials. Works in any single-objective study, under `study.optimize` as
-    under `study.ask` and `study.tell`.
+    ``max_epochs``. A configuration that failed or broke a constraint counts as a bad one, unless another trial of it
+    worked. Trials that have just begun are taken to end as the model expects, so that parallel workers get different
+    proposals. Conditional spaces are learned from the trials. Works under `study.optimize` as under `study.ask` and
+    `study.tell`. In a study with several objectives, which Optuna lets report nothing, it learns from the final values,
+    or from what ``points`` knows, and each proposal improves them in one of some ten directions, see `scalar.py`.
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
@@ -46,6 +52,7 @@ class FidelitySampler(BaseSampler):
         choices: those that may be proposed of a parameter, where that is fewer than trials may have.
         prior: trials of another study of as many epochs, with values by epoch, whose greater or smaller values mean the
             same; they count towards ``startup``, and how far they hold here is learned.
+        points: returns a trial's values of all objectives by epoch, where the study has several.
     """
 
     def __init__(
@@ -56,11 +63,12 @@ class FidelitySampler(BaseSampler):
         startup: int = 10,
         choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
         prior: Sequence[FrozenTrial] = (),
+        points: Callable[[FrozenTrial], Points] | None = None,
     ) -> None:
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
-        self._max_epochs, self._startup, self._choices = max_epochs, startup, choices
+        self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, choices, points
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         self._prior = [t for t in prior if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
@@ -68,7 +76,7 @@ class FidelitySampler(BaseSampler):
         self._finished: dict[int, Curve | None] = {}
         self._tried: set[Params] = set()
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
-        self._fit: tuple[int, Encoding, np.ndarray] | None = None
+        self._fits: dict[tuple[float, ...], tuple[int, Encoding, np.ndarray]] = {}  # by direction
 
     def reseed_rng(self) -> None:
         """Draw other numbers than a copy in another process."""
@@ -77,9 +85,8 @@ class FidelitySampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return every parameter that a trial was asked for, each with its latest range."""
-        self._raise_error_if_multi_objective(study)
         if study.study_name != self._study:
-            self._study, self._finished, self._tried, self._space, self._fit = study.study_name, {}, set(), {}, None
+            self._study, self._finished, self._tried, self._space, self._fits = study.study_name, {}, set(), {}, {}
         for other in study.get_trials(deepcopy=False):
             if other.number == trial.number or other.number in self._finished:
                 continue
@@ -101,13 +108,16 @@ class FidelitySampler(BaseSampler):
         running = [other for other in begun if other.state == TrialState.RUNNING]
         curves = [c for c in (*self._finished.values(), *(self._curve(study, t) for t in begun)) if c is not None]
         curves += self._elsewhere(study, search_space)
-        worked = [c for c in curves if c.worked]
-        if not search_space or explores or len(worked) < max(self._startup, 1):
+        worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
+        if not search_space or explores or not worked or told < self._startup:
             return {}
-        if len(worked) < len(curves):
-            known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
-            curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
-        surrogate = self._surrogate(search_space, curves)
+        known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
+        curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
+        weights = self._direction(len(study.directions))
+        if weights:
+            values = scalarised([c.values for c in curves], np.array(weights))
+            curves = [replace(c, values=v) for c, v in zip(curves, values, strict=True)]
+        surrogate = self._surrogate(search_space, curves, weights)
         pending = [surrogate.encoding.row(t.params) for t in running if t.number > trial.number - PENDING]
         return self._proposal(surrogate, np.array(pending), trial.system_attrs.get("fixed_params", {}))
 
@@ -118,15 +128,31 @@ class FidelitySampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
-        """Return what a trial tells: of a failed one that it failed, None of one without a value as yet."""
-        values: Mapping[int, float] = trial.intermediate_values
-        if trial.state == TrialState.FAIL:
-            values = {self._max_epochs: math.nan}
+        """Return what a trial tells: of one that failed that it did, None of one without a value as yet.
+
+        Values of several objectives stand in rows, each signed so that greater is better.
+        """
+        signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
+        one, infeasible = len(signs) == 1, any(excess > 0 for excess in trial.constraints.values())
+        values: Mapping[int, Any] = trial.intermediate_values if one else self._points(trial) if self._points else {}
+        if trial.state == TrialState.FAIL or infeasible:
+            values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}
         elif trial.state == TrialState.COMPLETE and not values and trial.values:
-            values = {self._max_epochs: trial.values[0]}
+            values = {self._max_epochs: trial.values[0] if one else trial.values}
         if not values:
             return None
-        return curve(trial.params, values, maximize=study.direction == StudyDirection.MAXIMIZE)
+        if one:
+            found = curve(trial.params, values, maximize=signs[0] > 0)
+        else:
+            found = curve(trial.params, {e: np.multiply(v, signs) for e, v in values.items()}, maximize=True)
+        return replace(found, infeasible=True) if infeasible else found
+
+    def _direction(self, objectives: int) -> tuple[float, ...]:
+        """Return this proposal's weights of the objectives, none for one."""
+        if objectives == 1:
+            return ()
+        every = directions(objectives)
+        return tuple(every[self._rng.integers(len(every))].tolist())
 
     def _elsewhere(self, study: Study, space: Mapping[str, BaseDistribution]) -> list[Curve]:
         """Return the prior curves; those of a choice that this study never offered are left out."""
@@ -134,13 +160,15 @@ class FidelitySampler(BaseSampler):
         fit = [t for t in self._prior if all(t.params.get(name, c[0]) in c for name, c in lists.items())]
         return [replace(c, elsewhere=True) for c in (self._curve(study, t) for t in fit) if c is not None]
 
-    def _surrogate(self, space: Mapping[str, BaseDistribution], curves: Sequence[Curve]) -> Surrogate:
-        n = sum(len(c.epochs) for c in curves)
-        if self._fit is not None and n < REFIT * self._fit[0] and self._fit[1].distributions == space:
-            return Surrogate(self._fit[1], curves, self._max_epochs, self._rng, self._fit[2])
+    def _surrogate(
+        self, space: Mapping[str, BaseDistribution], curves: Sequence[Curve], weights: tuple[float, ...]
+    ) -> Surrogate:
+        n, fit = sum(len(c.epochs) for c in curves), self._fits.get(weights)
+        if fit is not None and n < REFIT * fit[0] and fit[1].distributions == space:
+            return Surrogate(fit[1], curves, self._max_epochs, self._rng, fit[2])
         encoding = Encoding(space)
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
-        self._fit = n, encoding, surrogate.process.theta
+        self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
 
     def _proposal(self, surrogate: Surrogate, pending: np.ndarray, fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +223,10 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
             case "fidelity":
                 choices = {d.name: d.choices for d in spec.space.dimensions if d.choices}
                 others = [t for kept in prior.values() for t in trials(kept, spec.space)]
-                return FidelitySampler(spec.budget.epochs, seed, startup=startup, choices=choices, prior=others)
+                points = partial(logged_points, spec.objectives)
+                return FidelitySampler(
+                    spec.budget.epochs, seed, startup=startup, choices=choices, prior=others, points=points
+                )
             case "tpe":  # `group` is what conditional spaces need
                 return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
             case "gp":
@@ -217,9 +248,23 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
                 return RandomSampler(seed=seed)
 
 
+def logged_points(objectives: Sequence[str], trial: FrozenTrial) -> Points:
+    """Return a trial's objectives by epoch as ferhpo stores them; costs as logarithms, since they differ by factors."""
+    rows = by_epoch(trial.user_attrs, objectives)
+    logged = [name in COSTS for name in objectives]
+    return {
+        epoch: [math.log(max(value, 1e-9)) if log else value for value, log in zip(row, logged, strict=True)]
+        for epoch, row in rows.items()
+    }
+
+
 def _check_space(spec: StudySpec) -> None:
-    """Refuse a space that the sampler would search badly or not at all."""
+    """Refuse a space, or objectives, that the sampler would search badly or not at all."""
     name, space = spec.sampler.name, spec.space
+    if len(spec.objectives) > 1 and (name == "cmaes" or (name == "tpe" and spec.scheduler.name != "none")):
+        why = "one objective" if name == "cmaes" else "several objectives only where no trial is stopped early"
+        msg = f"{name} takes {why}, got {', '.join(spec.objectives)}; choose fidelity, gp or nsga2"
+        raise spec.error(msg, "sampler", "name")
     if name in {"cmaes", "grid"} and space.conditional:
         msg = (
             f"{name} takes a space in which every dimension always applies, got {space.conditional[0]}, which depends "

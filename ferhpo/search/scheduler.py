@@ -3,27 +3,30 @@
 from ferhpo.search.asha import Halving, PromotingHalving, rungs
 from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
 from ferhpo.space.spec import SchedulerSpec
 
 
-def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool) -> Scheduler:
+def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool, rivals: Rivals | None = None) -> Scheduler:
     """Return the rule that a study file names.
 
     Args:
         spec: name and settings.
         epochs: of a trial that is never stopped.
         maximize: direction of the metric.
+        rivals: the study's other objectives; None where it has one alone.
     """
+    rivals = rivals or Rivals()
     at = rungs(spec.grace, spec.reduction, epochs)
     match spec.name:
         case "asha":
-            return Halving(at=at, reduction=spec.reduction, maximize=maximize)
+            return Halving(at=at, reduction=spec.reduction, maximize=maximize, rivals=rivals)
         case "asha-promote":
-            return PromotingHalving(at=at, reduction=spec.reduction, maximize=maximize)
+            return PromotingHalving(at=at, reduction=spec.reduction, maximize=maximize, rivals=rivals)
         case "hyperband":
-            return Hyperband.of(at, spec.reduction, maximize=maximize)
+            return Hyperband.of(at, spec.reduction, maximize=maximize, rivals=rivals)
         case "median":
-            return MedianRule(grace=spec.grace, maximize=maximize)
+            return MedianRule(grace=spec.grace, maximize=maximize, rivals=rivals)
         case _:
             return Halving(at=(), reduction=spec.reduction, maximize=maximize)

@@ -14,15 +14,18 @@ from typing import Any
 
 from ferhpo import _layout
 from ferhpo._seeding import derive
-from ferhpo.metrics import metric
+from ferhpo.metrics import metric, quantity
 from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import Budget, Limits
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import read_record
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import scheduler
 from ferhpo.search.work import one_line
+from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
+from ferhpo.study.quantities import COSTS, by_epoch, known
 from ferhpo.study.study import Trial
 from ferhpo.study.writer import StudyWriter
 
@@ -57,7 +60,9 @@ class Session:
         self.gave_up = False  # too many failures in a row
         self.running: dict[int, Assignment] = {}
         self._metric = metric(spec.metric)
-        self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize)
+        self._others = [quantity(name) for name in spec.objectives if name != spec.metric]
+        self._rivals = Rivals()
+        self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize, rivals=self._rivals)
         self._failures = 0
         self._ensemble = RunningEnsemble.of(writer.reader)
         self._scoring = bool(writer.reader.data["classes"])  # an objective leaves nothing to combine
@@ -66,12 +71,19 @@ class Session:
         for trial in found:
             config = trial.config
             if config is not None and config.epochs == spec.budget.epochs:  # else of another budget
+                for epoch, point in by_epoch(trial.attrs, [other.name for other in self._others]).items():
+                    self._rivals.note(trial.number, epoch, self._signed(point))
                 self._rule.record(trial.number, judged(trial), trial.attrs)
 
     @property
     def over(self) -> bool:
         """Tell whether nothing runs and nothing more is to start."""
         return not self.running and (self._ends() or self.writer.count() >= self.limits.trials)
+
+    @property
+    def left(self) -> int:
+        """Count the trials that are still to end."""
+        return self.limits.trials - self.writer.count()
 
     @property
     def ensemble(self) -> tuple[int, float] | None:
@@ -81,7 +93,7 @@ class Session:
 
     def next_trial(self) -> Assignment | None:
         """Return the next trial to run, None if none is to start now (see `over`)."""
-        room = 0 if self._ends() else self.limits.trials - self.writer.count() - len(self.running)
+        room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
         waiting = self.writer.waiting()
@@ -103,18 +115,19 @@ class Session:
 
         Args:
             number: the trial's.
-            record: see `work.TrialWork.next`: an epoch's figures, or an ``error``.
+            record: see `work.TrialWork.next`: an epoch's figures, what the net costs, or an ``error``.
         """
         if record.get("error"):
             self._failed(number, record)
             return False
+        if "epoch" not in record:
+            return self._affordable(number, record["costs"])
         value, epochs = record["value"], self.running[number].config.epochs
-        if not isfinite(value):
-            self._failed(
-                number,
-                {"error": f"{self._metric.name} must be a finite number, got {value} in epoch {record['epoch']}"},
-            )
-            return False
+        judged_by = {name: v for name, v in known(record["attrs"]).items() if name in self.writer.spec.quantities}
+        for name, v in (judged_by | {self._metric.name: value}).items():
+            if not isfinite(v):
+                self._failed(number, {"error": f"{name} must be a finite number, got {v} in epoch {record['epoch']}"})
+                return False
         self.writer.report(number, record["epoch"], value, record["history"])
         self._budget.epoch(record["history"]["seconds"])
         self.emit(
@@ -122,15 +135,45 @@ class Session:
                 number=number, epoch=record["epoch"], epochs=epochs, value=value, seconds=record["history"]["seconds"]
             )
         )
+        return self._goes_on(number, record)
+
+    def _goes_on(self, number: int, record: Record) -> bool:
+        """Tell whether a trial goes on after an epoch that is stored; if not, end it or let it wait."""
+        found = known(record["attrs"])
+        if record["attrs"].get(COSTS, {}).get("memory_mib"):  # the rest was marked before the first epoch
+            self.writer.mark(number, {COSTS: record["attrs"][COSTS]})
+        if self._others:
+            self._rivals.note(number, record["epoch"], self._signed([found[other.name] for other in self._others]))
         if record["finished"]:
             self._end(number, "COMPLETE", record)
-        elif not self._rule.goes_on(number, record["epoch"], value):
+        elif self._broken(found, whole=False):
+            self._end(number, "PRUNED", record)
+        elif not self._rule.goes_on(number, record["epoch"], record["value"]):
             self._held(number, record)
         elif self._ends():
             self.hand_back(number)
         else:
             return True
         return False
+
+    def _affordable(self, number: int, costs: Mapping[str, float]) -> bool:
+        """Take note of what a trial's net costs, before its first epoch; end the trial if that breaks a constraint."""
+        self.writer.mark(number, {COSTS: dict(costs)})
+        reason = self._broken(costs, whole=False)
+        if reason is None:
+            return True
+        self.running.pop(number)
+        self.writer.finish(number, "PRUNED", None, {COSTS: dict(costs)})
+        self.emit(TrialEnded(number=number, state="PRUNED", value=None, broken=reason))
+        return False
+
+    def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:
+        """Return what a trial breaks of the study's constraints, see `aims.broken`."""
+        return broken(self.writer.spec.constraints, found, whole=whole)
+
+    def _signed(self, point: Sequence[float]) -> tuple[float, ...]:
+        """Return a trial's other objectives so that greater is better."""
+        return tuple(v if other.maximize else -v for other, v in zip(self._others, point, strict=True))
 
     def lost(self, number: int, reason: str) -> None:
         """Take note that a worker died under a trial; one that has ended already is left as it is."""
@@ -183,15 +226,19 @@ class Session:
         self.running.pop(number, None)
         self._failures = 0
         self.writer.finish(number, state, record["value"], record["attrs"])
-        self._budget.values.append(record["value"])
+        spec, found = self.writer.spec, known(record["attrs"])
+        reason = self._broken(found, whole=state == "COMPLETE")
+        if reason is None:
+            self._budget.values.append(record["value"])
         drop_state(self.writer.folder / record["attrs"]["checkpoint"])
-        self.emit(TrialEnded(number=number, state=state, value=record["value"]))
+        several = {name: found[name] for name in spec.objectives} if self._others else {}
+        self.emit(TrialEnded(number=number, state=state, value=record["value"], objectives=several, broken=reason))
         self._tidy()
 
     def _tidy(self) -> None:
         """Bring the running ensemble up to date; delete the files that neither it nor the best trials need."""
         reader = self.writer.reader
-        found = reader.trials()
+        found = [*reader.trials(), *reader.repeats()]
         if self._scoring:
             self._score(found)
         keep_best(reader, also={*self.running, *self._ensemble.members}, found=found)

@@ -1,5 +1,6 @@
 """One trial's work, epoch by epoch: train, leave the epoch's files, return its record (an actor without Ray)."""
 
+import json
 import shutil
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 from ferhpo import _layout
 from ferhpo._atomic import new_folder, write_json
 from ferhpo.errors import CheckpointError, FerhpoError
+from ferhpo.search import costs
 from ferhpo.search.job import Epoch, Job, Trainer
 from ferhpo.space.config import TrialConfig
 
@@ -29,10 +31,19 @@ class TrialWork:
         self._folder = _layout.trial_folder(job.study, number)
         self._resume = _layout.epoch_folder(self._folder, epoch) if epoch else None
         self._epochs: Iterator[Epoch] | None = None
+        self._costs: dict[str, float] | None = None
 
     def next(self) -> dict[str, Any]:
-        """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial."""
+        """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
+
+        Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
+        """
         try:
+            if self._costs is None:
+                self._costs = self._measured()
+                costs.begin(self._job)
+                if self._costs and self._resume is None:
+                    return {"costs": self._costs}
             if self._epochs is None:
                 self._epochs = self._trainer(self._config, self._job, self._resume)
             return self._keep(next(self._epochs))
@@ -40,6 +51,25 @@ class TrialWork:
             return {"error": one_line(error), "cannot_go_on": self._resume is not None}
         except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its record, not the search's end
             return {"error": one_line(error)}
+
+    def _measured(self) -> dict[str, float]:
+        """Return what the net costs: measured, or what an earlier run of the trial measured."""
+        if not self._job.costs:
+            return {}
+        if self._resume is None:
+            return costs.of_net(self._config, self._job)
+        try:
+            return dict(json.loads((self._resume / _layout.RECORD).read_bytes())["attrs"]["costs"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            msg = f"{self._resume} must say what its net costs, got {error!r}; the trial begins anew"
+            raise CheckpointError(msg) from None
+
+    def _spent(self) -> dict[str, dict[str, float]]:
+        """Return the attribute that holds the trial's costs so far."""
+        assert self._costs is not None
+        for name, value in costs.of_training(self._job).items():
+            self._costs[name] = max(value, self._costs.get(name, value))
+        return {"costs": dict(self._costs)} if self._costs else {}
 
     def _keep(self, result: Epoch) -> dict[str, Any]:
         target = _layout.epoch_folder(self._folder, result.epoch)
@@ -70,6 +100,7 @@ class TrialWork:
             "host": socket.gethostname(),
             "versions": self._job.provenance.get("versions", {}),
             **result.details,
+            **self._spent(),
         }
         value = result.figures[self._job.metric]
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}

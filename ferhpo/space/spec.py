@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ferhpo.errors import SpecError, UsageError, did_you_mean
-from ferhpo.metrics import metric
+from ferhpo.metrics import METRICS, quantity
+from ferhpo.space.aims import Constraint, check_constraints, check_objectives
 from ferhpo.space.config import SETTINGS
 from ferhpo.space.reported import Reported
 from ferhpo.space.space import Space, dimension_from_toml
@@ -170,7 +171,8 @@ class StudySpec:
         path: where the file stands (or a word, for a text from a database).
         text: the file as it was read, which the study stores.
         description: one line for people.
-        metric: the validation figure that is searched for.
+        objectives: what is searched for, one or several, by name.
+        constraints: what a trial must keep.
         seed: of sampler and trials.
         tries: the `[[try]]` tables, in the file's order.
         reported: what others published of this system.
@@ -180,7 +182,8 @@ class StudySpec:
     path: Path | str
     text: str
     description: str = ""
-    metric: str = "accuracy"
+    objectives: tuple[str, ...] = ("accuracy",)
+    constraints: tuple[Constraint, ...] = ()
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
     budget: BudgetSpec = field(default_factory=BudgetSpec)
@@ -191,9 +194,24 @@ class StudySpec:
     reported: Reported = field(default_factory=Reported)
 
     @property
+    def metric(self) -> str:
+        """The first objective that is a validation figure: what trials are ranked by, and ensembles."""
+        return next(name for name in self.objectives if name in METRICS)
+
+    @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """``"maximize"`` or ``"minimize"``: the metric's."""
-        return metric(self.metric).direction
+        return quantity(self.metric).direction
+
+    @property
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
+        """Those of the objectives."""
+        return [quantity(name).direction for name in self.objectives]
+
+    @property
+    def quantities(self) -> frozenset[str]:
+        """What must be known of a trial: its objectives, and what is constrained."""
+        return frozenset(self.objectives) | {c.quantity for c in self.constraints}
 
     def error(self, message: str, *keys: str) -> SpecError:
         """Return a SpecError at the line that sets ``keys`` (section, key)."""
@@ -206,7 +224,7 @@ SECTIONS: Mapping[str, type] = {
     "sampler": SamplerSpec,
     "scheduler": SchedulerSpec,
 }
-TOP = {"description": str, "metric": str, "direction": str, "seed": int}
+TOP = {"description": str, "metric": str, "direction": str, "constraints": tuple, "seed": int}
 
 
 def read_spec(path: Path) -> StudySpec:
@@ -238,7 +256,8 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     values: dict[str, Any] = {}
     for key, kind in TOP.items():
         if key in table:
-            values[key] = reader.typed(table[key], kind, key)
+            several = key in {"metric", "direction"} and isinstance(table[key], list)
+            values[key] = reader.typed(table[key], tuple if several else kind, key)
     for section, made in SECTIONS.items():
         values[section] = reader.section(section, made, table.get(section, {}))
     values["reported"] = reader.reported(table.get("reported", {}))
@@ -246,11 +265,16 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
         SETTINGS["seed"].check(values.get("seed", 0))
-    direction = values.pop("direction", None)
+    given, direction = values.pop("metric", "accuracy"), values.pop("direction", None)
     with reader.at("metric"):
-        wanted = metric(values.get("metric", "accuracy")).direction
-    if direction not in {None, wanted}:
-        msg = f"direction must be the metric's, {wanted}, got '{direction}'"
+        values["objectives"] = check_objectives((given,) if isinstance(given, str) else given)
+    with reader.at("constraints"):
+        values["constraints"] = check_constraints(values.get("constraints", ()))
+    wanted = tuple(quantity(name).direction for name in values["objectives"])
+    said = (direction,) if isinstance(direction, str) else direction
+    if said not in {None, wanted}:
+        owner = "metrics'" if len(wanted) > 1 else "metric's"
+        msg = f"direction must be the {owner}, {', '.join(wanted)}, got '{', '.join(said)}'; it may be left out"
         raise SpecError(msg, path, line_of(text, "direction"))
     found = StudySpec(name=name, path=path, text=text, **values)
     if found.budget.trial_time and (found.scheduler.name != "none" or found.sampler.name == "fidelity"):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ferhpo import _layout
+from ferhpo.study.repeats import REPEATS
 from ferhpo.study.study import Study, Trial
 
 KEEP = 20  # best trials whose checkpoint and validation probabilities are kept
@@ -19,19 +20,20 @@ def drop_state(epoch: Path) -> None:
 def keep_best(
     study: Study, *, keep: int = KEEP, also: Collection[int] = (), found: Sequence[Trial] | None = None
 ) -> list[int]:
-    """Delete the files of ended trials that are not among the best.
+    """Delete the files of ended trials that are not among the best; those of repeats stay.
 
     Args:
         study: the study.
         keep: how many of the best COMPLETE and PRUNED trials keep theirs.
         also: numbers that keep theirs whatever their rank.
-        found: its trials where they were read already.
+        found: its trials and repeats where they were read already.
 
     Returns:
         Numbers of the trials whose files were deleted.
     """
-    found = study.trials() if found is None else found
-    kept = {t.number for t in study.candidates(found)[:keep]} | set(also)
+    found = [*study.trials(), *study.repeats()] if found is None else found
+    repeats = {t.number for t in found if REPEATS in t.attrs}
+    kept = {t.number for t in study.candidates(found)[:keep]} | set(also) | repeats
     ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
     dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)
     for number in dropped:

@@ -13,8 +13,9 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
     """Refuse a changed study file whose trials could not stand beside the old ones.
 
     Trials, time, failures, sampler, scheduler, defaults, fixed settings, numeric ranges and choices may change. Data,
-    split, metric, epochs and trial_time may not, since values would not be comparable, nor may a range become a choice
-    or logarithmic, which Optuna could not store under the same name.
+    split, metric, epochs and trial_time may not, since values would not be comparable, nor may constraints, whose
+    verdict on an ended trial Optuna lets nobody change, nor may a range become a choice or logarithmic, which it could
+    not store under the same name.
 
     Args:
         old: the study file of the last run.
@@ -25,7 +26,8 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
         SpecError: something changed that needs a new study name.
     """
     changes = {
-        "metric": old.metric != new.metric,
+        "metric": old.objectives != new.objectives,
+        "constraints": old.constraints != new.constraints,
         "data": replace(old.data, path=None) != replace(new.data, path=None),
         "budget": old.budget.epochs != new.budget.epochs,
         "trial_time": old.budget.trial_time != new.budget.trial_time,

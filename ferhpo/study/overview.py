@@ -15,6 +15,7 @@ from ferhpo.errors import StudyError
 
 DATABASE = "study.db"  # in a study's folder
 STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
+WEIGHED = ("objectives", "constraints", "repeated")  # attributes of studies of which a trial is more than a value
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 
 
@@ -51,18 +52,23 @@ def overview(folder: Path) -> Overview:
         StudyError: its database cannot be read.
     """
     if (folder / STORAGE_FILE).is_file():
-        return _elsewhere(folder)
+        return _opened(folder)
     path = (folder / DATABASE).resolve()
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)) as database:
-            return _read(database, folder.name)
+            found = _read(database, folder.name)
     except (sqlite3.Error, TypeError) as error:
         msg = f"a study database must open, got {path}: {error}; restore the file, or delete it to begin anew"
         raise StudyError(msg) from None
+    return found or _opened(folder)
 
 
-def _read(database: sqlite3.Connection, name: str) -> Overview:
+def _read(database: sqlite3.Connection, name: str) -> Overview | None:
+    """Return the overview, None where Optuna has to be asked."""
     (study,) = database.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
+    attrs = database.execute("SELECT key FROM study_user_attributes WHERE study_id = ?", (study,)).fetchall()
+    if any(key in WEIGHED for (key,) in attrs):
+        return None
     (direction,) = database.execute("SELECT direction FROM study_directions WHERE study_id = ?", (study,)).fetchone()
     counted = dict(database.execute("SELECT state, COUNT(*) FROM trials WHERE study_id = ? GROUP BY state", (study,)))
     order = "DESC" if direction == "MAXIMIZE" else "ASC"
@@ -80,7 +86,7 @@ def _read(database: sqlite3.Connection, name: str) -> Overview:
     )
 
 
-def _elsewhere(folder: Path) -> Overview:
+def _opened(folder: Path) -> Overview:
     from ferhpo.study.study import Study
 
     study = Study.open(folder.parent, folder.name)

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,12 +21,15 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
+from ferhpo.study.quantities import known, nondominated
+from ferhpo.study.repeats import REPEATS, SEED, Confirmed, is_repeat, searched, told_apart
 
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
 STANDING = "standing"
 PRIOR = "prior"
 ELSEWHERE = "elsewhere"
+OBJECTIVES = "objectives"  # of a study with several: their names in order
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -41,9 +44,11 @@ class Trial:
         params: the sampled parameters.
         values: the metric after each epoch, by epoch from 1.
         checkpoint: the kept epoch folder, None if it was deleted or never was.
-        attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, history ...
+        attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, costs, history ...
         started: when the trial was first asked for.
         ended: when it ended.
+        objectives: every objective at the end, by name, as far as it is known.
+        feasible: no constraint of the study is known to be broken; what is broken stands in the attribute ``broken``.
     """
 
     number: int
@@ -55,6 +60,8 @@ class Trial:
     attrs: Mapping[str, Any]
     started: datetime | None
     ended: datetime | None
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    feasible: bool = True
 
     @property
     def config(self) -> TrialConfig | None:
@@ -64,7 +71,8 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Tell whether the trial counts towards ``--trials``: it ended and was not queued again."""
-        return self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
+        ended = self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
+        return ended and REPEATS not in self.attrs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +136,18 @@ class Study:
 
     @property
     def metric(self) -> str:
-        """Name of the figure that is searched for."""
+        """Name of the figure that is searched for; of several objectives the one that trials are ranked by."""
         return self.attrs["metric"]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of everything that is searched for, in the order of `directions`."""
+        return tuple(self.attrs.get(OBJECTIVES) or [self.attrs.get("metric", "value")])
+
+    @property
+    def maximize(self) -> bool:
+        """Tell whether more of the metric is better."""
+        return self.directions[self.objectives.index(self.attrs.get("metric", "value"))] == "maximize"
 
     @property
     def directions(self) -> list[str]:
@@ -164,32 +182,91 @@ class Study:
         """Tell whether a search of this study runs on this machine now."""
         return is_locked(self.folder / RUN_LOCK)
 
+    @property
+    def searched(self) -> optuna.Study:
+        """The handle without repeats."""
+        return searched(self.optuna_study)
+
     def trials(self) -> list[Trial]:
-        """Return all trials by number."""
+        """Return all trials of the search by number."""
         orphaned = not self._driven()
-        return [self._trial(t, orphaned=orphaned) for t in self.optuna_study.get_trials(deepcopy=False)]
+        return [self._trial(t, orphaned=orphaned) for t in self._frozen() if not is_repeat(t)]
+
+    def repeats(self) -> list[Trial]:
+        """Return the trials that train another one's configuration again, by number, see `repeats`."""
+        orphaned = not self._driven()
+        return [self._trial(t, orphaned=orphaned) for t in self._frozen() if is_repeat(t)]
+
+    def confirmed(self) -> list[Confirmed]:
+        """Return the configurations that were trained again and what came of it, best mean first."""
+        values: dict[int, dict[int, Trial]] = {}
+        for trial in self.repeats():
+            if trial.state == "COMPLETE":
+                values.setdefault(trial.attrs[REPEATS], {})[trial.attrs[SEED]] = trial
+        sources = {t.number: t for t in self.trials() if t.number in values}
+        found = [
+            Confirmed(
+                number=number,
+                searched=sources[number].value,
+                values={seed: t.value for seed, t in by_seed.items() if t.value is not None},
+                trials=tuple(t.number for t in by_seed.values()),
+            )
+            for number, by_seed in values.items()
+        ]
+        found.sort(key=lambda c: (-c.mean if self.maximize else c.mean, c.number))
+        return [replace(c, tied=c is not found[0] and not told_apart(found[0].values, c.values)) for c in found]
 
     def states(self) -> dict[str, int]:
-        """Count trials by the database's state, every state of STATES named."""
-        found = [t.state.name for t in self.optuna_study.get_trials(deepcopy=False)]
+        """Count trials of the search by the database's state, every state of STATES named."""
+        found = [t.state.name for t in self._frozen() if not is_repeat(t)]
         return {state: found.count(state) for state in STATES}
 
-    def best(self) -> Trial | None:
-        """Return the best COMPLETE trial, else the best PRUNED one, None if neither is there."""
-        for state in ("COMPLETE", "PRUNED"):
-            ranked = self._ranked([t for t in self.trials() if t.state == state])
-            if ranked:
-                return ranked[0]
-        return None
+    def best(self, found: Sequence[Trial] | None = None) -> Trial | None:
+        """Return the best COMPLETE trial, else the best PRUNED one, None if neither is there.
 
-    def candidates(self, found: Sequence[Trial] | None = None) -> list[Trial]:
-        """Return COMPLETE and PRUNED trials whose checkpoint is kept, best first.
+        Only trials that keep the constraints count. With several objectives it is the one of the front that is best by
+        the metric.
 
         Args:
             found: the study's trials where they were read already.
         """
+        return next(iter(self.ranking(found)), None)
+
+    def ranking(self, found: Sequence[Trial] | None = None) -> list[Trial]:
+        """Return the trials that keep the constraints, best first: the front, other COMPLETE ones, PRUNED ones.
+
+        Args:
+            found: the study's trials where they were read already.
+        """
+        found = [t for t in (self.trials() if found is None else found) if t.feasible]
+        front = self.front(found)
+        on = {t.number for t in front}
+        rest = [t for t in found if t.state == "COMPLETE" and t.number not in on]
+        return [*front, *self._ranked(rest), *self._ranked([t for t in found if t.state == "PRUNED"])]
+
+    def front(self, found: Sequence[Trial] | None = None) -> list[Trial]:
+        """Return the COMPLETE trials that keep the constraints and that no other one beats in every objective.
+
+        Args:
+            found: the study's trials where they were read already.
+
+        Returns:
+            The Pareto front, best by the metric first; with one objective the best trial first, and its equals.
+        """
         found = self.trials() if found is None else found
-        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint])
+        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.feasible])
+        signs = [1 if direction == "maximize" else -1 for direction in self.directions]
+        points = np.array([[t.objectives[name] for name in self.objectives] for t in whole]).reshape(-1, len(signs))
+        return [t for t, on in zip(whole, nondominated(points * signs), strict=True) if on]
+
+    def candidates(self, found: Sequence[Trial] | None = None) -> list[Trial]:
+        """Return COMPLETE and PRUNED trials that keep the constraints and whose checkpoint is kept, best first.
+
+        Args:
+            found: the study's trials and repeats where they were read already.
+        """
+        found = [*self.trials(), *self.repeats()] if found is None else found
+        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""
@@ -236,8 +313,11 @@ class Study:
             )
             raise CheckpointError(msg) from None
 
+    def _frozen(self) -> list[FrozenTrial]:
+        return self.optuna_study.get_trials(deepcopy=False)
+
     def _ranked(self, trials: list[Trial]) -> list[Trial]:
-        sign = -1 if self.directions[0] == "maximize" else 1
+        sign = -1 if self.maximize else 1
         valued = [(sign * t.value, t.number, t) for t in trials if t.value is not None]
         return [t for _, _, t in sorted(valued, key=lambda row: row[:2])]
 
@@ -245,14 +325,29 @@ class Study:
         driver = self.attrs.get("driver") or {}
         return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
 
+    def _objectives(self, t: FrozenTrial) -> dict[str, float]:
+        """Return what is known of an ended trial's objectives; Optuna keeps no values of a PRUNED one of several."""
+        if not t.state.is_finished():
+            return {}
+        names = self.objectives
+        if t.values is not None:
+            return dict(zip(names, t.values, strict=True))
+        if len(names) == 1 or t.state != TrialState.PRUNED or not t.intermediate_values:
+            return {}
+        found, last = known(t.user_attrs), t.intermediate_values[max(t.intermediate_values)]
+        return {name: found[name] for name in names if name in found} | {self.metric: last}
+
     def _trial(self, t: FrozenTrial, *, orphaned: bool) -> Trial:
         attrs = t.user_attrs
         kept = attrs.get("checkpoint")
         checkpoint = self.folder / kept if kept else None
+        objectives = self._objectives(t)
         return Trial(
             number=t.number,
             state="INTERRUPTED" if orphaned and t.state == TrialState.RUNNING else t.state.name,
-            value=t.value if t.state.is_finished() else None,
+            value=objectives.get(self.attrs.get("metric", "value")),
+            objectives=objectives,
+            feasible=all(excess <= 0 for excess in t.constraints.values()),
             params=t.params,
             values=t.intermediate_values,
             checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 
 from ferhpo import __version__, _atomic, _layout
 from ferhpo.errors import DataError, StudyError
+from ferhpo.space.aims import broken, excesses
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try
@@ -30,10 +31,14 @@ from ferhpo.study import store
 from ferhpo.study.choices import Choices, ever_offered, keeping, outside
 from ferhpo.study.compatible import check_compatible
 from ferhpo.study.overview import STORAGE_FILE
+from ferhpo.study.quantities import BROKEN, known
 from ferhpo.study.queue import TRY, misfits, queue_tries
-from ferhpo.study.study import PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+from ferhpo.study.repeats import REPEATS, SEED, Unrepeated, is_repeat, trial_of
+from ferhpo.study.study import OBJECTIVES, PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
+# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
+CONSTRAINTS = "constraints"
 
 
 class StudyWriter:
@@ -105,14 +110,18 @@ class StudyWriter:
             self._grow()
         else:
             self._study = optuna.create_study(
-                study_name=self.spec.name, storage=self._rdb, direction=self.spec.direction
+                study_name=self.spec.name, storage=self._rdb, directions=self.spec.directions
             )
             with warnings.catch_warnings():  # still called experimental; the dashboard shows the name
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                self._study.set_metric_names([self.spec.metric])
+                self._study.set_metric_names(list(self.spec.objectives))
         if self._storage_url:
             _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
         attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}
+        if len(self.spec.objectives) > 1:
+            attrs[OBJECTIVES] = list(self.spec.objectives)
+        if self.spec.constraints:
+            attrs[CONSTRAINTS] = [str(constraint) for constraint in self.spec.constraints]
         for key, value in attrs.items():
             if self._study.user_attrs.get(key) != value:
                 self._study.set_user_attr(key, value)
@@ -124,9 +133,10 @@ class StudyWriter:
             self.finish(
                 number, "FAIL", None, {"interrupted": True, "error": "queued before its settings were ruled out"}
             )
-        trials = self._study.get_trials(deepcopy=False)
-        made = self._make_sampler(len(trials), self.reader.prior)
-        self._study.sampler = keeping(made, self.spec.space, self._grown, len(trials))
+        every = self._study.get_trials(deepcopy=False)
+        trials = [t for t in every if not is_repeat(t)]
+        made = keeping(self._make_sampler(len(trials), self.reader.prior), self.spec.space, self._grown, len(trials))
+        self._study.sampler = made if len(trials) == len(every) else Unrepeated(made)
         if all(t.user_attrs.get("interrupted") for t in trials):
             self._study.enqueue_trial(self.spec.space.defaults())
         queue_tries(self._study, self._tries)
@@ -149,11 +159,11 @@ class StudyWriter:
                     "history and count as before"
                 )
 
-        if self._study.directions != [StudyDirection[self.spec.direction.upper()]]:
+        if self._study.directions != [StudyDirection[d.upper()] for d in self.spec.directions]:
             got = ", ".join(d.name.lower() for d in self._study.directions)
             msg = (
-                f"a study keeps its direction, and '{self.spec.name}' has {got} where {self.spec.metric} is to "
-                f"{self.spec.direction}; copy the study file to a new name"
+                f"a study keeps its direction, and '{self.spec.name}' has {got} where {', '.join(self.spec.objectives)}"
+                f" is to {', '.join(self.spec.directions)}; copy the study file to a new name"
             )
             raise StudyError(msg)
 
@@ -183,11 +193,44 @@ class StudyWriter:
     def count(self) -> int:
         """Count the trials that count towards ``--trials``."""
         trials = self._study.get_trials(deepcopy=False)
-        return sum(t.state.is_finished() and not t.user_attrs.get("interrupted") for t in trials)
+        ended = [t for t in trials if t.state.is_finished() and not is_repeat(t)]
+        return sum(not t.user_attrs.get("interrupted") for t in ended)
 
     def waiting(self) -> dict[int, int]:
-        """Return the trials that wait to go on, by number, with the epochs behind each."""
+        """Return the trials of the search that wait to go on, by number, with the epochs behind each."""
         return {t.number: max(t.intermediate_values) for t in self._waiting() if t.intermediate_values}
+
+    def queue_repeats(self, sources: Sequence[int], seeds: Sequence[int]) -> None:
+        """Queue a repeat of each trial with each seed, unless there is one that ended or will.
+
+        Args:
+            sources: numbers of ended trials.
+            seeds: of the trainings.
+        """
+        self._study.set_user_attr("repeated", True)
+        trials = {t.number: t for t in self._study.get_trials(deepcopy=False)}
+        there = {
+            (t.user_attrs[REPEATS], t.user_attrs[SEED])
+            for t in trials.values()
+            if is_repeat(t) and not t.user_attrs.get("interrupted")
+        }
+        for seed in seeds:
+            for source in sources:
+                if (source, seed) not in there:
+                    config = {**trials[source].user_attrs["config"], "seed": seed, "epochs": self.spec.budget.epochs}
+                    self._study.add_trial(trial_of(trials[source], config))
+
+    def waiting_repeats(self) -> dict[int, int]:
+        """Return the repeats that wait, by number, with the epochs behind each."""
+        found = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return {t.number: max(t.intermediate_values, default=0) for t in found if is_repeat(t)}
+
+    def begin_repeat(self, number: int) -> tuple[TrialConfig, dict[str, Any], int]:
+        """Start a repeat that waits; return its configuration, its parameters, and the number of what it repeats."""
+        self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+        trial = self._rdb.get_trial(self._id(number))
+        self._history[number] = list(trial.user_attrs.get("history", []))
+        return TrialConfig.from_params(trial.user_attrs["config"]), trial.params, trial.user_attrs[REPEATS]
 
     def ask(
         self, finish: Callable[[TrialConfig, int], TrialConfig], number: int | None = None
@@ -227,7 +270,8 @@ class StudyWriter:
         return optuna.Trial(study, trial_id)
 
     def _waiting(self) -> list[optuna.trial.FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        found = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return [t for t in found if not is_repeat(t)]
 
     def mark(self, number: int, marks: Mapping[str, Any]) -> None:
         """Store with a running trial what its scheduler must know of it after a restart."""
@@ -251,13 +295,23 @@ class StudyWriter:
             store.write_trial(self._rdb, self._id(number), {"history": history}, (epoch, value))
 
     def finish(self, number: int, state: str, value: float | None, attrs: Mapping[str, Any]) -> None:
-        """End a trial, a waiting one too, as COMPLETE, PRUNED (its value is the last one reported) or FAIL."""
+        """End a trial, a waiting one too, as COMPLETE, PRUNED (its value is the last one reported) or FAIL.
+
+        Its other objectives, and what it breaks of the constraints, come from the costs and figures among ``attrs``.
+        """
         if self._rdb.get_trial(self._id(number)).state == TrialState.WAITING:  # only a running trial can be told
             self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
         history = self._history.pop(number, None) or self._stored_history(number)
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
+        found = known(attrs) | ({} if value is None else {self.spec.metric: value})
+        if state != "FAIL" and self.spec.constraints:
+            whole = state == "COMPLETE"
+            told = excesses(self.spec.constraints, found, whole=whole)
+            self._rdb.set_trial_system_attr(self._id(number), CONSTRAINTS, told)
+            attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=whole)) else {}
         store.write_trial(self._rdb, self._id(number), attrs)
-        self._study.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
+        values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
+        self._study.tell(number, values, state=TrialState[state])
 
     def hand_back(self, number: int) -> None:
         """Put a running trial back: it goes on later under its own number, values kept."""
@@ -265,10 +319,14 @@ class StudyWriter:
         self._history.pop(number, None)
 
     def requeue(self, number: int, reason: str) -> None:
-        """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more."""
+        """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
+
+        A repeat is queued again by `queue_repeats`.
+        """
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
-        if all(t.user_attrs.get("requeued_from") != number for t in others):  # killed right here, once is still once
+        once = any(t.user_attrs.get("requeued_from") == number for t in others)  # killed right here, once is still once
+        if not once and not is_repeat(frozen):
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
         self.finish(number, "FAIL", None, {"interrupted": True, "error": reason})

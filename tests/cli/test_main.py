@@ -41,6 +41,8 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         ("--stop-when-flat",),
         ("--enqueue",),
         ("--from-study",),
+        ("--confirm",),
+        ("--seeds",),
         ROOT,
         FORMAT,
     ],

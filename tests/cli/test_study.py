@@ -8,10 +8,13 @@ from pathlib import Path
 import fakes
 import pytest
 
+from ferhpo.search import costs
+from ferhpo.search.confirm import Confirm, Confirmation
+from ferhpo.search.session import Limits, Session
 from ferhpo.study import store
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run
-from tests.conftest import open_writer
+from tests.conftest import open_writer, run_session
 
 Make = Callable[..., Study]
 KEYS = {"name", "directions", "storage", "states", "n_trials", "best", "test_openings"}
@@ -35,6 +38,46 @@ def test_show_prints_the_promised_keys_and_nothing_else_on_stdout(study: Make, r
     assert found["ensemble"]["members"] == opened.standing["members"]
     assert [found["ensemble"]["value"], found["ensemble"]["single"]] == opened.standing["points"][-1][1:]
     assert "cross-fitted, best single 0." in run("study", "show", "--study", "toy").out
+
+
+def test_a_front_and_broken_constraints_are_shown(
+    root: Path, data: fakes.FakeData, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "of_net", fakes.net_costs)
+    two = fakes.spec(head='metric = ["accuracy", "params"]\nconstraints = ["params <= 700"]\n', scheduler="none")
+    with open_writer(two, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
+    opened = Study.open(root, "toy")
+    found = run("study", "show", "-s", "toy", "-f", "json").json
+    assert (found["objectives"], found["constraints"]) == (["accuracy", "params"], ["params <= 700"])
+    assert [t["number"] for t in found["front"]] == [t.number for t in opened.front()]
+    assert found["front"][0]["objectives"].keys() == {"accuracy", "params"}
+    assert found["best"]["number"] == found["front"][0]["number"]
+    shown = run("study", "show", "-s", "toy").out
+    assert "Pareto front" in shown
+    assert f"params <= 700 (broken by {found['infeasible']} of 8 trials)" in shown
+    assert "breaks params <= 700, got" in shown
+    assert "params" in run("study", "best", "-s", "toy").out
+    assert [row["best"] for row in run("study", "list", "-f", "json").json] == [
+        {"number": found["best"]["number"], "value": found["best"]["value"]}
+    ]
+
+
+def test_a_confirmation_is_shown_beside_the_search(study: Make, root: Path, data: fakes.FakeData, run: Run) -> None:
+    opened = study(6)
+    with open_writer(fakes.spec(), root, data) as writer:
+        again = Confirmation(writer, Confirm(best=1, seeds=2), Limits(trials=6), emit=lambda _: None)
+        run_session(again, data)
+    found = run("study", "show", "-s", "toy", "-f", "json").json
+    best = opened.best()
+    assert best is not None
+    assert best.value is not None
+    assert found["n_trials"] == 6
+    (one,) = found["confirmed"]
+    assert (one["number"], one["searched"], one["seeds"], one["std"]) == (best.number, best.value, 2, 0)
+    shown = run("study", "show", "-s", "toy").out
+    assert f"trial {best.number}: accuracy {one['mean']:.4f} +- 0.0000 (2 seeds; searched {best.value:.4f})" in shown
 
 
 def test_a_study_without_a_finished_trial_has_no_best(root: Path, data: fakes.FakeData, run: Run) -> None:

@@ -82,6 +82,7 @@ def test_a_model_that_predicts_nothing_is_not_believed(full: Study) -> None:
 def test_the_best_of_each_choice_is_complete_before_pruned() -> None:
     lines = [("COMPLETE", 0.6, "x"), ("PRUNED", 0.9, "x"), ("PRUNED", 0.5, "y"), ("FAIL", None, "z")]
     table = pd.DataFrame([{"number": i, "state": s, "value": v, "params_kind": k} for i, (s, v, k) in enumerate(lines)])
+    table["feasible"] = True
     dimension = Dimension(name="optimizer", choices=("sgd", "adamw"), default="sgd")
     found = records(learned.by_choice(table, {"kind": dimension}, maximize=True))
     assert [(r["choice"], r["trials"], r["best"], r["number"]) for r in found] == [("x", 2, 0.6, 0), ("y", 1, 0.5, 2)]

@@ -49,6 +49,19 @@ def test_it_goes_on_after_the_epochs_behind_it(given: objective.Objective, job: 
     assert (again["epoch"], again["finished"], again["value"]) == (3, True, pytest.approx(0.3))
 
 
+def test_several_quantities_are_given_by_name_and_none_may_be_missing(tmp_path: Path, data: fakes.FakeData) -> None:
+    two = fakes.spec(head='metric = ["accuracy", "latency_ms"]\nconstraints = ["params <= 9"]\n')
+    job = replace(fakes.job(tmp_path, data, two), costs=frozenset())
+
+    def all_three(config: TrialConfig, epoch: int) -> dict[str, float]:
+        return {"accuracy": 0.1 * epoch, "latency_ms": config.lr, "params": 7}
+
+    record = TrialWork(0, CONFIG, 0, job, objective.trainer(all_three)).next()
+    assert record["attrs"]["figures"] == {"accuracy": 0.1, "latency_ms": 0.1, "params": 7}
+    record = TrialWork(1, CONFIG, 0, job, objective.trainer(value)).next()
+    assert record["error"].endswith("by name, got no latency_ms")
+
+
 def test_a_state_that_is_gone_queues_the_trial_again(job: Job) -> None:
     work = TrialWork(0, CONFIG, 0, job, objective.trainer(value))
     work.next()

@@ -53,6 +53,10 @@ def test_trials_outside_the_space_are_no_knowledge_of_it(study: Callable[..., St
             new("description", 'metric = "nll"\ndescription'),
             "the study's metric, nll to minimize, got 'toy'",
         ),
+        (
+            new("description", 'metric = ["accuracy", "params"]\ndescription'),
+            "prior knowledge is of one objective, and study 'new' has several; leave out --from-study",
+        ),
         (new("epochs = 3", "epochs = 4"), "must be of trials of as many epochs, 4, got 'toy' with 3"),
         (new('"fidelity"', '"tpe"'), r"new\.toml:\d+: the sampler that learns from another study is fidelity, got tpe"),
         (

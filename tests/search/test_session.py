@@ -1,15 +1,24 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fakes
+import optuna
 import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.errors import SpecError
+from ferhpo.search import costs
 from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
+from ferhpo.search.recovery import settle
 from ferhpo.search.session import Limits, Session
+from ferhpo.study.overview import overview
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
+
+TWO = 'metric = ["accuracy", "params"]\n'
+LIMIT = 'constraints = ["params <= 500"]\n'
 
 
 def session(
@@ -173,3 +182,139 @@ def test_only_the_best_trials_keep_their_files(
     ranked = sorted((t.value for t in writer.reader.trials() if t.value is not None), reverse=True)
     assert [t.value for t in kept] == ranked[:3]
     assert len(list((writer.folder / "trials").iterdir())) == 3
+
+
+# --- several objectives and constraints
+
+
+@pytest.fixture(autouse=True)
+def priced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "of_net", fakes.net_costs)
+
+
+def searched(
+    root: Path,
+    data: fakes.FakeData,
+    events: list[Event] | None = None,
+    *,
+    trials: int = 16,
+    spent: int | None = None,
+    **kind: Any,
+) -> Study:
+    """Search; stop, as if killed, after ``spent`` records."""
+    spec, emit = fakes.spec(**kind), (events if events is not None else []).append
+    with open_writer(spec, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=trials), emit=emit), data, spent)
+    return Study.open(root, spec.name)
+
+
+def test_a_study_of_two_objectives_is_an_optuna_study_of_two(root: Path, data: fakes.FakeData) -> None:
+    study = searched(root, data, head=TWO)
+    assert study.directions == ["maximize", "minimize"]
+    assert (study.objectives, study.metric, study.maximize) == (("accuracy", "params"), "accuracy", True)
+    assert study.optuna_study.metric_names == ["accuracy", "params"]
+    assert {t.number for t in study.optuna_study.best_trials} == {t.number for t in study.front()}
+    for trial in (t for t in study.trials() if t.state != "FAIL"):
+        assert trial.value == trial.objectives["accuracy"] == trial.values[max(trial.values)]
+        assert trial.config is not None
+        assert trial.objectives["params"] == round(1000 * (1 - trial.config.dropout))
+
+
+def test_the_best_trial_is_the_first_of_the_front_and_nobody_on_it_is_beaten(root: Path, data: fakes.FakeData) -> None:
+    study = searched(root, data, head=TWO, scheduler="none")
+    front, whole = study.front(), [t for t in study.trials() if t.state == "COMPLETE"]
+    assert study.best() == front[0]
+    assert front[0].value == max(t.value or 0 for t in whole)
+    assert len(front) >= 3
+    for a in front:
+        assert not any(
+            (b.value or 0) > (a.value or 0) and b.objectives["params"] < a.objectives["params"] for b in whole
+        )
+    assert overview(study.folder).best == {"number": front[0].number, "value": front[0].value}
+
+
+@pytest.mark.parametrize("name", ["asha", "asha-promote"])
+def test_pruning_stays_on_and_the_cheapest_trial_is_trained_to_the_end(
+    root: Path, data: fakes.FakeData, name: str
+) -> None:
+    study = searched(root, data, trials=12, head=TWO, scheduler=name, epochs=4)
+    states = study.states()
+    assert states["PRUNED"] >= 1
+    assert states["RUNNING"] == states["WAITING"] == 0
+    cheapest = min((t for t in study.trials() if t.state != "FAIL"), key=lambda t: t.objectives["params"])
+    assert cheapest.state == "COMPLETE"
+
+
+def test_a_trial_that_costs_too_much_is_over_before_its_first_epoch(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    study = searched(root, data, events, head=LIMIT)
+    over = [t for t in study.trials() if not t.feasible]
+    assert over
+    for trial in over:
+        assert (trial.state, dict(trial.values), trial.value) == ("PRUNED", {}, None)
+        assert trial.attrs["broken"] == f"params <= 500, got {trial.attrs['costs']['params']}"
+        assert trial.counts
+    told = [e.broken for e in events if isinstance(e, TrialEnded) and e.broken]
+    assert told == [t.attrs["broken"] for t in over]
+    assert all(t.attrs["costs"]["params"] <= 500 for t in study.trials() if t.values)
+    best = study.best()
+    assert best is not None
+    assert best.feasible
+    assert study.optuna_study.best_trial.number == best.number, "Optuna sees what is feasible"
+    assert overview(study.folder).best == {"number": best.number, "value": best.value}
+
+
+def test_constraints_stand_in_the_form_that_optuna_and_its_dashboard_read(root: Path, data: fakes.FakeData) -> None:
+    study = searched(root, data, head='constraints = ["params <= 500", "accuracy >= 0.3"]\n', scheduler="none")
+    for frozen in (t for t in study.optuna_study.get_trials() if t.state != optuna.trial.TrialState.FAIL):
+        kept = frozen.system_attrs["constraints"]
+        assert list(frozen.constraints.values()) == kept
+        assert kept[0] == frozen.user_attrs["costs"]["params"] - 500
+        assert kept[1] == (0.3 - (frozen.value or 0) if frozen.state == optuna.trial.TrialState.COMPLETE else 0)
+    poor = [t for t in study.trials() if t.state == "COMPLETE" and not t.feasible]
+    assert poor
+    assert not {t.number for t in poor} & {t.number for t in study.candidates()}
+
+
+def test_a_figure_is_judged_only_after_the_whole_budget(root: Path, data: fakes.FakeData) -> None:
+    study = searched(root, data, head='constraints = ["accuracy >= 0.99"]\n')
+    assert study.best() is not None, "a PRUNED trial broke nothing yet"
+    assert all(not t.feasible for t in study.trials() if t.state == "COMPLETE")
+
+
+def test_memory_is_known_after_an_epoch_and_ends_a_trial_there(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "of_net", lambda _c, _j: {})
+    monkeypatch.setattr(costs, "of_training", lambda _j: {"memory_mib": 300.0})
+    study = searched(root, data, head='constraints = ["memory_mib <= 256"]\n', trials=3)
+    for trial in study.trials():
+        assert (trial.state, list(trial.values)) == ("PRUNED", [1])
+        assert trial.attrs["broken"] == "memory_mib <= 256, got 300"
+    assert study.best() is None
+
+
+@pytest.mark.parametrize("spent", [1, 2, 5, 9])
+def test_a_search_cut_off_anywhere_goes_on_with_costs_and_verdicts(
+    root: Path, data: fakes.FakeData, spent: int
+) -> None:
+    head = TWO + LIMIT
+    searched(root, data, spent=spent, head=head)
+    with open_writer(fakes.spec(head=head), root, data) as writer:
+        settle(writer)
+        run_session(Session(writer, Limits(trials=12), emit=lambda _: None), data)
+    study = Study.open(root, "toy")
+    assert study.states()["RUNNING"] == study.states()["WAITING"] == 0
+    assert sum(t.counts for t in study.trials()) == 12
+    for trial in study.trials():
+        assert trial.attrs["costs"]["params"] > 0
+        assert trial.feasible == (trial.attrs["costs"]["params"] <= 500)
+
+
+def test_constraints_and_objectives_of_a_study_stay(root: Path, data: fakes.FakeData) -> None:
+    searched(root, data, trials=2, head=TWO)
+    for head in ("", TWO + LIMIT, 'metric = ["params", "accuracy"]\n'):
+        with pytest.raises(SpecError, match=r"a study keeps its (metric|constraints)"):
+            open_writer(fakes.spec(head=head), root, data).__enter__()

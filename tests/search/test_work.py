@@ -8,6 +8,7 @@ import pytest
 
 from ferhpo import _layout
 from ferhpo.errors import TrainingError
+from ferhpo.search import costs
 from ferhpo.search.job import Job
 from ferhpo.search.work import TrialWork, one_line
 from ferhpo.space.config import TrialConfig
@@ -36,6 +37,23 @@ def test_a_trial_that_goes_on_begins_after_its_last_epoch(tmp_path: Path, data: 
     first = work(tmp_path, data)
     first.next()
     assert work(tmp_path, data, epoch=1).next()["epoch"] == 2
+
+
+def test_what_a_net_costs_is_told_before_its_first_epoch_and_kept_with_every_epoch(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = iter([300.0, 200.0, 400.0])
+    monkeypatch.setattr(costs, "of_net", fakes.net_costs)
+    monkeypatch.setattr(costs, "of_training", lambda _: {"memory_mib": next(peaks)})
+    job = fakes.job(tmp_path, data, fakes.spec(head='metric = ["accuracy", "params"]\n'))
+    config = TrialConfig(epochs=3, dropout=0.5)
+    first = TrialWork(4, config, 0, job, fakes.trainer)
+    assert first.next() == {"costs": fakes.net_costs(config, job)}
+    assert [first.next()["attrs"]["costs"]["memory_mib"] for _ in range(2)] == [300, 300]
+    monkeypatch.setattr(costs, "of_net", lambda _c, _j: pytest.fail("measured twice"))
+    again = TrialWork(4, config, 2, job, fakes.trainer).next()
+    assert again["epoch"] == 3
+    assert again["attrs"]["costs"] == fakes.net_costs(config, job) | {"memory_mib": 400}
 
 
 def test_a_state_that_is_gone_is_reported_as_such(tmp_path: Path, data: fakes.FakeData) -> None:

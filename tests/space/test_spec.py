@@ -16,6 +16,7 @@ WHOLE = """\
 description = "all there is"
 metric = "nll"
 direction = "minimize"
+constraints = ["params <= 2e6", "latency_ms<=5"]
 seed = 7
 
 [data]
@@ -78,6 +79,8 @@ def refused(text: str) -> str:
 def test_every_key_reaches_its_value() -> None:
     spec = parse(WHOLE)
     assert (spec.description, spec.metric, spec.direction, spec.seed) == ("all there is", "nll", "minimize", 7)
+    assert spec.objectives == ("nll",)
+    assert [str(c) for c in spec.constraints] == ["params <= 2000000", "latency_ms <= 5"]
     assert (spec.data.format, spec.data.path, spec.data.size, spec.data.channels) == ("folders", "images", 64, 3)
     assert (spec.data.rows, spec.data.val, spec.data.test) == (500, 0.2, 0.1)
     assert (spec.data.classes, spec.data.labels, spec.data.also) == (("happy", "sad"), "soft", ("more",))
@@ -136,6 +139,24 @@ def test_there_are_study_files() -> None:
             "metric = 'nll'\ndirection = 'maximize'",
             "x.toml:2: direction must be the metric's, minimize, got 'maximize'",
         ),
+        (
+            "metric = ['params', 'accuracy']\ndirection = ['minimize', 'minimize']",
+            "x.toml:2: direction must be the metrics', minimize, maximize, got 'minimize, minimize'",
+        ),
+        (
+            "metric = ['accuracy', 'parms']",
+            "x.toml:1: a metric must be a known one, got 'parms'; did you mean 'params'",
+        ),
+        ("metric = ['accuracy', 'accuracy']", "x.toml:1: a study names each objective once, got accuracy, accuracy"),
+        ("metric = ['accuracy', 1]", "x.toml:1: metric takes a list of texts, got ['accuracy', 1]"),
+        ("metric = 'latency_ms'", "x.toml:1: a study needs a validation figure among its objectives"),
+        ("metric = []", "x.toml:1: a study needs a validation figure among its objectives"),
+        ("constraints = 'params <= 5'", "x.toml:1: constraints takes a list of texts"),
+        (
+            "\nconstraints = ['latency <= 5']",
+            "x.toml:2: a constraint takes a known quantity, got 'latency' in 'latency <= 5'; did you mean 'latency_ms'",
+        ),
+        ("constraints = ['params < 5']", "a constraint is written like 'latency_ms <= 5' or 'accuracy >= 0.6', got"),
         ("direction = 'up'", "x.toml:1: direction must be the metric's, maximize, got 'up'"),
         ("[data]\nformat = 'csv'", "x.toml:2: format must be a known one, got 'csv'"),
         ("[data]\npath = 1", "x.toml:2: path takes a text in quotes, got 1"),
@@ -227,14 +248,14 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        (("seed",), 4),
-        (("data",), 6),
-        (("data", "size"), 9),
+        (("seed",), 5),
+        (("data",), 7),
+        (("data", "size"), 10),
         (("sampler", "name"), 33),
         (("scheduler", "name"), 38),
         (("space", "lr"), 45),
         (("space", "optimizer"), 47),
-        (("budget", "nothing"), 25),
+        (("budget", "nothing"), 26),
         (("nothing",), None),
         (("nothing", "at all"), None),
     ],

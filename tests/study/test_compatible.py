@@ -61,6 +61,8 @@ def test_what_leaves_old_trials_comparable_may_change(old: str, new: str) -> Non
     ("old", "new", "message"),
     [
         ('metric = "accuracy"', 'metric = "nll"', r"toy\.toml:1: a study keeps its metric"),
+        ('metric = "accuracy"', 'metric = ["accuracy", "params"]', r"toy\.toml:1: a study keeps its metric"),
+        ("[data]", 'constraints = ["params <= 5"]\n[data]', r"toy\.toml:2: a study keeps its constraints"),
         ("size = 48", "size = 32", r"toy\.toml:2: a study keeps its data"),
         ("size = 48", "val = 0.3", r"toy\.toml:2: a study keeps its data"),
         ("size = 48", 'format = "synthetic"', r"toy\.toml:2: a study keeps its data"),

@@ -1,0 +1,105 @@
+"""`--confirm K --seeds S`: the best K configurations, trained again to the end with S seeds each.
+
+The best of many trials is in part the luckiest: its value is the largest of noisy ones. So the best few are trained
+again, all with the same seeds, and told by mean and spread. What is queued stands in the study (`study.repeats`), so a
+confirmation that was cut off goes on, and one that is asked for again trains only what is missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ferhpo._seeding import derive
+from ferhpo.errors import StudyError, UsageError
+from ferhpo.search.asha import Halving
+from ferhpo.search.budget import Limits
+from ferhpo.search.events import Emit, Note, TrialBegan
+from ferhpo.search.session import Assignment, Session
+from ferhpo.study.writer import StudyWriter
+
+SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """What to train again.
+
+    Args:
+        best: how many of the best configurations.
+        seeds: trainings of each.
+    """
+
+    best: int
+    seeds: int
+
+
+def confirm_of(best: int | None, seeds: int | None) -> Confirm | None:
+    """Return what ``--confirm`` and ``--seeds`` ask for, None without the first.
+
+    Raises:
+        UsageError: one is no number above 0, or there are seeds and nothing to confirm.
+    """
+    for option, value in (("--confirm", best), ("--seeds", seeds)):
+        if value is not None and value < 1:
+            msg = f"{option} must be at least 1, got {value}"
+            raise UsageError(msg)
+    if best is None and seeds is not None:
+        msg = f"--seeds says with how many seeds --confirm trains, got {seeds} without it; add --confirm K"
+        raise UsageError(msg)
+    return None if best is None else Confirm(best=best, seeds=seeds or SEEDS)
+
+
+class Confirmation(Session):
+    """Trains the repeats that wait, each to its end: nothing is sampled, nothing is stopped.
+
+    Args:
+        writer: the study, open for writing and settled.
+        wanted: what to train again; what is missing of it is queued.
+        limits: of the search; here only the failures in a row count.
+        emit: called with every event.
+
+    Raises:
+        StudyError: no trial has ended with a value.
+    """
+
+    def __init__(self, writer: StudyWriter, wanted: Confirm, limits: Limits, *, emit: Emit) -> None:
+        super().__init__(writer, Limits(trials=0, max_failures=limits.max_failures), emit=emit)
+        self._rule = Halving(at=(), reduction=2, maximize=self._metric.maximize)
+        spec, found = writer.spec, writer.reader.trials()
+        ranked = [t for t in writer.reader.ranking(found) if t.value is not None and t.config is not None]
+        if not ranked:
+            msg = "--confirm trains the best trials again, and none has ended with a value; search first"
+            raise StudyError(msg)
+        sources = [t.number for t in ranked[: wanted.best]]
+        writer.queue_repeats(sources, [derive(spec.seed, "confirm", i) for i in range(wanted.seeds)])
+        if self.left:
+            which = ", ".join(map(str, sources))
+            text = f"confirming trials {which} with {wanted.seeds} seeds: {self.left} trainings are left"
+            emit(Note(text=text))
+
+    @property
+    def left(self) -> int:
+        """Count the repeats that are still to end."""
+        return len(self.writer.waiting_repeats()) + len(self.running)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether nothing runs and nothing more is to start."""
+        return not self.running and (self.stopping is not None or not self.left)
+
+    def next_trial(self) -> Assignment | None:
+        """Return the next repeat, those that go on first."""
+        waiting = {} if self.stopping else self.writer.waiting_repeats()
+        if not waiting:
+            return None
+        number = min(waiting, key=lambda n: (not waiting[n], n))
+        config, params, source = self.writer.begin_repeat(number)
+        assignment = Assignment(number=number, config=config, epoch=waiting[number])
+        self.running[number] = assignment
+        began: dict[str, Any] = {"epoch": assignment.epoch, "epochs": config.epochs, "repeats": source}
+        self.emit(TrialBegan(number=number, params=params, **began))
+        return assignment
+
+    def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:  # noqa: ARG002
+        """Return nothing: the trial that is repeated kept the constraints."""
+        return None

@@ -1,0 +1,33 @@
+"""Whom a trial is judged against where a study has several objectives.
+
+Ranked by accuracy alone, small nets would all be stopped early, and the Pareto front would hold large ones only. So a
+trial is judged against those trials alone that are at least as good in every other objective: who beats it there beats
+it altogether. A trial that nobody else matches in cost always goes on; of the others as many are stopped as before.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rivals:
+    """The other objectives of trials, by epoch; with nothing noted everyone is everyone's rival.
+
+    Args:
+        points: by epoch and trial number, greater is better.
+    """
+
+    points: dict[int, dict[int, tuple[float, ...]]] = field(default_factory=dict)
+
+    def note(self, number: int, epoch: int, point: tuple[float, ...]) -> None:
+        """Take note of a trial's other objectives after an epoch, each so that greater is better."""
+        if point:
+            self.points.setdefault(epoch, {})[number] = point
+
+    def of(self, number: int, epoch: int, everyone: Collection[int]) -> Iterable[int]:
+        """Return which of these trials one is judged against after an epoch, itself included."""
+        points = self.points.get(epoch, {})
+        own = points.get(number)
+        if own is None:
+            return everyone
+        return [n for n in everyone if n in points and all(a >= b for a, b in zip(points[n], own, strict=True))]

@@ -1,0 +1,162 @@
+"""Repeats: trials that train the best configurations again with other seeds, so that the winner is not the luckiest.
+
+A repeat is a trial of the study's database with the attribute `REPEATS`. It is none of the search's trials: it does not
+count, is never best, and no sampler sees it; its net may join an ensemble.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+REPEATS = "repeats"  # attribute of a trial: number of the trial whose configuration it trains again
+SEED = "seed"  # likewise: of the training; those of all configurations are the same, so that they can be compared
+LEVEL = 0.95  # of the test that tells two configurations apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A configuration that was trained again.
+
+    Args:
+        number: of the trial that the search found.
+        searched: its value then, None if it is gone.
+        values: the metric after the whole budget, by seed.
+        trials: numbers of the repeats that ended with a value, in the order of ``values``.
+        tied: the winner's values are not told apart from these (paired by seed, t-test at LEVEL).
+    """
+
+    number: int
+    searched: float | None
+    values: dict[int, float]
+    trials: tuple[int, ...]
+    tied: bool = False
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return fmean(self.values.values())
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds (n - 1), None of one seed."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--format json`` prints."""
+        return {
+            "number": self.number,
+            "searched": self.searched,
+            "mean": self.mean,
+            "std": self.std,
+            "seeds": len(self.values),
+            "values": list(self.values.values()),
+            "trials": list(self.trials),
+            "tied": self.tied,
+        }
+
+
+def is_repeat(trial: FrozenTrial) -> bool:
+    """Tell a repeat from a trial of the search."""
+    return REPEATS in trial.user_attrs
+
+
+def told_apart(a: dict[int, float], b: dict[int, float]) -> bool:
+    """Tell whether two configurations' values differ by more than chance, by a paired t-test over their common seeds.
+
+    Args:
+        a: values by seed.
+        b: likewise.
+    """
+    from scipy.special import stdtrit  # a third of a second, which reading a study need not wait for
+
+    gaps = np.array([a[seed] - b[seed] for seed in a.keys() & b.keys()])
+    if len(gaps) < 2:
+        return False
+    error = gaps.std(ddof=1) / len(gaps) ** 0.5
+    return bool(abs(gaps.mean()) > stdtrit(len(gaps) - 1, (1 + LEVEL) / 2) * error)
+
+
+def trial_of(source: FrozenTrial, config: dict[str, Any]) -> FrozenTrial:
+    """Return a trial that waits to train another one's configuration with a seed of its own.
+
+    Args:
+        source: the trial that the search found.
+        config: every setting, the new seed among them.
+    """
+    return optuna.trial.create_trial(
+        state=TrialState.WAITING,
+        params=source.params,
+        distributions=source.distributions,
+        user_attrs={REPEATS: source.number, SEED: config["seed"], "config": config},
+    )
+
+
+class _NoRepeats:
+    """A storage without its repeats."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_all_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        """Return the trials of the search."""
+        return [t for t in self._storage.get_all_trials(*args, **kwargs) if not is_repeat(t)]
+
+
+def searched(study: optuna.Study) -> optuna.Study:
+    """Return the same study without its repeats, for whatever reads it as Optuna does."""
+    view = copy.copy(study)
+    view._storage = _NoRepeats(study._storage)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
+    return view
+
+
+class Unrepeated(BaseSampler):
+    """Another sampler, which never sees a repeat.
+
+    Args:
+        inner: what decides.
+    """
+
+    def __init__(self, inner: BaseSampler) -> None:
+        self._inner = inner
+
+    def reseed_rng(self) -> None:
+        """Draw other numbers than a copy in another process."""
+        self._inner.reseed_rng()
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what the sampler proposes together."""
+        return self._inner.infer_relative_search_space(searched(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the sampler's proposal."""
+        return self._inner.sample_relative(searched(study), trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return the sampler's value of one parameter."""
+        return self._inner.sample_independent(searched(study), trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Tell the sampler."""
+        self._inner.before_trial(searched(study), trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Tell the sampler, unless the trial is a repeat."""
+        if not is_repeat(trial):
+            self._inner.after_trial(searched(study), trial, state, values)

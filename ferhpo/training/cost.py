@@ -1,0 +1,72 @@
+"""What a net costs, whatever it learns: its parameters, the time of one image, the memory of a training."""
+
+import resource
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ferhpo.models import registry
+from ferhpo.space.config import TrialConfig
+
+THREADS = 1  # that a latency is measured with
+WARM, RUNS = 3, 30
+MIB = 1 << 20
+OWN = Path("/proc/self")
+
+
+def untrained(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
+    """Return the net of a config on the CPU, with weights that nobody trained; torch's generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return registry.build(config.with_params({"pretrained": False}), classes=classes, channels=channels)
+
+
+def parameters(model: nn.Module) -> int:
+    """Return the number of weights, frozen ones included."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
+    """Return the median milliseconds of one image on a CPU: batch 1, float32, THREADS threads, after a few to warm up.
+
+    Args:
+        model: on the CPU; it is left in evaluation mode.
+        channels: of the image.
+        size: pixels a side.
+    """
+    before, times = torch.get_num_threads(), []
+    model.to(memory_format=torch.channels_last).eval()
+    image = torch.zeros(1, channels, size, size).to(memory_format=torch.channels_last)
+    torch.set_num_threads(THREADS)
+    try:
+        with torch.inference_mode():
+            for _ in range(WARM + RUNS):
+                start = time.perf_counter()
+                model(image)
+                times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(before)
+    return float(np.median(times[WARM:]) * 1000)
+
+
+def forget_peak(device: str) -> None:
+    """Let `peak_mib` begin anew."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):  # elsewhere than on Linux the peak is the process's of all its time
+            (OWN / "clear_refs").write_text("5")
+
+
+def peak_mib(device: str) -> float:
+    """Return the most memory since `forget_peak`: that torch held on a GPU, else that this process held."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    with suppress(OSError):
+        for line in (OWN / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

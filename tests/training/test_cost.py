@@ -1,0 +1,30 @@
+import torch
+
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import cost
+
+CONFIG = TrialConfig(arch="resnet9s", width=4, image_size=16)
+
+
+def test_an_untrained_net_has_the_weights_that_are_counted_and_leaves_the_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    model = cost.untrained(CONFIG, classes=3, channels=1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert cost.parameters(model) == sum(w.numel() for w in model.parameters()) > 0
+
+
+def test_a_latency_is_of_one_thread_and_gives_the_others_back() -> None:
+    before = torch.get_num_threads()
+    model = cost.untrained(CONFIG, classes=3, channels=1)
+    assert 0 < cost.latency_ms(model, channels=1, size=16) < 1000
+    assert torch.get_num_threads() == before
+
+
+def test_a_peak_of_memory_can_be_forgotten() -> None:
+    cost.forget_peak("cpu")
+    before = cost.peak_mib("cpu")
+    block = torch.ones(30_000_000)
+    assert cost.peak_mib("cpu") > before + 80
+    del block
+    cost.forget_peak("cpu")
+    assert cost.peak_mib("cpu") < before + 80
