@@ -181,13 +181,14 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             max(t.values, default=0),
             t.attrs.get("seconds"),
             settings(t.params),
+            (t.attrs.get("figures") or {}).get("robust_accuracy"),
             t.attrs.get("error"),
         )
         for t in trials
     ]
-    errors = any(t.attrs.get("error") for t in trials)
-    headers = ("trial", "state", study.metric, "epochs", "seconds", "settings", "error")
-    print_table(headers if errors else headers[:-1], [row if errors else row[:-1] for row in rows])
+    headers = ("trial", "state", study.metric, "epochs", "seconds", "settings", "robust accuracy", "error")
+    shown = [i for i in range(len(headers)) if i < 6 or any(row[i] is not None for row in rows)]
+    print_table([headers[i] for i in shown], [[row[i] for i in shown] for row in rows])
     states = ", ".join(f"{n} {state.lower()}" for state, n in facts["states"].items() if n)
     print_facts(
         [

@@ -194,6 +194,8 @@ def trials(content: Content) -> Html | None:
     if not content.found:
         return None
     heads = {"number": "trial", "state": "state", "value": content.facts.metric, "epochs": "epochs"}
+    if col(content.table, "robust_accuracy").notna().any():
+        heads |= {"robust_accuracy": "robust accuracy"}
     heads |= {"seconds": "training", "images_per_second": "images/s", "parameters": "parameters"}
     heads |= {c: c.removeprefix(PARAM) for c in content.table.columns if c.startswith(PARAM)}
     some = f" The first {ROWS} of {len(content.table)}." if len(content.table) > ROWS else ""

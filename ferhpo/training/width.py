@@ -11,6 +11,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import precision, schedule
+from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import seeded
 from ferhpo.training.loop import PRECISIONS
 
@@ -55,7 +56,7 @@ def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, 
         seconds: of the training.
     """
     rows = len(data.part("train").rows)
-    cost = sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
+    cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
     best = None
     for width in widths:
         rate = _rate(config.with_params({"width": width}), data, device) / cost
