@@ -10,7 +10,7 @@ from typing import Any
 from typer.main import get_command
 
 from ferhpo.cli.main import app
-from ferhpo.space.config import OPERATIONS, RUN_SETTINGS, SETTINGS, Setting, TrialConfig
+from ferhpo.space.config import OFF_DIAL, OPERATIONS, RUN_SETTINGS, SETTINGS, Setting, TrialConfig
 
 COMMAND = "uv run python docs/generate_cli.py"
 PAGE = Path(__file__).with_name("cli.md")
@@ -57,7 +57,7 @@ def settings() -> str:
     rows = [
         f"| `{name}` | {_shown(name, default[name])} | {_accepted(setting)} | {setting.doc} |"
         for name, setting in SETTINGS.items()
-        if name not in RUN_SETTINGS
+        if name not in (*RUN_SETTINGS, "frames")  # the budget's, the study's and the data's
     ]
     head = (
         "## Settings\n\n"
@@ -69,7 +69,7 @@ def settings() -> str:
 
 def _shown(name: str, value: object) -> str:
     if value is None:
-        return "the dial's" if name in OPERATIONS and name not in {"vertical_flip", "shear"} else "off"
+        return "the dial's" if name in OPERATIONS and name not in OFF_DIAL else "off"
     return "yes" if value is True else "no" if value is False else f"`{value}`" if value != "" else ""
 
 

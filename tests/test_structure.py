@@ -44,6 +44,7 @@ def test_every_test_file_has_its_module() -> None:
         "test_docs.py",
         "test_starting_points.py",
         "test_benchmarks.py",
+        "test_wishes.py",
     }  # about the whole repository
     names = [p.relative_to(REPOSITORY / "tests") for p in (REPOSITORY / "tests").rglob("test_*.py")]
     stems = {(n.parent, n.stem.removeprefix("test_")) for n in names if n.name not in free}

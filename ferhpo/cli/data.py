@@ -1,6 +1,6 @@
 """`ferhpo data`: look at images before anything is trained on them, and prepare them once for many studies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +92,10 @@ def prepare(
     drop_blank: Annotated[
         bool, typer.Option("--drop-blank", help="Leave out training images of one single colour.")
     ] = False,
+    align: Annotated[
+        bool,
+        typer.Option("--align", help="Turn and scale faces so that their eyes stand in one place ([align] extra)."),
+    ] = False,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
 ) -> None:
@@ -117,13 +121,30 @@ def prepare(
     if folder.exists() and any(folder.iterdir()) and not (folder / "prepared.json").is_file():
         msg = f"--out must be a new folder or one that was prepared, got {folder} with other files; name another"
         raise UsageError(msg)
-    made = write_prepared(spec, path, folder)
+    made = write_prepared(spec, path, folder, _aligner(spec.frames) if align else lambda raw: raw)
     if output is Format.json:
         print_json({"folder": str(made.folder.resolve()), "counts": made.counts, "dropped": made.dropped})
         return
     _print_counts({name: {"rows": sum(counts.values()), "counts": counts} for name, counts in made.counts.items()})
     say(describe(made))
     say(f"written to {folder}; --data {folder} uses it")
+
+
+def _aligner(frames: int) -> "Callable[[RawData], RawData]":
+    from ferhpo.data.align import aligned, finder
+    from ferhpo.errors import UsageError
+
+    if frames > 1:
+        msg = f"--align takes stills, got sequences of {frames} frames; leave it out, or set frames = 1"
+        raise UsageError(msg)
+    find = finder()
+
+    def change(raw: "RawData") -> "RawData":
+        made, found = aligned(raw, find)
+        say(f"eyes found in {found} of {len(raw.images)} images, which were aligned; the others stay as they are")
+        return made
+
+    return change
 
 
 def _spec(data: Sequence[Path] | None, size: int) -> "DataSpec":

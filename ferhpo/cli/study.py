@@ -200,13 +200,15 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             max(t.values, default=0),
             t.attrs.get("seconds"),
             settings(t.params),
+            (t.attrs.get("figures") or {}).get("robust_accuracy"),
             t.attrs.get("error") or (None if t.feasible else f"breaks {t.attrs['broken']}"),
         )
         for t in trials
     ]
-    errors = any(row[-1] for row in rows)
-    headers = ("trial", "state", study.metric, *others, "epochs", "seconds", "settings", "error")
-    print_table(headers if errors else headers[:-1], [row if errors else row[:-1] for row in rows])
+    always = ("trial", "state", study.metric, *others, "epochs", "seconds", "settings")
+    headers = (*always, "robust accuracy", "error")
+    shown = [i for i in range(len(headers)) if i < len(always) or any(row[i] is not None for row in rows)]
+    print_table([headers[i] for i in shown], [[row[i] for i in shown] for row in rows])
     states = ", ".join(f"{n} {state.lower()}" for state, n in facts["states"].items() if n)
     print_facts(
         [

@@ -20,7 +20,8 @@ class Images:
 
     Args:
         images: uint8, rows x height x width, or rows x height x width x 1 or 3 (grey or RGB), of any size; a study
-            brings them to its own.
+            brings them to its own. Sequences, for a study with ``frames`` in [data]: rows x frames x height x width x 1
+            or 3, at the study's size and channels.
         labels: one a row: class names, or whole numbers from 0.
         classes: names in the order of the labels; left out, the labels in ascending order.
         groups: one a row, equal for rows that must stay in one split (a person, a photograph); None where unknown.
@@ -41,14 +42,16 @@ def raw(given: Images) -> RawData:
         DataError: one has another shape, type or content than `Images` says.
     """
     images = np.asarray(given.images)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+    if images.dtype != np.uint8 or images.ndim not in (3, 4, 5) or (images.ndim > 3 and images.shape[-1] not in (1, 3)):
         got = f"{images.dtype} {images.shape}"
-        msg = f"images must be uint8, rows x height x width (x 1 or 3), got {got}; convert them"
+        msg = f"images must be uint8, rows (x frames) x height x width (x 1 or 3), got {got}; convert them"
         raise DataError(msg)
     if 0 in images.shape:
         msg = f"images must not be empty, got an array of shape {images.shape}; give some"
         raise DataError(msg)
     images = images[..., None] if images.ndim == 3 else images
+    if images.ndim == 5:  # the frames of a sample lie one after the other in its channels
+        images = images.transpose(0, 2, 3, 1, 4).reshape(len(images), *images.shape[2:4], -1)
     labels, classes = _labels(_column("labels", given.labels, len(images)), given.classes)
     split = _column("split", [""] * len(images) if given.split is None else given.split, len(images)).astype(str)
     unknown = sorted({part for part in np.unique(split).tolist() if part.lower() not in ROLES})
@@ -72,8 +75,9 @@ def keep(given: Images, spec: DataSpec, cache: Path) -> Path:
         DataError: they break a rule, or cannot be stored.
     """
     found = raw(given)
-    plain = DataSpec(val=spec.val, test=spec.test, size=spec.size, channels=spec.channels)
-    key = hashlib.sha256(f"{fingerprint(found)} {plain.val} {plain.test}".encode()).hexdigest()[:20]
+    frames = given.images.shape[1] if np.ndim(given.images) == 5 else 1
+    plain = DataSpec(val=spec.val, test=spec.test, size=spec.size, channels=spec.channels, frames=frames)
+    key = hashlib.sha256(f"{fingerprint(found)} {frames} {plain.val} {plain.test}".encode()).hexdigest()[:20]
     folder = cache.resolve() / f"arrays-{key}"
     try:
         open_prepared(folder)

@@ -8,7 +8,7 @@ rename under a lock, so that many processes may prepare the same images at once;
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Prepared:
         images, labels, split, group: memory-mapped arrays over all rows, read-only.
         soft: as they, float32, rows x classes: shares of the people who labelled; None where only labels are known.
         further: absolute paths of what was read beside the source: ``also`` and ``images`` of the `DataSpec`.
+        frames: of a sample, one after the other in the channels; 1 for stills.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class Prepared:
     group: np.ndarray
     soft: np.ndarray | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
+    frames: int = 1
 
     @property
     def split_digest(self) -> str:
@@ -142,12 +144,17 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
     return open_prepared(folder)
 
 
-def write_prepared(spec: DataSpec, path: Path | None, folder: Path) -> Prepared:
-    """Read and split the images of ``spec`` and store them at ``folder``, over what is there; raises as `prepare`."""
+def write_prepared(
+    spec: DataSpec, path: Path | None, folder: Path, change: Callable[[RawData], RawData] = lambda raw: raw
+) -> Prepared:
+    """Read, ``change`` and split the images of ``spec``, store them at ``folder``, over what is there.
+
+    Arguments and errors otherwise as `prepare`.
+    """
     kind = load.detect(spec, path)
     try:
         with _atomic.new_folder(folder) as part, images_in(part):
-            store(part, load.load(spec, path), spec, kind, None if path is None else path.resolve())
+            store(part, change(load.load(spec, path)), spec, kind, None if path is None else path.resolve())
     except OSError as error:
         msg = f"{folder}: prepared images must be stored there ({error.strerror or error}); choose another folder"
         raise DataError(msg) from None
@@ -187,6 +194,7 @@ def open_prepared(folder: Path) -> Prepared:
             counts=card["counts"],
             dropped=card["dropped"],
             further=card["further"],
+            frames=card.get("frames", 1),
             **arrays,
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError) as error:
@@ -234,6 +242,7 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
     card = {
         "version": VERSION,
         "format": kind,
+        "frames": spec.frames,
         "source": None if source is None else str(source),
         "classes": raw.classes,
         "fingerprint": fingerprint(raw),

@@ -30,6 +30,7 @@ FOLDERS = {  # format -> its module, in the order they are looked for
     "ckplus": ckplus,
     "folders": folders,
 }
+SEQUENCES = ("ckplus", "prepared")  # formats whose samples may have several frames
 FILES = {"ferplus": ferplus, "table": table, "fer2013": fer2013}
 
 
@@ -86,6 +87,10 @@ def load(spec: DataSpec, path: Path | None) -> RawData:
 
 def _read(spec: DataSpec, path: Path | None) -> RawData:
     kind = detect(spec, path)
+    if spec.frames > 1 and kind not in SEQUENCES:
+        wanted = " or ".join(SEQUENCES)
+        msg = f'frames = {spec.frames} needs a set of sequences ({wanted}), got format "{kind}"; take frames = 1'
+        raise DataError(msg)
     if path is None or kind == "synthetic":
         raw = synthetic.render(spec.rows)
         return replace(raw, images=resized(raw.images[..., 0], spec.size, spec.channels))

@@ -30,7 +30,7 @@ class RawData:
     """Images with labels and the split names that came with them.
 
     Args:
-        images: uint8, rows x height x width x channels (1 or 3).
+        images: uint8, rows x height x width x channels (1 or 3, as many for each frame of a sequence).
         labels: int64, rows, index into classes.
         classes: class names, in the order of the labels.
         part: unicode, rows, the data's own split name ("Training", "train", ...), "" where there is none.

@@ -24,7 +24,7 @@ from ferhpo._layout import CARD, WEIGHTS
 from ferhpo.ensemble import card
 from ferhpo.ensemble.combine import Combination
 from ferhpo.ensemble.evaluate import METHODS
-from ferhpo.ensemble.members import SHARED, Members
+from ferhpo.ensemble.members import Members, shared
 from ferhpo.errors import CheckpointError
 
 FORMAT = 2
@@ -85,7 +85,7 @@ def write(
     Raises:
         CheckpointError: a member's file cannot be copied, or members take different images.
     """
-    preprocessing = {key: members.cards[0]["preprocessing"][key] for key in SHARED}
+    preprocessing = shared(members.cards[0]["preprocessing"])
     with new_folder(folder) as part:
         index = {
             "format": FORMAT,
@@ -98,7 +98,7 @@ def write(
             "provenance": dict(provenance),
         }
         for number, source, described in zip(members.numbers, members.folders, members.cards, strict=True):
-            if any(described["preprocessing"][key] != preprocessing[key] for key in SHARED):
+            if shared(described["preprocessing"]) != preprocessing:
                 msg = f"members must take the same images, trial {number} takes others than {members.numbers[0]}"
                 raise CheckpointError(msg)
             own = part / _member(number)
@@ -154,7 +154,7 @@ def _single(folder: Path) -> Artifact:
             numbers=(0,),
             folders=(folder,),
             classes=tuple(described["classes"]),
-            preprocessing={key: described["preprocessing"][key] for key in SHARED},
+            preprocessing=shared(described["preprocessing"]),
             tta=OWN_VIEWS,
             report={},
             provenance=described["provenance"],

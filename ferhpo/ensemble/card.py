@@ -66,12 +66,14 @@ def render(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _head(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
-    size, kind = stored.preprocessing["stored_size"], {1: "grey", 3: "RGB"}[stored.preprocessing["channels"]]
+    size, frames = stored.preprocessing["stored_size"], stored.preprocessing.get("frames", 1)
+    kind = {1: "grey", 3: "RGB"}[stored.preprocessing["channels"] // frames]
+    taken = f"{kind} images" if frames == 1 else f"sequences of {frames} {kind} images"
     name = stored.provenance.get("study")
     nets = f"{len(cards)} nets, combined by `{stored.combination.method}`" if len(cards) > 1 else "one net"
     temperature = stored.combination.temperature
     facts = [
-        f"Input: {kind} images, scaled to {size} x {size} pixels.",
+        f"Input: {taken}, scaled to {size} x {size} pixels.",
         f"Output: probabilities of {len(stored.classes)} classes: {', '.join(stored.classes)}.",
         f"Made of {nets}; {_count(sum(card.get('parameters', 0) for card in cards))} parameters in all.",
         f"A net's probabilities are averaged over {VIEWS[stored.tta]}.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ferhpo.study.study import Study, Trial
 
 SHARED = ("stored_size", "channels")  # preprocessing that all members have in common, being of one prepared data set
+FRAMES = "frames"  # likewise, where a sample is a sequence
 LATENCY = "latency.json"  # beside a checkpoint: what `measured` found, and on which machine
 LEAST = 2  # members
 SUM_TOLERANCE = 1e-3  # of a row of probabilities that was computed in float32
@@ -167,10 +168,16 @@ def _card(trial: "Trial") -> Mapping[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         _ = card["sha256"][PROBABILITIES], card["sha256"][WEIGHTS], card["classes"], card["provenance"].get
-        _ = [card["preprocessing"][key] for key in SHARED]
+        _ = shared(card["preprocessing"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(trial.number, path, f"must describe the checkpoint, got {error!r}") from None
     return card
+
+
+def shared(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a member's preprocessing what all members have in common; raises KeyError where it is not there."""
+    frames = preprocessing.get(FRAMES, 1)
+    return {key: preprocessing[key] for key in SHARED} | ({FRAMES: frames} if frames > 1 else {})
 
 
 def _same_data(trial: "Trial", card: Mapping[str, Any], study: "Study") -> None:

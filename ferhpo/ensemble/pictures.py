@@ -48,8 +48,12 @@ def batches(
 
     Yields:
         The files that were read, their images (see `rows`), and what the others failed with.
+
+    Raises:
+        UsageError: the ensemble takes sequences, which are no files.
     """
     side, channels = preprocessing["stored_size"], preprocessing["channels"]
+    _stills(preprocessing)
     for start in range(0, len(paths), size):
         read, images, failed = [], [], []
         for path in paths[start : start + size]:
@@ -67,7 +71,8 @@ def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
     Args:
         images: uint8 rows x height x width (x 1 or 3), or rows x (stored_size * stored_size * channels), as
             scikit-learn keeps images; or a sequence of paths, Pillow images and arrays of one image each, of any size.
-            What has another size is scaled as training images were, colour becomes grey and grey is repeated.
+            What has another size is scaled as training images were, colour becomes grey and grey is repeated. For an
+            ensemble of sequences an array alone: its frames one after the other in the channels, at the stored size.
         preprocessing: the ensemble's.
 
     Raises:
@@ -86,6 +91,7 @@ def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
             _refuse("an array of shape", images.shape)
     elif isinstance(images, str | bytes | Path | Image.Image) or not hasattr(images, "__len__"):
         _refuse("one", type(images).__name__)
+    _stills(preprocessing)
     found = [_row(image, size, channels) for image in images]
     return np.array(found, np.uint8).reshape(-1, size, size, channels)
 
@@ -101,6 +107,15 @@ def _row(image: Any, size: int, channels: int) -> np.ndarray:
         _refuse("an image of shape", image.shape)
     pixels = image[..., 0] if image.shape[2:] == (1,) else image
     return stored(upright(Image.fromarray(pixels), channels), size, channels)
+
+
+def _stills(preprocessing: Mapping[str, Any]) -> None:
+    frames = preprocessing.get("frames", 1)
+    if frames > 1:
+        side, channels = preprocessing["stored_size"], preprocessing["channels"]
+        shape = f"rows x {side} x {side} x {channels}"
+        msg = f"this ensemble takes sequences of {frames} frames, got single images; give a uint8 array, {shape}"
+        raise UsageError(msg)
 
 
 def _refuse(what: str, got: object) -> NoReturn:

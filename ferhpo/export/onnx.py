@@ -146,9 +146,11 @@ def graph(ensemble: "Ensemble", provenance: Mapping[str, Any]) -> "ModelProto":
         raise ModelError(msg) from error
     assert program is not None
     model = program.model_proto
+    frames = ensemble.preprocessing.get("frames", 1)
+    kind = "grey" if channels == frames else "RGB"
     known = {
         "classes": json.dumps(ensemble.classes),
-        "input": f"uint8 rows x {size} x {size} x {channels} ({'grey' if channels == 1 else 'RGB'})",
+        "input": f"uint8 rows x {size} x {size} x {channels} ({kind if frames == 1 else f'{frames} frames, {kind}'})",
         "provenance": json.dumps(dict(provenance)),
     }
     onnx.helper.set_model_props(model, known)

@@ -68,10 +68,10 @@ def build(config: TrialConfig, *, classes: int, channels: int, tried: bool = Fal
     """Return the net of a config with fresh or pretrained weights, drawn from torch's global generator.
 
     Args:
-        config: arch, width, neck, head, activation, patch_size, image_size, the dropouts, pretrained and weights are
-            read.
+        config: arch, width, neck, head, activation, patch_size, image_size, denoise, frames, the dropouts, pretrained
+            and weights are read.
         classes: logits an image.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey) or 3 (RGB), of each frame where there are several.
         tried: the size needs no trial run, since the net was built before, as a checkpoint's was.
 
     Returns:
@@ -82,21 +82,35 @@ def build(config: TrialConfig, *, classes: int, channels: int, tried: bool = Fal
         ModelError: its weights cannot be had, or it cannot take the channels or the image size.
     """
     check(config.arch)
-    if channels not in (1, 3):
-        msg = f"a net takes 1 or 3 channels, got {channels}; prepare the images as grey or RGB"
+    of_frame, rest = divmod(channels, config.frames)
+    if rest or of_frame not in (1, 3):
+        more = "" if config.frames == 1 else f" in each of {config.frames} frames"
+        msg = f"a net takes 1 or 3 channels{more}, got {channels}; prepare the images as grey or RGB"
         raise ModelError(msg)
-    if config.arch.startswith(f"{user.LIBRARY}:"):
-        model = user.build(config, classes=classes, channels=channels)
-    elif ":" in config.arch:
-        from ferhpo.models import external
+    model = _build(config, classes, of_frame)
+    if config.frames > 1:
+        from ferhpo.models import frames
 
-        model = external.build(config, classes=classes, channels=channels)
-    else:
-        family = import_module(f"ferhpo.models.{OWN[config.arch].family}")
-        model = getattr(family, config.arch)(config, classes, channels)
+        frames.add(model, config.frames, config.arch)
+    if config.denoise != "none":
+        from ferhpo.models import denoise
+
+        denoise.add(model, config.denoise)
     if not tried:
         try_size(model, config.arch, config.image_size, classes=classes, channels=channels)
     return model
+
+
+def _build(config: TrialConfig, classes: int, channels: int) -> "nn.Module":
+    """Return the net of single images."""
+    if config.arch.startswith(f"{user.LIBRARY}:"):
+        return user.build(config, classes=classes, channels=channels)
+    if ":" in config.arch:
+        from ferhpo.models import external
+
+        return external.build(config, classes=classes, channels=channels)
+    family = import_module(f"ferhpo.models.{OWN[config.arch].family}")
+    return getattr(family, config.arch)(config, classes, channels)
 
 
 def freeze(model: "nn.Module") -> None:

@@ -114,7 +114,7 @@ def _figure(row: int, raw: RawData) -> Html:
 
 def _png(image: np.ndarray) -> str:
     out = io.BytesIO()
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., -1])  # of a sequence its last frame
     picture.thumbnail((SIDE, SIDE))
     picture.save(out, "PNG")
     return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"

@@ -25,7 +25,7 @@ MARGIN = 0.01  # of accuracy above the commonest class's share up to which a tri
 ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
     *("number", "state", "value", "latest", "epochs", "seconds", "images_per_second", "parameters"),
-    *("accuracy", "barely", "arch", "feasible", "broken", "requeued", "error", "started", "ended"),
+    *("accuracy", "robust_accuracy", "barely", "arch", "feasible", "broken", "requeued", "error", "started", "ended"),
 )
 TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
 
@@ -126,16 +126,17 @@ def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFram
 
     Returns:
         number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of
-        training), images_per_second, parameters, accuracy, barely (ended about as good as always answering the
-        commonest class), arch, feasible, broken (constraints, in words), requeued, error, started, ended,
-        ``objectives_NAME`` for every objective of a study with several, and ``params_NAME`` for every parameter.
+        training), images_per_second, parameters, accuracy, robust_accuracy (under attack, where trained so), barely
+        (ended about as good as always answering the commonest class), arch, feasible, broken (constraints, in words),
+        requeued, error, started, ended, ``objectives_NAME`` for every objective of a study with several, and
+        ``params_NAME`` for every parameter.
     """
     lines = [_row(t, majority) for t in found]
     names = list(dict.fromkeys(name for t in found for name in t.params))
     aims = list(dict.fromkeys(name for t in found if len(t.objectives) > 1 for name in t.objectives))
     more = (*(AIM + name for name in aims), *(PARAM + name for name in names))
     table = pd.DataFrame(lines, columns=[*COLUMNS, *more])
-    numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy"]
+    numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy", "robust_accuracy"]
     table[numbers] = table[numbers].astype(float)
     return table.astype({"number": int, "epochs": int, "barely": bool, "feasible": bool, "requeued": bool})
 
@@ -260,6 +261,7 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "images_per_second": attrs.get("images_per_second", float(np.median(rates)) if rates else None),
         "parameters": attrs.get("parameters"),
         "accuracy": accuracy,
+        "robust_accuracy": figures.get("robust_accuracy"),
         "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
         "arch": trial.params["arch"] if "arch" in trial.params else attrs.get("config", {}).get("arch"),
         "feasible": trial.feasible,

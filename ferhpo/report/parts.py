@@ -11,7 +11,7 @@ from ferhpo.report.markup import Html, duration, join, tag, text
 from ferhpo.report.plots import Figure
 
 BARELY = "barely above always answering the commonest class"
-SCORES = frozenset({"value", "best", "weight", "precision", "recall", "f1", *FIGURES})
+SCORES = frozenset({"value", "best", "weight", "precision", "recall", "f1", "robust_accuracy", *FIGURES})
 
 
 def cells(row: Mapping[Any, Any]) -> dict[str, object]:

@@ -202,6 +202,8 @@ def trials(content: Content) -> Html | None:
         return None
     heads = {"number": "trial", "state": "state", "value": content.facts.metric, "epochs": "epochs"}
     heads |= {AIM + name: name for name in content.facts.others if AIM + name in content.table.columns}
+    if col(content.table, "robust_accuracy").notna().any():
+        heads |= {"robust_accuracy": "robust accuracy"}
     heads |= {"seconds": "training", "images_per_second": "images/s", "parameters": "parameters"}
     heads |= {"broken": "breaks"} if not col(content.table, "feasible").all() else {}
     heads |= {c: c.removeprefix(PARAM) for c in content.table.columns if c.startswith(PARAM)}

@@ -63,10 +63,14 @@ NECKS = ("none", "cbam", "self_attention", "lstm")
 OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 LOSSES = ("cross_entropy", "label_smoothing", "focal", "class_balanced", "kl")
 WEIGHTINGS = ("none", "sqrt", "inverse")
-SAMPLINGS = ("none", "oversample", "undersample", "balanced")
+SAMPLINGS = ("none", "oversample", "smote", "undersample", "balanced")
+FILTERS = ("none", "gaussian", "median")
 SCHEDULES = ("onecycle", "cosine", "triangular", "exponential", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-OPERATIONS = ("flip", "shift", "rotation", "scale", "brightness", "contrast", "cutout", "vertical_flip", "shear")
+ATTACKS = ("none", "fgsm", "pgd")
+ON_DIAL = ("flip", "shift", "rotation", "scale", "brightness", "contrast", "cutout")
+OFF_DIAL = ("vertical_flip", "shear", "mask", "glasses")
+OPERATIONS = (*ON_DIAL, *OFF_DIAL)
 
 
 def _external(params: Params) -> bool:
@@ -84,6 +88,10 @@ def _timm(params: Params) -> bool:
 
 def _plateau(params: Params) -> bool:
     return params["schedule"] == "plateau"
+
+
+def _attacked(params: Params) -> bool:
+    return params["adversarial"] != "none"
 
 
 def _set(default: object, doc: str, **rule: Any) -> Any:
@@ -132,6 +140,10 @@ class TrialConfig:
         False, "train classifier and neck only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]
     )
     image_size: int = _set(48, "pixels a side that the net sees", low=8, high=1024)
+    frames: int = _set(1, "of a sample, which its channels hold; the study's [data] frames", low=1, high=64)
+    denoise: str = _set(
+        "none", "3x3 filter that the net passes its images through first, wherever it is used", choices=FILTERS
+    )
     grow: float = _set(
         1.0, "share of image_size at which training begins, growing until 0.8 of the budget; 1 is off", low=0.25, high=1
     )
@@ -169,7 +181,8 @@ class TrialConfig:
     )
     sampling: str = _set(
         "none",
-        "oversample shows each class as often as the largest, undersample as the smallest, balanced equally in a batch",
+        "oversample shows each class as often as the largest, smote with blends of near rows for repeats (Chawla et "
+        "al. 2002), undersample as often as the smallest, balanced equally in a batch",
         choices=SAMPLINGS,
     )
     logit_adjustment: float = _set(
@@ -193,7 +206,23 @@ class TrialConfig:
     cutout: float | None = _operation("blank a square of up to half the side")
     vertical_flip: float | None = _operation("mirror top and bottom (not under the dial)")
     shear: float | None = _operation("shear by up to 30 degrees (not under the dial)")
+    mask: float | None = _operation("cover nose and mouth, that often (not under the dial)")
+    glasses: float | None = _operation("cover the eyes with a bar, that often (not under the dial)")
     mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8)
+    adversarial: str = _set(
+        "none",
+        "train on attacked images: fgsm (Goodfellow et al. 2015), one more pass a step, or pgd (Madry et al. 2018)",
+        choices=ATTACKS,
+    )
+    adversarial_epsilon: float = _set(
+        0.03, "largest change of a pixel by an attack, of an image in 0..1", low=0, high=0.5, matters=_attacked
+    )
+    adversarial_steps: int = _set(
+        4, "of pgd, each one more pass", low=1, high=100, matters=lambda p: p["adversarial"] == "pgd"
+    )
+    adversarial_share: float = _set(
+        0.5, "of a batch's images that are attacked (Kurakin et al. 2017)", low=0.01, high=1, matters=_attacked
+    )
     schedule: str = _set("onecycle", "learning rate over the budget", choices=SCHEDULES)
     cycles: int = _set(
         2, "of triangular (Smith 2015)", low=1, high=1000, matters=lambda p: p["schedule"] == "triangular"
@@ -266,7 +295,8 @@ class TrialConfig:
     def net(self) -> str:
         """Return what the cost of a step on one image depends on, in a line: what measurements are kept under."""
         frozen = "frozen" if self.frozen and self.pretrained else "whole"
-        parts = (self.neck, f"head-{self.head}", self.activation, f"patch-{self.patch_size}", f"{self.image_size}px")
+        seen = f"{self.image_size}px" if self.frames == 1 else f"{self.frames}x{self.image_size}px"
+        parts = (self.neck, f"head-{self.head}", self.activation, f"patch-{self.patch_size}", seen)
         return " ".join(map(str, (self.arch, self.width, *parts, frozen)))
 
     def strength(self, operation: str) -> float:
@@ -274,7 +304,7 @@ class TrialConfig:
         own = getattr(self, operation)
         if own is not None:
             return own
-        return 0.0 if operation in {"vertical_flip", "shear"} else self.augment
+        return 0.0 if operation in OFF_DIAL else self.augment
 
 
 def _settings() -> dict[str, Setting]:

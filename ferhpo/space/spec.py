@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,7 @@ class DataSpec:
         path: file or folder, relative to the study file; `--data` overrides it, synthetic has none.
         size: pixels a side of the prepared images (other images are resized to it).
         channels: 1 (grey) or 3 (RGB).
+        frames: of a sample: 1 is a still; more are a sequence, kept one frame after the other in the channels.
         rows: number of images that the synthetic set renders.
         classes: names of the classes kept (aliases count), all others are left out; empty keeps all.
         labels: what people who disagreed become: majority is one class, soft is their shares (ferplus).
@@ -62,6 +63,7 @@ class DataSpec:
     path: str | None = None
     size: int = 48
     channels: int = 1
+    frames: int = 1
     rows: int = 4000
     classes: tuple[str, ...] = ()
     labels: str = "majority"
@@ -81,6 +83,7 @@ class DataSpec:
         _one_of("labels", self.labels, LABELS)
         _number("size", self.size, 8, 1024)
         _one_of("channels", self.channels, (1, 3))
+        _number("frames", self.frames, 1, 64)
         _number("rows", self.rows, 100, 10_000_000)
         _number("val", self.val, 0.01, 0.5)
         _number("test", self.test, 0.01, 0.5)
@@ -262,6 +265,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         values[section] = reader.section(section, made, table.get(section, {}))
     values["reported"] = reader.reported(table.get("reported", {}))
     values["space"] = reader.space(table.get("space", {}))
+    values["space"] = _with_frames(values["space"], values["data"].frames, text, path)
     values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
         SETTINGS["seed"].check(values.get("seed", 0))
@@ -282,6 +286,14 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         msg = f'trial_time goes with scheduler "none" and any sampler but "fidelity", which compare epochs, got {got}'
         raise found.error(msg, "budget", "trial_time")
     return found
+
+
+def _with_frames(space: Space, frames: int, text: str, path: Path | str) -> Space:
+    """Let every net of a study know of how many frames its samples are, which the data alone decide."""
+    if "frames" in (*space.fixed, *(d.name for d in space.dimensions)):
+        msg = "frames belongs to the images; set it in [data]"
+        raise SpecError(msg, path, line_of(text, "space", "frames"))
+    return space if frames == 1 else replace(space, fixed={**space.fixed, "frames": frames})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import balance
 from ferhpo.training.images import Preprocessing, Rows
 
+SMALL = (12, 12)  # pixels of the images among which neighbours are looked for
+BLOCK = 512  # images that are made small at a time
+
 
 class Feed:
     """Batches of the train split.
@@ -49,6 +52,7 @@ class Feed:
         self._labels = torch.from_numpy(part.labels)
         self._soft = None if data.soft is None else torch.from_numpy(np.array(data.soft[part.rows]))
         self._teacher = teacher
+        self._nearest = balance.neighbours(self._small(), part.labels) if config.sampling == "smote" else None
         self._strengths = strengths(config)
         self._fill = torch.tensor(data.mean, dtype=torch.float32, device=device)[:, None, None]
 
@@ -81,9 +85,9 @@ class Feed:
             shuffling = torch.Generator().manual_seed(derive(seed, "order", epoch, turn))
             order = self._order(shuffling).split(self.batch)
             order = [positions for positions in order if len(positions) > 1]
-            for positions, images in zip(order, self._rows.batches(order), strict=True):
+            for images, targets in self._samples(order, derive(seed, "blend", epoch, turn)):
                 pixels = None if size is None else size(next(made))
-                yield self._batch(positions, images, generator, mixing, pixels)
+                yield self._batch(images, targets, generator, mixing, pixels)
             if not again():
                 return
 
@@ -94,32 +98,58 @@ class Feed:
         rng = np.random.default_rng(shuffling.initial_seed())
         return torch.from_numpy(balance.order(self._labels.numpy(), self._config.sampling, rng))
 
+    def _small(self) -> np.ndarray:
+        """Return the rows as vectors of a few pixels, among which near ones are looked for."""
+        parts = torch.arange(len(self._rows)).split(BLOCK)
+        small = [functional.interpolate(x.float(), SMALL, mode="area").flatten(1) for x in self._rows.batches(parts)]
+        return torch.cat(small).cpu().numpy()
+
+    def _samples(self, order: list[torch.Tensor], seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield images and targets by position; repeats of a row blended with a neighbour, where rows are near."""
+        if self._nearest is None:
+            for positions, images in zip(order, self._rows.batches(order), strict=True):
+                yield images, self._targets(positions)
+            return
+        sizes = [len(positions) for positions in order]
+        found = balance.blends(torch.cat(order).numpy(), self._nearest, np.random.default_rng(seed))
+        partners, shares = (torch.from_numpy(values).split(sizes) for values in found)
+        images = zip(self._rows.batches(order), self._rows.batches(partners), strict=True)
+        for positions, others, share, (own, near) in zip(order, partners, shares, images, strict=True):
+            weight = share.to(self._device)
+            yield _blended(own, near, weight), _blended(self._targets(positions), self._targets(others), weight)
+
     def _targets(self, positions: torch.Tensor) -> torch.Tensor:
-        """Return the shares of the people who labelled, or 1 for the label."""
+        """Return the shares of the people who labelled, or 1 for the label; with a teacher its shares beside them."""
         if self._soft is not None:
-            return self._soft[positions]
-        return functional.one_hot(self._labels[positions], len(self.counts_c)).float()
+            targets = self._soft[positions]
+        else:
+            targets = functional.one_hot(self._labels[positions], len(self.counts_c)).float()
+        if self._teacher is not None:
+            targets = torch.stack((targets, self._teacher[positions]), 1)
+        return targets.to(self._device, non_blocking=True)
 
     @torch.no_grad()
     def _batch(
         self,
-        positions: torch.Tensor,
         images: torch.Tensor,
+        targets: torch.Tensor,
         generator: torch.Generator,
         mixing: np.random.Generator,
         size: int | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         x = self._preprocessing.scaled(images, size)
         x = self._preprocessing.normalise(augment(x, self._strengths, generator, self._fill))
-        targets = self._targets(positions).to(self._device, non_blocking=True)
-        if self._teacher is not None:
-            targets = torch.stack((targets, self._teacher[positions].to(self._device, non_blocking=True)), 1)
         alpha = self._config.mixup
         if alpha:  # Zhang et al. 2018, arXiv 1710.09412; one lambda an image, its partner is the one before it
-            share = torch.from_numpy(mixing.beta(alpha, alpha, len(positions)).astype(np.float32))
+            share = torch.from_numpy(mixing.beta(alpha, alpha, len(x)).astype(np.float32))
             share = share.to(self._device, non_blocking=True)
-            x, targets = (torch.lerp(t.roll(1, 0), t, share.view(-1, *[1] * (t.ndim - 1))) for t in (x, targets))
+            x, targets = (_blended(t.roll(1, 0), t, share) for t in (x, targets))
         return x.to(memory_format=self._format), targets
+
+
+def _blended(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Return ``share`` of each row of b and the rest of a."""
+    return torch.lerp(a.float(), b.float(), share.view(-1, *[1] * (a.ndim - 1)))
 
 
 def _counts(data: Prepared, labels: np.ndarray) -> torch.Tensor:

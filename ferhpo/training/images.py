@@ -28,10 +28,11 @@ class Preprocessing:
     Args:
         stored_size: pixels a side of the prepared images.
         image_size: pixels a side that the net sees.
-        channels: 1 or 3.
+        channels: 1 or 3, times the frames.
         mean: one a channel, of images scaled to 0..1.
         std: likewise.
         mirror: a prediction is the mean over the image and its mirror image.
+        frames: of a sample, which lie one after the other in the channels.
     """
 
     stored_size: int
@@ -40,6 +41,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     mirror: bool
+    frames: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, ready for JSON."""
@@ -61,11 +63,11 @@ class Preprocessing:
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """Return (x - mean) / std a channel, in place."""
-        return x.sub_(_by_channel(self.mean, x.device)).div_(_by_channel(self.std, x.device))
+        return x.sub_(by_channel(self.mean, x.device)).div_(by_channel(self.std, x.device))
 
 
 @lru_cache(maxsize=32)
-def _by_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+def by_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
     """Return C x 1 x 1, copied to a device once: such a copy waits for all that a GPU has been given to do."""
     with torch.inference_mode(mode=False):
         return torch.tensor(values, device=device)[:, None, None]

@@ -24,7 +24,7 @@ from ferhpo.errors import TrainingError
 from ferhpo.metrics import Metric
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import checkpoint, compiling, distill, losses, precision, schedule, state
+from ferhpo.training import adversarial, checkpoint, compiling, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
 from ferhpo.training.feed import Feed
 from ferhpo.training.guard import Losses, out_of_memory, seeded
@@ -42,7 +42,8 @@ class EpochResult:
 
     Args:
         epoch: epochs finished, from 1.
-        figures: `metrics.figures` of the validation rows with the evaluated weights (EMA where on, mirror-averaged).
+        figures: `metrics.figures` of the validation rows with the evaluated weights (EMA where on, mirror-averaged);
+            robust_accuracy as well at the end of a training on attacked images.
         train_loss: mean over the epoch's steps.
         lr: learning rate of the last step.
         seconds: of this epoch, validation included.
@@ -130,6 +131,7 @@ class _Run:
             mean=tuple(data.mean),
             std=tuple(data.std),
             mirror=config.strength("flip") > 0,
+            frames=config.frames,
         )
         soft = distill.soft_labels(config, teacher, len(data.part("train").labels), len(data.classes))
         self.origin = Origin(config=config, data=data.fingerprint, teacher=distill.fingerprint(soft))
@@ -144,7 +146,8 @@ class _Run:
         self.validation = Validation(data, self.preprocessing, device, self.precision)
         self.compiled: compiling.Compiled | None = None
         loss = losses.build(config, self.feed.counts_c.to(device))
-        self.update = Step(model, config, loss, self.precision, device)
+        attack = adversarial.of_training(config, self.preprocessing)
+        self.update = Step(model, config, loss, self.precision, device, attack)
         self.at = Progress() if found is None or resume is None else state.unpack_read(found, self.update, resume)
 
     def epochs(self, seconds: float | None) -> Iterator[EpochResult]:
@@ -166,7 +169,7 @@ class _Run:
             done = lost or out_of_time or (clock is None and self.at.epoch >= self.config.epochs)
             restored = self.at.best if done else None
             yield self._result(
-                restored or now,
+                self._attacked(restored or now) if done else now,
                 restored=restored.epoch if restored else None,
                 train_loss=train_loss,
                 lr=lr,
@@ -174,6 +177,15 @@ class _Run:
                 images_per_second=rate,
                 done=done,
             )
+
+    def _attacked(self, shown: Evaluated) -> Evaluated:
+        """Return the last result with its robust accuracy, where the training was on attacked images."""
+        if self.config.adversarial == "none":
+            return shown
+        model = self.update.evaluated
+        model.load_state_dict(shown.weights)  # the restored ones; nothing trains any more
+        with self._seeded("robust"):
+            return self.validation.attacked(model, shown, adversarial.of_testing(self.config, self.preprocessing))
 
     def _model(self, channels: int, *, fresh: bool) -> nn.Module:
         config = self.config if fresh else self.config.with_params({"pretrained": False})
@@ -191,10 +203,12 @@ class _Run:
 
     def _clock(self, seconds: float) -> Clock:
         took = self.validation.seconds(self.update.evaluated)
-        if seconds < 2 * took:
-            msg = f"a time budget must hold more than a validation of {took:.1f} s, got {seconds:g} s; give more time"
+        attacked = 0.0 if self.config.adversarial == "none" else self.validation.attacked_seconds(took)
+        if seconds < 2 * took + attacked:
+            needed = took + attacked
+            msg = f"a time budget must hold more than a validation of {needed:.1f} s, got {seconds:g} s; give more time"
             raise TrainingError(msg)
-        return Clock(seconds, self.at.spent, took)
+        return Clock(seconds - attacked, self.at.spent, took)
 
     def _compile(self, clock: Clock | None) -> None:
         """Let steps run compiled where that pays; images that grow would be compiled at every size."""
@@ -203,7 +217,7 @@ class _Run:
             return
         self.compiled = compiling.choose(
             self.update.model,
-            f"{config.arch} {config.width} {config.dropout} {len(self.data.classes)} classes",
+            f"{config.net()} {config.dropout} {config.denoise} {len(self.data.classes)} classes",
             self.precision,
             (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
             self.device,

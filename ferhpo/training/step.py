@@ -1,12 +1,15 @@
 """One update of the weights from one batch: forward, loss, backward, optimiser, moving average."""
 
 from collections.abc import Callable
+from math import ceil
 
 import torch
 from torch import nn
 
+from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import optim
+from ferhpo.training.adversarial import Attack, still
 from ferhpo.training.ema import Ema
 from ferhpo.training.losses import Loss
 from ferhpo.training.precision import Precision
@@ -24,12 +27,21 @@ class Step:
         precision: of forward and backward; with fp16 the loss is scaled (Micikevicius et al. 2017, Mixed Precision
             Training, arXiv 1710.03740), and an update whose gradients overflow is left out.
         device: the model's.
+        attack: what a share of a batch's images goes through first, None without.
     """
 
-    def __init__(self, model: nn.Module, config: TrialConfig, loss: Loss, precision: Precision, device: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrialConfig,
+        loss: Loss,
+        precision: Precision,
+        device: str,
+        attack: Attack | None = None,
+    ) -> None:
         self.forward: Callable[[torch.Tensor], torch.Tensor] = model  # or the same, compiled
         self.model, self._loss, self._precision, self._device = model, loss, precision, device
-        self._clip = config.clip
+        self._clip, self._attack, self._attacked_share = config.clip, attack, config.adversarial_share
         self._optimizer = optim.build(model, config, precision.dtype)
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision.format == "fp16")
         self._ema = Ema(model, config.ema) if config.ema else None
@@ -54,8 +66,9 @@ class Step:
         parts = parts if len(x) >= 2 * parts else 1  # a part of one image has no batch statistics
         found = []
         for images, wanted in zip(x.chunk(parts), targets.chunk(parts), strict=True):
+            seen = images if self._attack is None else self._attacked(self._attack, images, wanted)
             with self._precision.autocast(self._device):
-                logits = self.forward(images)
+                logits = self.forward(seen)
             loss = self._loss(logits, wanted)
             if parts > 1:
                 loss = loss * (len(images) / len(x))
@@ -70,6 +83,21 @@ class Step:
         if self._ema is not None:
             self._ema.update(t)
         return sum(found[1:], start=found[0])
+
+    def _attacked(self, attack: Attack, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return a batch whose first images, which are drawn at random, are attacked as the net now stands."""
+        count = ceil(self._attacked_share * len(images))
+
+        def loss(x: torch.Tensor) -> torch.Tensor:
+            with self._precision.autocast(self._device):
+                logits = self.model(x)
+            return self._scaler.scale(self._loss(logits, targets[:count]))
+
+        still(self.model)
+        mixed = images.clone()  # in the same memory format
+        mixed[:count] = attack(images[:count], loss)
+        registry.train_mode(self.model)
+        return mixed
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what `load` puts back, by name; the live tensors, not copies."""

@@ -1,7 +1,7 @@
 """The validation rows: what a model scores on them, and how long that takes."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,9 +10,13 @@ from torch import nn
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import DataError, TrainingError
 from ferhpo.metrics import figures
-from ferhpo.training.images import Preprocessing
+from ferhpo.training.adversarial import TEST_ROWS, TEST_STEPS, Attack, still
+from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.precision import Precision
-from ferhpo.training.predict import probabilities
+from ferhpo.training.predict import BATCH_PIXELS, own_views, probabilities
+
+ROBUST = "robust_accuracy"
+PASSES = 1 + 3 * TEST_STEPS  # forward passes that an attacked row costs at most: a step goes back as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,10 @@ class Validation:
         scored = figures(probs.astype(np.float64), self._labels)
         return Evaluated(epoch=epoch, weights=model.state_dict(), figures=scored, probs=probs)
 
+    def attacked_seconds(self, took: float) -> float:
+        """Return how long `attacked` takes at most, where a validation takes so long."""
+        return PASSES * took * min(1, TEST_ROWS / len(self._rows))
+
     def seconds(self, model: nn.Module) -> float:
         """Return about how long one validation takes, from up to 512 rows."""
         rows = self._rows[:512]
@@ -66,6 +74,40 @@ class Validation:
         start = time.perf_counter()
         self._probabilities(model, rows, None)
         return (time.perf_counter() - start) * len(self._rows) / len(rows)
+
+    def attacked(self, model: nn.Module, found: Evaluated, attack: Attack) -> Evaluated:
+        """Return what was found with `ROBUST` among its figures: the share of rows that is right attacked or not.
+
+        Args:
+            model: with the weights that were evaluated, averaged over the same views.
+            found: of `evaluate`.
+            attack: on the rows, of which `TEST_ROWS` are looked at where there are more.
+        """
+        rows = slice(None, None, -(-len(self._rows) // TEST_ROWS))
+        labels = torch.from_numpy(self._labels[rows])
+        source = Rows(self._data.images, self._rows[rows], self._device)
+        size = max(1, BATCH_PIXELS["cpu"] // self._preprocessing.image_size**2)
+        right = torch.zeros((), dtype=torch.int64, device=self._device)
+        still(model)
+        positions = torch.arange(len(source)).split(size)
+        for places, images in zip(positions, source.batches(positions), strict=True):
+            x = self._preprocessing.normalise(self._preprocessing.scaled(images))
+            x, y = x.to(memory_format=self._precision.memory_format), labels[places].to(self._device)
+            with torch.no_grad():
+                held = self._log_probabilities(model, x).argmax(1) == y
+            x, y = x[held], y[held]  # what is wrong anyway need not be attacked
+            if not len(x):
+                continue
+            x = attack(x, lambda seen, y=y: -self._log_probabilities(model, seen).gather(1, y[:, None]).sum())
+            with torch.no_grad():
+                right += (self._log_probabilities(model, x).argmax(1) == y).sum()
+        model.eval()
+        return replace(found, figures={**found.figures, ROBUST: int(right) / len(labels)})
+
+    def _log_probabilities(self, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        with self._precision.autocast(self._device):
+            views = [model(x.flip(3) if mirrored else x).float() for mirrored, _, _ in own_views(self._preprocessing)]
+        return torch.stack(views).log_softmax(2).logsumexp(0)
 
     def _probabilities(self, model: nn.Module, rows: np.ndarray, key: str | None) -> np.ndarray:
         return probabilities(

@@ -11,6 +11,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import precision, schedule
+from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import seeded
 from ferhpo.training.loop import PRECISIONS
 
@@ -74,7 +75,7 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
         data: its images' shape and number count.
         device: cpu or cuda[:n].
     """
-    cost = sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
+    cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
     return _rate(config.with_params({"pretrained": False}), data, device) / cost
 
 

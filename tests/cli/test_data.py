@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ferhpo.space.spec import parse_spec
+from ferhpo.data.load import load
+from ferhpo.space.spec import DataSpec, parse_spec
 from ferhpo.study.source import open_data
 from tests.cli.conftest import Run
 from tests.data.made_up import row, small_csv, write_csv, write_images
@@ -81,6 +82,19 @@ def test_prepare_takes_the_data_section_of_a_study(run: Run, tmp_path: Path) -> 
     assert list(made["counts"]["train"]) == ["angry", "happy"]
     assert run("data", "inspect", "-d", "made", "--format", "json").json["size"] == 48
     assert run("data", "inspect", "-d", "made", "--size", 24, "--format", "json").json["rows"] == 67
+
+
+def test_prepare_aligns_faces_whose_eyes_are_found(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_csv(tmp_path / "a.csv")
+    monkeypatch.setattr("ferhpo.data.align.find_spec", lambda name: None)
+    said = run("data", "prepare", "-d", "a.csv", "--align").failed(2)
+    assert "run pip install 'ferhpo[align]'" in said
+    eyes = iter([(0.2 + 0.3j, 0.6 + 0.5j)] * 40 + [None] * 60)
+    monkeypatch.setattr("ferhpo.data.align.finder", lambda: lambda grey: next(eyes))
+    ran = run("data", "prepare", "-d", "a.csv", "--align", "--out", "made")
+    assert "eyes found in 40 of 100 images" in ran.err
+    plain, made = (load(DataSpec(), tmp_path / name).images for name in ("a.csv", "made"))
+    assert (plain != made).any((1, 2, 3)).sum() == 40
 
 
 def test_prepare_never_replaces_a_folder_of_other_files(run: Run, tmp_path: Path) -> None:

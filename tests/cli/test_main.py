@@ -121,7 +121,15 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
     "ferhpo study best": [STUDY, STORAGE, ROOT, FORMAT],
     "ferhpo data": [],
     "ferhpo data inspect": [DATA, STUDY, ("--size",), ("--html",), STORAGE, ROOT, FORMAT],
-    "ferhpo data prepare": [DATA, STUDY, ("--out",), ("--size",), ("--drop-leaks",), ("--drop-blank",), ROOT, FORMAT],
+    "ferhpo data prepare": [
+        DATA,
+        STUDY,
+        ("--out",),
+        ("--size",),
+        *(("--drop-leaks",), ("--drop-blank",), ("--align",)),
+        ROOT,
+        FORMAT,
+    ],
 }
 COMMANDS = [path.split()[1:] for path in OPTIONS]
 

@@ -133,6 +133,18 @@ def test_why_a_trial_failed_is_shown(root: Path, data: fakes.FakeData, run: Run)
     assert "ValueError: [bold] lr is too high" in run("study", "show", "-s", "toy").out
 
 
+def test_robust_accuracy_is_shown_where_a_trial_has_one(root: Path, data: fakes.FakeData, run: Run) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        number, *_ = writer.ask(lambda config, _: config)
+        writer.finish(number, "COMPLETE", 0.6, {"figures": {"accuracy": 0.6}})
+        assert "robust accuracy" not in run("study", "show", "-s", "toy").out
+        number, *_ = writer.ask(lambda config, _: config)
+        writer.finish(number, "COMPLETE", 0.5, {"figures": {"accuracy": 0.5, "robust_accuracy": 0.4321}})
+    shown = run("study", "show", "-s", "toy").out
+    assert "robust accuracy" in shown
+    assert "0.4321" in shown
+
+
 def test_best_prints_the_whole_configuration(study: Make, run: Run) -> None:
     best = study(4).best()
     assert best is not None

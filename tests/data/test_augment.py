@@ -109,6 +109,20 @@ def test_cutout_blanks_a_square_of_at_most_half_the_side_with_the_fill() -> None
     assert set(out.unique().tolist()) == set(torch.tensor([0.1, 0.2, 0.3, 1.0]).tolist())
 
 
+@pytest.mark.parametrize(("name", "seen", "covered"), [("mask", slice(0, 12), 20), ("glasses", slice(14, 24), 9)])
+def test_a_cover_hides_its_part_of_a_face_with_one_shade_as_often_as_its_strength(
+    name: str, seen: slice, covered: int
+) -> None:
+    x = images(400, channels=3, size=24)
+    out = augment(x, {**OFF, name: 0.25}, seeded())
+    changed = (out != x).flatten(1).any(1)
+    assert 70 < int(changed.sum()) < 130
+    assert torch.equal(out[:, :, seen], x[:, :, seen])
+    bar = out[changed][:, :, covered, 6:18].flatten(1)
+    assert torch.equal(bar.amin(1), bar.amax(1))
+    assert bar[:, 0].std() > 0.2
+
+
 def test_brightness_moves_grey_by_at_most_two_fifths_and_contrast_not_at_all() -> None:
     x = torch.full((500, 1, 4, 4), 0.5)
     moved = augment(x, {**OFF, "brightness": 1.0}, seeded()) - x
@@ -117,5 +131,6 @@ def test_brightness_moves_grey_by_at_most_two_fifths_and_contrast_not_at_all() -
 
 
 def test_strengths_are_the_dials_but_for_operations_with_their_own() -> None:
+    off = dict.fromkeys(("vertical_flip", "mask", "glasses"), 0.0)
     found = strengths(TrialConfig(augment=0.4, cutout=0.9, shear=0.2))
-    assert found == {**dict.fromkeys(OPERATIONS, 0.4), "cutout": 0.9, "shear": 0.2, "vertical_flip": 0.0}
+    assert found == {**dict.fromkeys(OPERATIONS, 0.4), "cutout": 0.9, "shear": 0.2} | off

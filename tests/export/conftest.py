@@ -29,17 +29,28 @@ def write(
     mark: str = "f" * 64,
     classes: tuple[str, ...] = CLASSES,
     size: int = SIZE,
+    frames: int = 1,
 ) -> Path:
-    """Write an ensemble: a resnet9s at the stored size, and a vgg8 that sees a larger image and its mirror image."""
+    """Write an ensemble: a resnet9s at the stored size, and a vgg8 that sees a larger image and its mirror image.
+
+    The second filters noise; both take samples of so many grey ``frames``.
+    """
     folders, cards = [], []
     for m, (arch, seen) in enumerate((("resnet9s", size), ("vgg8", size + 8))):
-        config = TrialConfig(arch=arch, width=4, image_size=seen)
+        denoise = "median" if arch == "vgg8" else "none"
+        config = TrialConfig(arch=arch, width=4, image_size=seen, frames=frames, denoise=denoise)
         torch.manual_seed(m)
-        model = registry.build(config, classes=len(classes), channels=1)
+        model = registry.build(config, classes=len(classes), channels=frames)
         state = model.state_dict()
         state["classifier.weight"] *= 150  # an untrained net is as good as unsure
         look = Preprocessing(
-            stored_size=size, image_size=seen, channels=1, mean=(0.4,), std=(0.2,), mirror=arch == "vgg8"
+            stored_size=size,
+            image_size=seen,
+            channels=frames,
+            mean=(0.4,) * frames,
+            std=(0.2,) * frames,
+            mirror=arch == "vgg8",
+            frames=frames,
         )
         card = {
             "config": config.params(),

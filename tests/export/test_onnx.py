@@ -71,3 +71,18 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, fold
     with pytest.raises(UsageError, match=r"got no onnxscript; run pip install 'ferhpo\[onnx\]'"):
         onnx.export(folder, folder.parent / "never.onnx")
     assert not (folder.parent / "never.onnx").exists()
+
+
+@pytest.mark.slow  # a second export
+def test_an_ensemble_of_sequences_is_exported_and_checked(write_ensemble: Write, tmp_path: Path) -> None:
+    folder = write_ensemble(tmp_path / "ensemble", frames=3)
+    onnx.export(folder, tmp_path / "model.onnx")
+    images = np.random.default_rng(0).integers(256, size=(5, SIZE, SIZE, 3), dtype=np.uint8)
+    ensemble = Ensemble.load(folder)
+    assert np.abs(onnx.run(onnx.session(tmp_path / "model.onnx"), images) - ensemble.predict_proba(images)).max() < 1e-4
+    known = {p.key: p.value for p in onnx_format.load(tmp_path / "model.onnx").metadata_props}
+    assert known["input"] == "uint8 rows x 16 x 16 x 3 (3 frames, grey)"
+    with pytest.raises(
+        UsageError, match="takes sequences of 3 frames, got single images; give a uint8 array, rows x 16"
+    ):
+        ensemble.predict_proba([tmp_path / "a.png"])

@@ -50,6 +50,19 @@ def test_all_trials_are_in_one_table_best_first(content: Content) -> None:
     assert shown.index(f'data-sort="{BEST}"') < shown.index('data-sort="0"')
 
 
+def test_robust_accuracy_has_a_column_where_a_trial_was_trained_on_attacked_images(
+    content: Content, tmp_path: Path
+) -> None:
+    assert "robust accuracy" not in (sections.trials(content) or "")
+
+    def attacked(maker: Maker) -> None:
+        maker.trial("COMPLETE", attrs={"figures": {"accuracy": 0.7, "robust_accuracy": 0.4321}})
+
+    shown = Content.read(make_study(tmp_path, attacked))
+    assert "robust accuracy" in (sections.trials(shown) or "")
+    assert "<dd>0.4321</dd>" in (sections.best(shown) or "")
+
+
 def test_an_empty_study_says_how_to_go_on(empty: Study, tmp_path: Path) -> None:
     content = Content.read(empty)
     assert sections.best(content) is None

@@ -24,6 +24,7 @@ format = "folders"
 path = "images"
 size = 64
 channels = 3
+frames = 4
 rows = 500
 classes = ["happy", "sad"]
 labels = "soft"
@@ -91,7 +92,8 @@ def test_every_key_reaches_its_value() -> None:
     assert spec.budget.trial_seconds == 90
     assert (spec.sampler.name, spec.sampler.startup) == ("random", 4)
     assert (spec.scheduler.name, spec.scheduler.grace, spec.scheduler.reduction) == ("none", 2, 4)
-    assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1}
+    assert spec.data.frames == 4
+    assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1, "frames": 4}, "a net knows of its samples' frames"
     assert [d.name for d in spec.space.dimensions] == ["optimizer", "lr"]
     assert (spec.name, spec.path, spec.text) == ("x", "x.toml", WHOLE)
 
@@ -165,6 +167,8 @@ def test_there_are_study_files() -> None:
         ("[data]\nsize = 4", "x.toml:2: size must be from 8 to 1024, got 4"),
         ("[data]\nsize = 48.0", "x.toml:2: size takes a whole number, got 48.0"),
         ("[data]\nchannels = 2", "x.toml:2: channels must be a known one, got 2"),
+        ("[data]\nframes = 0", "x.toml:2: frames must be from 1 to 64, got 0"),
+        ("[space]\nframes = 4", r"x.toml:2: frames belongs to the images; set it in [data]"),
         ("[data]\nrows = 10", "x.toml:2: rows must be from 100"),
         ("[data]\nval = 0.6", "x.toml:2: val must be from 0.01 to 0.5, got 0.6"),
         ("[data]\ntest = nan", "x.toml:2: test must be from 0.01 to 0.5, got nan"),
@@ -251,11 +255,11 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         (("seed",), 5),
         (("data",), 7),
         (("data", "size"), 10),
-        (("sampler", "name"), 33),
-        (("scheduler", "name"), 38),
-        (("space", "lr"), 45),
-        (("space", "optimizer"), 47),
-        (("budget", "nothing"), 26),
+        (("sampler", "name"), 35),
+        (("scheduler", "name"), 40),
+        (("space", "lr"), 47),
+        (("space", "optimizer"), 49),
+        (("budget", "nothing"), 27),
         (("nothing",), None),
         (("nothing", "at all"), None),
     ],

@@ -55,6 +55,52 @@ def test_order_differs_by_epoch_and_repeats_by_seed(data: Prepared, tiny: TrialC
     assert first != [t.argmax(1).tolist() for _, t in feed(data, tiny.with_params({"seed": 1})).batches(1)]
 
 
+def rare(make_data: Callable[..., Prepared], keep: int = 4) -> Prepared:
+    """Leave a few training rows of the last class."""
+    data = make_data(train=51)
+    split = data.split.copy()
+    split[np.flatnonzero((data.labels == 2) & (split == 0))[keep:]] = -1
+    return replace(data, split=split)
+
+
+def test_smote_fills_a_rare_class_with_new_images_between_its_own(
+    make_data: Callable[..., Prepared], tiny: TrialConfig
+) -> None:
+    data = rare(make_data)
+    one = feed(data, tiny.with_params({"sampling": "smote"}))
+    assert one.steps == len(list(one.batches(1)))
+    batches = list(one.batches(1))
+    x, labels = torch.cat([x for x, _ in batches]), torch.cat([t for _, t in batches]).argmax(1)
+    assert labels.bincount().tolist() == [17, 17, 17]
+    pixels = (x[labels == 2] * data.std[0] + data.mean[0]).flatten(1) * 255
+    rows = data.part("train").rows[data.part("train").labels == 2]
+    own = torch.from_numpy(data.images[rows].astype(np.float32)).flatten(1)
+    near = torch.cdist(pixels, own).amin(1) < 0.1
+    assert int(near.sum()) == 4, "each of its images once, the others are new"
+    low, high = own.amin(0) - 0.1, own.amax(0) + 0.1
+    assert bool(((pixels >= low) & (pixels <= high)).all())
+    assert torch.equal(x, torch.cat([x for x, _ in one.batches(1)])), "the seed decides"
+    assert not torch.equal(x, torch.cat([x for x, _ in one.batches(2)]))
+
+
+def test_smote_blends_the_teachers_word_and_peoples_shares_as_it_blends_images(
+    make_data: Callable[..., Prepared], tiny: TrialConfig
+) -> None:
+    data = rare(make_data, 2)
+    shares = np.zeros((len(data.labels), 3), np.float32)
+    shares[np.arange(len(shares)), data.labels] = 1
+    first, second = data.part("train").rows[data.part("train").labels == 2]
+    shares[first], shares[second] = (0, 0.2, 0.8), (0.4, 0, 0.6)
+    teacher = torch.from_numpy(shares[data.part("train").rows])
+    one = feed(replace(data, soft=shares), tiny.with_params({"sampling": "smote", "distill": 0.5}), teacher)
+    targets = torch.cat([t for _, t in one.batches(1)])
+    assert torch.allclose(targets.sum(2), torch.ones(len(targets), 2))
+    assert torch.equal(targets[:, 0], targets[:, 1])
+    blended = targets[:, 0][(targets[:, 0, :2] > 0).all(1)]
+    assert torch.allclose(blended[:, 0] / 0.4 + blended[:, 1] / 0.2, torch.ones(len(blended)), atol=1e-5)
+    assert len(blended) == 15
+
+
 def test_rows_that_are_read_ahead_give_the_same_batches(
     data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

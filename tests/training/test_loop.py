@@ -91,6 +91,8 @@ def test_the_same_seed_gives_the_same_to_the_bit_and_another_does_not(
         {"precision": "fp16", "clip": 0.5},
         {"schedule": "plateau", "plateau_patience": 1, "ema": 0.0},
         {"schedule": "exponential", "decay": 0.3, "decay_after": 2},
+        {"adversarial": "pgd", "adversarial_steps": 2, "precision": "bf16"},
+        {"adversarial": "fgsm", "precision": "fp16", "ema": 0.0},
     ],
 )
 def test_a_run_stopped_after_any_epoch_and_resumed_equals_the_uninterrupted_one(

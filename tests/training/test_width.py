@@ -55,3 +55,9 @@ def test_a_width_is_timed_for_real(data: Prepared) -> None:
     assert found.width == 8
     assert found.images_per_second > 0
     assert "width 8 fits the time" in str(found)
+
+
+def test_a_training_on_attacked_images_sees_fewer_of_them(data: Prepared, rates: list[int]) -> None:
+    config = TrialConfig(adversarial="pgd", adversarial_steps=4, adversarial_share=0.5)
+    plain, attacked = (width.fit(c, data, [8], device="cpu", seconds=1.0) for c in (TrialConfig(), config))
+    assert attacked.images_per_second == pytest.approx(plain.images_per_second / 3)

@@ -5,7 +5,8 @@
 
     {anger,contempt,disgust,fear,happy,sadness,surprise}/S010_004_00000017.png    CK+48: 981 frames, no neutral
 
-Of the release the last three frames of each labelled sequence are read, which are those of CK+48.
+Of the release the last three frames of each labelled sequence are read, which are those of CK+48. With ``frames`` of
+the `DataSpec` above 1 a sample is a sequence instead: so many frames of it, evenly from its first to its last.
 """
 
 import re
@@ -18,7 +19,8 @@ import numpy as np
 from ferhpo.data.formats import folders
 from ferhpo.data.formats.annotations import label_of
 from ferhpo.data.listing import Listing, decode, listing
-from ferhpo.data.raw import RawData
+from ferhpo.data.pixels import new_images
+from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
 
@@ -27,6 +29,7 @@ IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images"
 LABELS = ("Emotion", "Emotion_labels/Emotion")
 FRAMES = 3  # of a sequence, its last ones
 FRAME = re.compile(r"(S\d{3})_\d{3}_\d{8}\.png", re.IGNORECASE)
+SEQUENCE = re.compile(r"_\d{8}\.png$", re.IGNORECASE)  # what a frame's name has behind its sequence's
 
 
 def matches(path: Path) -> bool:
@@ -37,8 +40,8 @@ def matches(path: Path) -> bool:
     return frame is not None and bool(FRAME.fullmatch(frame.name))
 
 
-def find(path: Path) -> Listing:
-    """List the frames, with the person as group.
+def find(path: Path, *, every: bool = False) -> Listing:
+    """List the frames, with the person as group; of the release ``every`` one of each labelled sequence.
 
     Raises:
         DataError: an annotation breaks a rule or has no frames, or there is none.
@@ -48,7 +51,7 @@ def find(path: Path) -> Listing:
         found = folders.find(path)
         return replace(found, group=np.unique([_person(f) for f in found.files], return_inverse=True)[1].astype("i8"))
     labels = _first(path, LABELS)
-    rows = [] if labels is None else list(_sequences(images, labels))
+    rows = [] if labels is None else list(_labelled(images, labels, every=every))
     if not rows:
         msg = f"{path}: CK+ must have Emotion/S.../.../*_emotion.txt beside {IMAGES[0]}, got none; unpack them there"
         raise DataError(msg)
@@ -57,11 +60,34 @@ def find(path: Path) -> Listing:
 
 
 def read(path: Path, spec: DataSpec) -> RawData:
-    """Read what `find` finds; raises as it does."""
-    return decode(find(path), spec)
+    """Read what `find` finds, as stills or as sequences; raises as it does."""
+    found = find(path, every=spec.frames > 1)
+    return decode(found, spec) if spec.frames == 1 else _sequences(found, spec)
 
 
-def _sequences(images: Path, labels: Path) -> Iterable[tuple[Path, str]]:
+def _sequences(found: Listing, spec: DataSpec) -> RawData:
+    """Return one sample a sequence, whose frames lie one after the other in its channels; its file is the last."""
+    of: dict[Path, list[int]] = {}
+    for row, file in enumerate(found.files):
+        of.setdefault(file.with_name(SEQUENCE.sub("", file.name)), []).append(row)
+    picked = [np.array(rows)[np.linspace(0, len(rows) - 1, spec.frames).round().astype(int)] for rows in of.values()]
+    peaks = found.only(np.array([rows[-1] for rows in picked]))
+    images = new_images(len(picked), spec.size, spec.channels * spec.frames)
+    for sample, rows in enumerate(picked):
+        for frame, row in enumerate(rows):
+            channels = slice(frame * spec.channels, (frame + 1) * spec.channels)
+            images[sample, :, :, channels] = read_image(found.files[row], spec.size, spec.channels)
+    return RawData(
+        images=images,
+        labels=peaks.labels,
+        classes=peaks.classes,
+        part=peaks.part,
+        group=peaks.group,
+        files=peaks.files,
+    )
+
+
+def _labelled(images: Path, labels: Path, *, every: bool) -> Iterable[tuple[Path, str]]:
     for annotation in sorted(labels.glob("*/*/*_emotion.txt")):
         folder = images / annotation.parent.relative_to(labels)
         frames = sorted(folder.glob("*.png"))
@@ -74,7 +100,7 @@ def _sequences(images: Path, labels: Path) -> Iterable[tuple[Path, str]]:
         except ValueError:
             code = text
         name = label_of(code, {str(number): name for number, name in NAMES.items()}, annotation, 1)
-        for frame in frames[-FRAMES:]:
+        for frame in frames if every else frames[-FRAMES:]:
             yield frame, name
 
 

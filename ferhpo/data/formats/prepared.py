@@ -9,6 +9,7 @@ from ferhpo.data.join import copied
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, stored, upright
 from ferhpo.data.splits import DROPPED, NAMES
+from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
 
 CARD = "prepared.json"
@@ -23,11 +24,17 @@ def read(path: Path, spec: DataSpec) -> RawData:
     """Read it, with its splits as the data's own; images are brought to the size and channels of ``spec``.
 
     Raises:
-        DataError: it does not add up.
+        DataError: it does not add up, or its samples have another number of frames.
     """
     from ferhpo.data.cache import open_prepared  # which reads every format, this one too
 
     found = open_prepared(path)
+    sequences = max(found.frames, spec.frames) > 1
+    if found.frames != spec.frames or (sequences and found.images.shape[1:] != _shape(spec)):
+        got = f"{found.frames} at {found.images.shape[1:]}"
+        wanted = f"{spec.frames} frames a sample at {_shape(spec)}"
+        msg = f"{path}: prepared images must have {wanted}, got {got}; set frames, size and channels of [data] to these"
+        raise DataError(msg)
     split = np.asarray(found.split)
     rows = np.flatnonzero(split != DROPPED)
     by_code = {code: name for name, code in NAMES.items()}
@@ -41,8 +48,12 @@ def read(path: Path, spec: DataSpec) -> RawData:
     )
 
 
+def _shape(spec: DataSpec) -> tuple[int, int, int]:
+    return spec.size, spec.size, spec.channels * spec.frames
+
+
 def _fitted(images: np.ndarray, rows: np.ndarray, spec: DataSpec) -> np.ndarray:
-    if images.shape[1:] == (spec.size, spec.size, spec.channels):
+    if images.shape[1:] == _shape(spec):
         return copied([images], [rows])
     fitted = new_images(len(rows), spec.size, spec.channels)
     for place, row in enumerate(rows):

@@ -1,5 +1,6 @@
 """CK+: last frames of labelled sequences, class folders of CK+48, and no person in two splits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from ferhpo.data.formats import ckplus
 from ferhpo.data.load import detect, load
+from ferhpo.data.raw import read_image
 from ferhpo.data.splits import assign
 from ferhpo.errors import DataError
 from ferhpo.space.spec import DataSpec
@@ -45,6 +47,33 @@ def test_the_last_three_frames_of_a_labelled_sequence_have_its_label(tmp_path: P
     found = ckplus.find(tmp_path)
     assert [file.stem[-1] for file in found.files] == ["3", "4", "5"] * 7
     assert [found.classes[label] for label in found.labels[::3]] == list(CODES.values())
+
+
+def test_a_sequence_is_one_sample_of_frames_from_its_first_to_its_last(tmp_path: Path) -> None:
+    root, spec = release(tmp_path), replace(SPEC, frames=3)
+    found, stills = load(spec, root), load(SPEC, root)
+    assert found.images.shape == (7, 12, 12, 3)
+    assert found.labels.tolist() == stills.labels[::3].tolist()
+    assert found.files is not None
+    assert [file.stem[-1] for file in found.files] == ["5"] * 7
+    frames = [read_image(found.files[0].with_name(f"S001_001_0000000{i}.png"), 12, 1)[..., 0] for i in (1, 3, 5)]
+    assert (found.images[0] == np.stack(frames, 2)).all()
+
+
+def test_of_class_folders_the_frames_of_one_sequence_are_a_sample_and_short_ones_repeat(tmp_path: Path) -> None:
+    found = load(replace(SPEC, frames=4, channels=3), small(tmp_path))
+    assert found.images.shape == (40, 12, 12, 12)
+    assert found.group is not None
+    assert len(np.unique(found.group)) == 20
+    assert (found.images[..., 3:6] == found.images[..., 6:9]).all() or (
+        found.images[..., 0:3] == found.images[..., 3:6]
+    ).all()
+
+
+def test_sequences_of_a_set_that_has_none_are_refused(tmp_path: Path) -> None:
+    write_images(tmp_path, [f"{name}/{i}.png" for name in ("happy", "sad") for i in range(3)])
+    with pytest.raises(DataError, match=r'frames = 3 needs a set of sequences .*, got format "folders"; take frames'):
+        load(replace(SPEC, frames=3), tmp_path)
 
 
 def test_class_folders_of_frames_are_grouped_by_person(tmp_path: Path) -> None:
