@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ferhpo.errors import ModelError, UsageError
-from ferhpo.models import registry
+from ferhpo.models import external, registry
 from ferhpo.models.names import LIBRARIES
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
@@ -50,6 +50,7 @@ def find(spec: StudySpec, files: Sequence[Path], *, classes: int, channels: int)
     reason = None if config.weights else _refusal(asked, classes, channels)
     if reason is None:
         return Weights(changes={})
+    external.stop_asking()
     return Weights(changes={"pretrained": False}, note=f"{RANDOM}: {reason}")
 
 

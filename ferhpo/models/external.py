@@ -36,6 +36,13 @@ def names(library: str) -> list[str]:
     return models.list_models(module=models)
 
 
+def stop_asking() -> None:
+    """Let timm find cached weights alone from here on: a hub that is out of reach is asked for a minute a net."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
+
+
 def is_tagged(library: str, name: str) -> bool:
     """Tell whether ``name`` is one of timm's with a tag of its weights, like `resnet18.a1_in1k`."""
     if library != "timm":

@@ -29,6 +29,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             raise ModelError(msg)
 
     monkeypatch.setattr(weights.registry, "build", build)
+    monkeypatch.setattr(weights.external, "stop_asking", lambda: places.add("not asked again"))
     return places
 
 
@@ -48,10 +49,11 @@ def test_a_file_goes_before_the_hub_and_keeps_the_net_that_it_fits(hub: set[str]
     assert got.used == {Path("b.safetensors")}
 
 
-def test_without_either_the_net_starts_from_random_weights_and_the_reason_is_told() -> None:
+def test_without_either_the_net_starts_from_random_weights_and_the_reason_is_told(hub: set[str]) -> None:
     got = found(NET.format(pretrained="true"))
     assert got.changes == {"pretrained": False}
     assert got.note == "random weights, not pretrained ones: no weights from hub"
+    assert hub == {"not asked again"}
 
 
 @pytest.mark.parametrize("text", [NET.format(pretrained="false"), "[space]\narch = 'vgg8'\npretrained = true", ""])
