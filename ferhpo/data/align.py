@@ -19,7 +19,7 @@ Eyes = tuple[complex, complex]  # the left and the right one as seen in the imag
 Finder = Callable[[np.ndarray], Eyes | None]
 WANTED: Eyes = (0.3 + 0.38j, 0.7 + 0.38j)
 STEEPEST = 0.6  # slope between two eyes; beyond, one of them is something else (31 degrees)
-APART = (0.2, 0.7)  # between two eyes, shares of the side
+APART = (0.25, 0.7)  # between two eyes, shares of the side
 FINDING = 192  # pixels a side to which smaller images are enlarged for finding
 
 

@@ -7,6 +7,8 @@ from torch import nn
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import losses
+from ferhpo.training.adversarial import of_training
+from ferhpo.training.images import Preprocessing
 from ferhpo.training.precision import Precision
 from ferhpo.training.step import Step
 
@@ -79,6 +81,22 @@ def test_a_batch_in_parts_gives_the_same_update_but_for_batch_norm(config: Trial
     assert torch.allclose(whole(*batch(rows), lr=0.05, t=0), parted(*batch(rows), lr=0.05, t=0, parts=2))
     weights = zip(whole.model.parameters(), parted.model.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
+
+
+def test_attacked_parts_give_the_update_of_the_attacked_whole(config: TrialConfig) -> None:
+    attacked = config.with_params({"adversarial": "fgsm", "adversarial_share": 1.0, "ema": 0.0})
+    look = Preprocessing(stored_size=8, image_size=8, channels=1, mean=(0.5,), std=(0.3,), mirror=False)
+    found = []
+    for own, parts in ((attacked, 1), (attacked, 2), (config, 1)):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).train()
+        precision = Precision(format="fp32", channels_last=False)
+        step = Step(model, own, losses.build(own, torch.ones(3)), precision, "cpu", of_training(own, look))
+        step(*batch(), lr=0.5, t=0, parts=parts)
+        found.append(model.get_parameter("1.weight").detach())
+        assert model.training
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    assert not torch.allclose(found[0], found[2], atol=1e-4)
 
 
 def test_a_part_never_holds_a_single_image(config: TrialConfig) -> None:
