@@ -46,7 +46,7 @@ class Curve:
     @property
     def worked(self) -> bool:
         """Tell whether there is a finite value."""
-        return any(map(math.isfinite, self.values))
+        return any(map(math.isfinite, self.values.flat))
 
 
 def curve(params: Mapping[str, Any], values: Mapping[int, Any], *, maximize: bool) -> Curve:

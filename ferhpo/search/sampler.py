@@ -111,8 +111,9 @@ class FidelitySampler(BaseSampler):
         worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
         if not search_space or explores or not worked or told < self._startup:
             return {}
-        known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
-        curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
+        if len(worked) < len(curves):
+            known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
+            curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
         weights = self._direction(len(study.directions))
         if weights:
             values = scalarised([c.values for c in curves], np.array(weights))
