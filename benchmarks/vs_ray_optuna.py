@@ -50,7 +50,7 @@ def ferhpo(spec: StudySpec, images: Path, seconds: float, note: Note) -> None:
         elif isinstance(event, TrialEnded) and event.state in {"COMPLETE", "PRUNED"}:
             note({"trial": event.number})
 
-    limits = limits_of(spec, trials=TRIALS, timeout=str(seconds))
+    limits = limits_of(spec, trials=TRIALS, timeout=str(max(seconds, 1)))
     with tempfile.TemporaryDirectory() as root:
         search(spec, open_prepared(images), Path(root), emit=emit, limits=limits)
 
@@ -89,7 +89,7 @@ def folders(images: Path) -> Path:
 
 def write_images(args: argparse.Namespace, folder: Path) -> Path:
     """Prepare the images, write them as class folders too, and return the prepared ones' folder."""
-    made_up = DataSpec(format="synthetic", **({"rows": ROWS} if args.quick else {}))
+    made_up = DataSpec(format="synthetic", rows=ROWS if args.quick else DataSpec().rows)
     data = prepare(read_spec(STUDY).data if args.data else made_up, args.data, folder)
     write_folders(data, folders(data.folder))
     return data.folder.resolve()

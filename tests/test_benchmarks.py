@@ -5,6 +5,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import optuna
 import pytest
 import torch
 from conftest import open_writer
+from torch.utils.data import DataLoader
 
 from ferhpo.data.cache import prepare
 from ferhpo.ensemble.evaluate import METHODS
@@ -57,14 +59,15 @@ def test_the_plain_search_computes_the_losses_of_ferhpo(load: Any) -> None:
 def test_the_plain_search_trains_a_configuration_with_the_usual_loop(
     load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ray import tune
-
     plain, versus = load("plain_search"), load("vs_ray_optuna")
     faces = prepare(DataSpec(format="synthetic", rows=100), None, tmp_path)
     versus.write_folders(faces, tmp_path / "folders")
     reported: list[dict[str, float]] = []
-    monkeypatch.setattr(tune, "report", reported.append)
+    ray = SimpleNamespace(tune=SimpleNamespace(report=reported.append))  # whose import takes seconds
+    monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(plain, "EPOCHS", 1)
+    here = lambda *args, **kwargs: DataLoader(*args, **(kwargs | {"num_workers": 0}))  # noqa: E731
+    monkeypatch.setattr(load("usual"), "DataLoader", here)
     config = read_spec(versus.STUDY).space.defaults() | {"width": 4}
     plain.train(config, tmp_path / "folders")
     assert [0 <= r["accuracy"] <= 1 for r in reported] == [True]
@@ -143,7 +146,7 @@ def test_overhead_trains_nothing_through_a_whole_session(load: Any, tmp_path: Pa
 
 def test_ensemble_fits_every_method_to_its_made_up_members(load: Any) -> None:
     ensemble = load("ensemble")
-    probs_mnc, y_n = ensemble.made_up(3, 80, np.array(ensemble.FER2013))
+    probs_mnc, y_n = ensemble.made_up(2, 60, np.array([0.5, 0.3, 0.2]))
     np.testing.assert_allclose(probs_mnc.sum(2), 1)
     seconds, told = ensemble.all_methods(probs_mnc, y_n)
     assert seconds > 0
@@ -157,8 +160,11 @@ def test_onnx_speed_measures_three_ways(load: Any) -> None:
     assert found.keys() >= {"torch_images_per_s", "onnx_images_per_s", "onnx_int8_images_per_s", "onnx_speedup"}
 
 
-def test_a_recorded_configuration_is_the_same_at_every_start_and_makes_a_family(load: Any, tmp_path: Path) -> None:
+def test_a_recorded_configuration_is_the_same_at_every_start_and_makes_a_family(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record, recorded = load("record_curves"), load("recorded")
+    monkeypatch.setattr(record, "SHARE", 1)
     assert record.configuration(3) == record.configuration(3)
     data = prepare(DataSpec(format="synthetic", rows=100, size=24), None, tmp_path)
     line = record.record(3, record.quarter(data), epochs=1)

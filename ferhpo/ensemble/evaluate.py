@@ -39,9 +39,9 @@ def methods(metric: str = "accuracy", budget: Budget | None = None) -> dict[str,
         budget: what the members may cost.
     """
     fits: dict[str, Fit] = dict(METHODS)
-    fits |= {name: partial(METHODS[name], metric=metric, budget=budget) for name in ("greedy", "bagged")}
+    fits |= {name: partial(fit_selected, method=name, metric=metric, budget=budget) for name in ("greedy", "bagged")}
     if budget is not None:
-        fits["diverse"] = partial(METHODS["diverse"], budget=budget)
+        fits["diverse"] = partial(fit_selected, method="diverse", budget=budget)
         kept = budget.fill(range(budget.costs_bm.shape[1]))
         fits |= {name: _among(METHODS[name], kept) for name in METHODS if name not in SELECTIONS}
     return fits
