@@ -1,5 +1,6 @@
 """`ferhpo study`: what is in the database, without torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,22 +182,18 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
         print_json(facts)
         return
     others = [name for name in study.objectives if name != study.metric]
-    if others and facts["front"]:
-        print_table(
-            ("trial", study.metric, *others, "settings"),
-            [
-                (t["number"], t["value"], *(t["objectives"][name] for name in others), settings(t["params"]))
-                for t in facts["front"]
-            ],
-            title="Pareto front",
-        )
-    trials = study.trials() if every else study.candidates()[:_LAST]
+    if facts["front"]:
+        front = [
+            (t["number"], t["value"], *_amounts(t["objectives"], others), settings(t["params"])) for t in facts["front"]
+        ]
+        print_table(("trial", study.metric, *others, "settings"), front, title="Pareto front")
+    trials = [*study.trials(), *study.repeats()] if every else study.candidates()[:_LAST]
     rows = [
         (
             t.number,
-            t.state.lower(),
+            t.state.lower() + (f" (again {t.attrs['repeats']})" if "repeats" in t.attrs else ""),
             t.value,
-            *(t.objectives.get(name) for name in others),
+            *_amounts(t.objectives, others),
             max(t.values, default=0),
             t.attrs.get("seconds"),
             settings(t.params),
@@ -230,6 +227,11 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
     )
     if facts["interrupted"]:
         say(f"{facts['interrupted']} trials were cut off with their search; `ferhpo search` goes on with them")
+
+
+def _amounts(found: Mapping[str, float], names: list[str]) -> list[float | None]:
+    """Return objectives as they stand in a table: numbers of weights are whole."""
+    return [round(found[n]) if n == "params" and n in found else found.get(n) for n in names]
 
 
 def _again(found: dict[str, Any], metric: str) -> str:

@@ -109,7 +109,7 @@ def broken(constraints: Sequence[Constraint], known: Mapping[str, float], *, who
         whole: the trial has had its epochs; before, only costs are judged, since figures still improve.
     """
     told = excesses(constraints, known, whole=whole)
-    found = [f"{c}, got {known[c.quantity]:.6g}" for c, by in zip(constraints, told, strict=True) if by > 0]
+    found = [f"{c}, got {_written(known[c.quantity])}" for c, by in zip(constraints, told, strict=True) if by > 0]
     return "; ".join(found) or None
 
 
@@ -119,3 +119,7 @@ def excesses(constraints: Sequence[Constraint], known: Mapping[str, float], *, w
         c.excess(known[c.quantity]) if c.quantity in known and (whole or c.quantity in COSTS) else 0.0
         for c in constraints
     ]
+
+
+def _written(value: float) -> str:
+    return f"{value:.6g}" if value % 1 else f"{value:.0f}"

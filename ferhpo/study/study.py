@@ -332,10 +332,11 @@ class Study:
         names = self.objectives
         if t.values is not None:
             return dict(zip(names, t.values, strict=True))
-        if len(names) == 1 or t.state != TrialState.PRUNED or not t.intermediate_values:
+        if len(names) == 1 or t.state != TrialState.PRUNED:
             return {}
-        found, last = known(t.user_attrs), t.intermediate_values[max(t.intermediate_values)]
-        return {name: found[name] for name in names if name in found} | {self.metric: last}
+        found, last = known(t.user_attrs), max(t.intermediate_values, default=None)
+        value = {} if last is None else {self.metric: t.intermediate_values[last]}
+        return {name: found[name] for name in names if name in found} | value
 
     def _trial(self, t: FrozenTrial, *, orphaned: bool) -> Trial:
         attrs = t.user_attrs
