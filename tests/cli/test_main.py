@@ -102,6 +102,7 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         FORMAT,
     ],
     "ferhpo compare": [
+        ("systems",),
         ("--minutes-each",),
         ("--image-size",),
         DATA,
