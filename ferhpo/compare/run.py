@@ -5,6 +5,7 @@ What is done is skipped and what was cut off goes on, so the same command again 
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -227,9 +228,16 @@ def _run(
 def _study_spec(
     spec: StudySpec, kind: str, name: str, data: "Prepared", how: Weights, scale: Scale, place: Place
 ) -> StudySpec:
-    """Return the study as it was begun, so that it goes on as it was measured then; else a new one."""
+    """Return the study as it was begun, so that it goes on as it was measured then; else a new one.
+
+    A study that is over and none of whose trials worked holds nothing: it is begun anew.
+    """
     if recorded_data(place.out, name) is not None:
-        return Study.open(place.out, name).spec
+        begun = Study.open(place.out, name)
+        over = sum(trial.counts for trial in begun.trials()) >= begun.spec.budget.trials
+        if begun.running or not over or begun.best() is not None:
+            return begun.spec
+        shutil.rmtree(begun.folder)
     changes = {**({} if scale.image_size is None else {"image_size": scale.image_size}), **how.changes}
     if kind == "reproduced":
         return systems.reproduced(spec, scale.minutes, changes=changes)

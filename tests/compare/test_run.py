@@ -70,6 +70,10 @@ def test_a_system_that_fails_leaves_the_others_their_rows(root: Path, searches: 
     assert "needs a trial that works, and none did: " in found[0].errors["reproduced"]
     assert "teacher" in found[0].errors["reproduced"]
     assert found[1].errors == {}
+    assert sum(name.startswith("broken") for name in searches) == 3
+    compare([broken, SPEC], SCALE, place(root), watch=quiet, tell=lambda _: None)
+    assert sum(name.startswith("broken") for name in searches) == 6, "what failed is tried again"
+    assert sum(name.startswith("tiny") for name in searches) == 3
 
 
 def test_an_interrupted_comparison_says_so_and_opens_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
