@@ -89,7 +89,7 @@ def shares_of(data: Path | None) -> np.ndarray:
     if data is None:
         return np.array(FER2013)
     from ferhpo.data.cache import prepare
-    from ferhpo.space.spec import DataSpec
+    from ferhpo.space.sections import DataSpec
 
     with tempfile.TemporaryDirectory() as scratch:
         labels_n = prepare(DataSpec(), data, Path(scratch)).part("val").labels

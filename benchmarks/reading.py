@@ -22,7 +22,7 @@ from ferhpo._atomic import write_json
 from ferhpo.data.cache import prepare
 from ferhpo.data.formats import fer2013
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 SPEC = DataSpec()
 

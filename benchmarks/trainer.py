@@ -32,7 +32,8 @@ from ferhpo.data.cache import Prepared, prepare
 from ferhpo.metrics import metric
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.spec import DataSpec, read_spec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import read_spec
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import EpochResult, train

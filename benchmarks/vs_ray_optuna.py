@@ -32,7 +32,8 @@ from ferhpo.data.cache import Prepared, open_prepared, prepare
 from ferhpo.search.budget import limits_of
 from ferhpo.search.events import EpochEnded, Event, TrialEnded
 from ferhpo.search.runner import search
-from ferhpo.space.spec import DataSpec, StudySpec, read_spec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import StudySpec, read_spec
 
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
 TRIALS = 100_000  # more than there is time for

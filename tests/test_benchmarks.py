@@ -21,7 +21,8 @@ from ferhpo.search.job import Job
 from ferhpo.search.session import Limits, Session
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.spec import DataSpec, parse_spec, read_spec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import parse_spec, read_spec
 from ferhpo.training import losses
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

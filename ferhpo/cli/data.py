@@ -12,7 +12,7 @@ from ferhpo.cli.output import print_facts, print_json, print_table, say
 if TYPE_CHECKING:
     from ferhpo.data.problems import Problem
     from ferhpo.data.raw import RawData
-    from ferhpo.space.spec import DataSpec
+    from ferhpo.space.sections import DataSpec
 
 app = typer.Typer(
     help="Look at a set of images, or prepare it once for many studies.", no_args_is_help=True, rich_markup_mode=None
@@ -148,7 +148,7 @@ def _aligner(frames: int) -> "Callable[[RawData], RawData]":
 
 
 def _spec(data: Sequence[Path] | None, size: int) -> "DataSpec":
-    from ferhpo.space.spec import DataSpec
+    from ferhpo.space.sections import DataSpec
 
     return DataSpec(format="auto" if data else "synthetic", size=size, also=tuple(map(str, (data or ())[1:])))
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ferhpo.space.config import RUN_SETTINGS, TrialConfig
 from ferhpo.space.render import render
+from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
 from ferhpo.space.space import Dimension, Space, applies
-from ferhpo.space.spec import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec, StudySpec, parse_spec
+from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try
 
 if TYPE_CHECKING:

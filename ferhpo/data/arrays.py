@@ -11,7 +11,7 @@ from ferhpo import _atomic
 from ferhpo.data.cache import open_prepared, store
 from ferhpo.data.raw import ROLES, RawData, fingerprint
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from ferhpo.data import load, splits, synthetic
 from ferhpo.data.pixels import images_in, keep_images
 from ferhpo.data.raw import RawData, fingerprint
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 VERSION = 1  # raise it when what is stored, or how it is computed from the source, changes
 CARD = "prepared.json"
@@ -55,7 +55,7 @@ class Prepared:
 
     Args:
         folder: where it is stored; `open_prepared` opens it again, in any process.
-        format: one of `spec.FORMATS` but auto.
+        format: one of `sections.FORMATS` but auto.
         source: absolute path of what was read, None for rendered images.
         classes: names in the order of the labels.
         fingerprint: SHA-256 of the decoded content (see `raw.fingerprint`).

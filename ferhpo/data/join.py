@@ -9,7 +9,7 @@ from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, role
 from ferhpo.data.splits import NAMES, TRAIN, assign
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 BLOCK = 1024  # images that are copied at a time
 

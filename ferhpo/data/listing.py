@@ -18,7 +18,7 @@ from ferhpo.data import names
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 PIECE = 4096  # images that are given to the threads at a time

@@ -19,7 +19,7 @@ from ferhpo.data.formats import (
 from ferhpo.data.join import joined, with_classes
 from ferhpo.data.raw import RawData, resized
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 FOLDERS = {  # format -> its module, in the order they are looked for
     "prepared": prepared,
@@ -35,7 +35,7 @@ FILES = {"ferplus": ferplus, "table": table, "fer2013": fer2013}
 
 
 def detect(spec: DataSpec, path: Path | None) -> str:
-    """Return the format (`spec.FORMATS` but ``"auto"``) of what lies at ``path``.
+    """Return the format (`sections.FORMATS` but ``"auto"``) of what lies at ``path``.
 
     A path given for a study that renders its own images overrides them: ``--data`` wins.
 

@@ -18,7 +18,7 @@ import numpy as np
 from ferhpo.data import near
 from ferhpo.data.raw import RawData, role
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 TRAIN, VAL, TEST, DROPPED = 0, 1, 2, -1
 NAMES = {"train": TRAIN, "val": VAL, "test": TEST}

@@ -8,7 +8,8 @@ from typing import Self
 from ferhpo.errors import UsageError
 from ferhpo.metrics import Metric
 from ferhpo.search.flat import expected_improvement
-from ferhpo.space.spec import StudySpec, seconds
+from ferhpo.space.sections import seconds
+from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import Trial
 
 AFTER = "running trials end at their next epoch and wait for the next run"

@@ -5,7 +5,7 @@ from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
-from ferhpo.space.spec import SchedulerSpec
+from ferhpo.space.sections import SchedulerSpec
 
 
 def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool, rivals: Rivals | None = None) -> Scheduler:

@@ -10,7 +10,9 @@ from ferhpo.space.spec import SECTIONS, StudySpec
 
 def render(spec: StudySpec) -> str:
     """Return TOML that `spec.parse_spec` reads back to an equal study, but for name, path and text."""
-    lines = [f"{name} = {_value(getattr(spec, name))}" for name in ("description", "metric", "seed")]
+    metric = spec.objectives if len(spec.objectives) > 1 else spec.metric
+    lines = [f"description = {_value(spec.description)}", f"metric = {_value(metric)}"]
+    lines += [f"constraints = {_value(tuple(map(str, spec.constraints)))}", f"seed = {spec.seed}"]
     for section in SECTIONS:
         changed = _changed(getattr(spec, section))
         if changed:
@@ -18,7 +20,8 @@ def render(spec: StudySpec) -> str:
     reported = _changed(spec.reported)
     if reported:
         lines += ["", "[reported]", *(f"{name} = {_value(value)}" for name, value in reported.items())]
-    lines += ["", "[space]", *(f"{name} = {_value(value)}" for name, value in spec.space.fixed.items())]
+    fixed = {name: value for name, value in spec.space.fixed.items() if name != "frames"}  # [data] says it
+    lines += ["", "[space]", *(f"{name} = {_value(value)}" for name, value in fixed.items())]
     lines += [f"{dimension.name} = {_dimension(dimension)}" for dimension in spec.space.dimensions]
     for one in spec.tries:
         lines += ["", "[[try]]", *(f"{name} = {_value(value)}" for name, value in one.given.items())]

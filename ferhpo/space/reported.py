@@ -13,7 +13,7 @@ class Reported:
     """Published figures; several of one kind contradict each other, and none is left out.
 
     Args:
-        data: the format of the data they are of, one of `spec.FORMATS`; empty where nobody said.
+        data: the format of the data they are of, one of `sections.FORMATS`; empty where nobody said.
         val_accuracy, test_accuracy: shares, 0 to 1.
         val_loss, test_loss: mean cross-entropy in nats.
         val_macro_f1, test_macro_f1: shares, 0 to 1.

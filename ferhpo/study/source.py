@@ -7,7 +7,8 @@ from typing import Any
 
 from ferhpo.data.cache import Prepared, prepare
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import DataSpec, StudySpec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import StudySpec
 
 
 def open_data(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ferhpo.data.load import load
-from ferhpo.space.spec import DataSpec, parse_spec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.source import open_data
 from tests.cli.conftest import Run
 from tests.data.made_up import row, small_csv, write_csv, write_images

@@ -3,7 +3,8 @@
 import pytest
 
 from ferhpo.compare.systems import PASSES, ROUNDS, SYSTEMS, Plan, plan, reproduced, resized, searched, start
-from ferhpo.space.spec import DataSpec, StudySpec, parse_spec
+from ferhpo.space.sections import DataSpec
+from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.find import find_spec, packaged
 from ferhpo.training import width as widths
 from tests.compare.conftest import SYSTEM

@@ -10,7 +10,7 @@ import pytest
 from ferhpo.data.arrays import Images, keep, raw
 from ferhpo.data.cache import prepare
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(256, size=(60, 12, 10), dtype=np.uint8)

@@ -17,7 +17,7 @@ from ferhpo.data import cache, load, synthetic
 from ferhpo.data.cache import open_prepared, prepare
 from ferhpo.data.formats import fer2013
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces, row, small_csv, write_csv, write_images
 
 SPEC = DataSpec()

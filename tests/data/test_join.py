@@ -9,7 +9,7 @@ from ferhpo.data.join import joined, taken, with_classes
 from ferhpo.data.raw import RawData
 from ferhpo.data.splits import TEST, TRAIN, VAL, assign
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces, raw
 
 SPEC = DataSpec(val=0.2, test=0.2)

@@ -8,7 +8,7 @@ import pytest
 from ferhpo.data.listing import decode, listing, missing, unlabelled
 from ferhpo.data.raw import read_image
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
 
 

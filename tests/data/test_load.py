@@ -6,7 +6,7 @@ import pytest
 
 from ferhpo.data.load import detect, load, state
 from ferhpo.errors import DataError, UsageError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import small_csv, write_images
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ferhpo.data.raw import RawData
 from ferhpo.data.splits import DROPPED, TEST, TRAIN, VAL, assign, groups
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces, raw
 from tests.data.test_near import smooth
 

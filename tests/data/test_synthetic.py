@@ -6,7 +6,7 @@ import pytest
 from ferhpo.data import synthetic
 from ferhpo.data.raw import EXPRESSIONS, RawData, fingerprint
 from ferhpo.data.splits import assign
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 
 @pytest.fixture(scope="module")

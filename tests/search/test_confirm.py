@@ -14,7 +14,8 @@ from ferhpo.search.confirm import Confirm, Confirmation, confirm_of
 from ferhpo.search.events import Event, Note, TrialBegan
 from ferhpo.search.recovery import settle
 from ferhpo.search.session import Limits, Session
-from ferhpo.space.spec import SAMPLERS, parse_spec
+from ferhpo.space.sections import SAMPLERS
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.overview import overview
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter

@@ -14,7 +14,7 @@ import torch
 from ferhpo.data.cache import prepare
 from ferhpo.search.probe import Steps, main
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 CONFIG = TrialConfig(width=4, image_size=12, batch_size=16, precision="fp32")
 

@@ -4,7 +4,7 @@ import pytest
 
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import scheduler
-from ferhpo.space.spec import SCHEDULERS, SchedulerSpec
+from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 
 
 def test_rivals_are_those_that_are_at_least_as_good_in_everything_else() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ferhpo.search.rule import Scheduler
 from ferhpo.search.scheduler import scheduler
-from ferhpo.space.spec import SCHEDULERS, SchedulerSpec
+from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 
 EPOCHS = 9
 every = pytest.mark.parametrize("name", SCHEDULERS)

@@ -14,7 +14,8 @@ from ferhpo.errors import SpecError
 from ferhpo.search import fidelity as fidelity_model
 from ferhpo.search import sampler as module
 from ferhpo.search.sampler import FidelitySampler, sampler
-from ferhpo.space.spec import SAMPLERS, StudySpec, parse_spec
+from ferhpo.space.sections import SAMPLERS
+from ferhpo.space.spec import StudySpec, parse_spec
 
 EPOCHS = 9
 FLAT = """

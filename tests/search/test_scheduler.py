@@ -21,7 +21,7 @@ from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.scheduler import scheduler
 from ferhpo.search.session import Limits, Session, judged
-from ferhpo.space.spec import SCHEDULERS, SchedulerSpec
+from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.study.study import Study
 
 TRIALS = 9

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferhpo.errors import SpecError, UsageError
+from ferhpo.errors import SpecError
 from ferhpo.models.registry import check
-from ferhpo.space.spec import SECTIONS, TOP, StudySpec, line_of, parse_spec, read_spec, seconds
+from ferhpo.space.spec import SECTIONS, TOP, StudySpec, line_of, parse_spec, read_spec
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
 WHOLE = """\
@@ -277,20 +277,6 @@ def test_a_key_is_found_however_it_is_written(text: str) -> None:
 
 def test_a_dotted_key_is_found() -> None:
     assert line_of("seed = 1\ndata.size = 4\n", "data", "size") == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("90", 90), ("90s", 90), ("30m", 1800), ("1.5h", 5400), ("2 h", 7200), ("1d", 86400), (" 5m ", 300), ("0.5", 0.5)],
-)
-def test_a_duration_is_read_as_seconds(text: str, expected: float) -> None:
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "0", "0s", "-5m", "1h30m", "5 minutes", "inf", "nan", "1e3", "h"])
-def test_a_duration_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=rf"a duration is a number above 0 .* got '{text}'"):
-        seconds(text)
 
 
 @given(st.text(max_size=60))

@@ -9,7 +9,8 @@ from conftest import open_writer, run_session
 
 from ferhpo.errors import SpecError
 from ferhpo.search.session import Limits, Session
-from ferhpo.space.spec import SAMPLERS, StudySpec, parse_spec
+from ferhpo.space.sections import SAMPLERS
+from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.study import Study
 
 

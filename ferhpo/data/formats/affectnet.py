@@ -21,7 +21,7 @@ from ferhpo.data.formats.annotations import label_of
 from ferhpo.data.listing import Box, Listing, decode, listing, missing, unlabelled
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
 NO_EXPRESSION = ("none", "uncertain", "no face")  # codes 8 to 10

@@ -22,7 +22,7 @@ from ferhpo.data.listing import Listing, decode, listing
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 NAMES = dict(enumerate(("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")))
 IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")

@@ -12,7 +12,7 @@ from ferhpo.data.formats.annotations import label_of, line, lines
 from ferhpo.data.listing import Box, Listing, decode, listing, missing
 from ferhpo.data.raw import EXPRESSIONS, RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 LIST = Path("label/label.lst")
 IMAGES = Path("image/origin")

@@ -22,7 +22,7 @@ import pyarrow.csv
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import EXPRESSIONS, RawData, resized
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 SIDE = 48
 PIXELS = SIDE * SIDE

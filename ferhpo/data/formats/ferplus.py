@@ -24,7 +24,7 @@ from ferhpo.data.formats import fer2013
 from ferhpo.data.join import taken
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 OTHER = ("unknown", "NF")

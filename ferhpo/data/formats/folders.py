@@ -14,7 +14,7 @@ from pathlib import Path
 from ferhpo.data.listing import EXTENSIONS, Listing, decode, listing
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 PREFIXES = ("PublicTest", "PrivateTest")
 

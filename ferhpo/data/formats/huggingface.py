@@ -22,7 +22,7 @@ from ferhpo.data.formats.table import USUAL
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 DICTIONARY = "dataset_dict.json"
 STATE = "state.json"

@@ -10,7 +10,7 @@ from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, stored, upright
 from ferhpo.data.splits import DROPPED, NAMES
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 CARD = "prepared.json"
 

@@ -16,7 +16,7 @@ from ferhpo.data.formats.annotations import label_of, line, lines
 from ferhpo.data.listing import Listing, decode, listing, missing, unlabelled
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 NAMES = {"1": "surprise", "2": "fear", "3": "disgust", "4": "happy", "5": "sad", "6": "angry", "7": "neutral"}
 LIST = Path("EmoLabel/list_patition_label.txt")

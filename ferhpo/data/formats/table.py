@@ -14,7 +14,7 @@ from ferhpo.data.listing import Listing, decode, listing, missing
 from ferhpo.data.names import split_name
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 USUAL = {  # what a column is for -> its usual names, in lower case
     "image": (

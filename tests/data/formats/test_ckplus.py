@@ -11,7 +11,7 @@ from ferhpo.data.load import detect, load
 from ferhpo.data.raw import read_image
 from ferhpo.data.splits import assign
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
 
 SPEC = DataSpec(size=12, val=0.2, test=0.2)

@@ -9,7 +9,7 @@ from PIL import Image
 from ferhpo.data.formats import expw
 from ferhpo.data.load import detect
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 
 SPEC = DataSpec(size=8)
 

@@ -7,7 +7,7 @@ import pytest
 
 from ferhpo.data.formats import fer2013
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces, row, write_csv
 
 SPEC = DataSpec()

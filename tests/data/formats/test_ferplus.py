@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ferhpo.data.formats import ferplus
 from ferhpo.data.load import detect
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces, row, write_csv
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ferhpo.data.formats import folders
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
 
 SPEC = DataSpec(size=12)

@@ -13,7 +13,7 @@ from PIL import Image
 from ferhpo.data.formats import huggingface
 from ferhpo.data.load import detect, load
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import faces
 
 SPEC = DataSpec(size=12)

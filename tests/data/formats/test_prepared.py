@@ -9,7 +9,7 @@ from ferhpo.data.arrays import Images, keep
 from ferhpo.data.cache import prepare, write_prepared
 from ferhpo.data.load import detect, load
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import row, small_csv, write_csv
 
 SPEC = DataSpec()

@@ -7,7 +7,7 @@ import pytest
 from ferhpo.data.formats import table
 from ferhpo.data.load import detect, load
 from ferhpo.errors import DataError
-from ferhpo.space.spec import DataSpec
+from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
 
 SPEC = DataSpec(size=12)
