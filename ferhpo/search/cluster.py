@@ -71,8 +71,8 @@ def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]
 def _init(init: Callable[..., Any], *, address: str | None, **kwargs: Any) -> Any:
     try:
         return init(address=address, **kwargs)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - a node slow to start is a bare Exception
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if address:
             msg = f"--address must name a running Ray cluster, got '{address}' ({reason}); try `ray status`"
             raise UsageError(msg) from None

@@ -1,8 +1,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
-from ferhpo.search.cluster import NOTE, end_leftovers
+import pytest
+
+from ferhpo.errors import SearchError
+from ferhpo.search.cluster import NOTE, end_leftovers, started
 
 
 def start(*words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
@@ -35,3 +39,17 @@ def test_only_processes_of_the_noted_ray_session_are_ended(tmp_path: Path) -> No
 
 def test_without_a_note_nothing_is_ended(tmp_path: Path) -> None:
     assert end_leftovers(tmp_path) == 0
+
+
+@pytest.mark.parametrize("error", [Exception("The current node timed out during startup.\nlogs"), RuntimeError("")])
+def test_a_ray_that_does_not_start_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    def init(**_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    reason = str(error).splitlines()[0] if str(error) else "RuntimeError"
+    message = rf"needs Ray to start on this machine, which it did not \({reason}\)"
+    with pytest.raises(SearchError, match=message), started(tmp_path, address=None):
+        pass
