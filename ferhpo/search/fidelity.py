@@ -109,7 +109,7 @@ class Process:
         return k @ self._weights, np.sqrt(np.maximum(variance, 1e-8))
 
     def mean(self, x: np.ndarray) -> np.ndarray:
-        """Return the mean alone (n,), which takes a fraction of the time."""
+        """Return the mean alone (n,)."""
         return self._kernel(x) @ self._weights
 
     def believing(self, x: np.ndarray) -> "Process":

@@ -153,7 +153,7 @@ def write_trial(
 ) -> None:
     """Write attributes of a trial that is not over, and perhaps an epoch's value: all of it or nothing.
 
-    Optuna's own calls take a transaction for each, which at twenty epochs a trial is most of what a search costs.
+    Optuna's own calls take a transaction for each.
 
     Args:
         storage: open for writing.
