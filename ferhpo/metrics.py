@@ -5,6 +5,7 @@
 Shapes: ``probs_nc`` is rows x classes, each row a probability vector; ``y_n`` holds class indices.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -62,10 +63,7 @@ def metric(name: str) -> Metric:
     Raises:
         UsageError: there is none.
     """
-    if name not in METRICS:
-        msg = f"a metric must be a known one, got '{name}'{did_you_mean(name, METRICS)}"
-        raise UsageError(msg)
-    return METRICS[name]
+    return _known(name, METRICS)
 
 
 def quantity(name: str) -> Metric:
@@ -74,10 +72,14 @@ def quantity(name: str) -> Metric:
     Raises:
         UsageError: there is none.
     """
-    if name not in QUANTITIES:
-        msg = f"a metric must be a known one, got '{name}'{did_you_mean(name, QUANTITIES)}"
+    return _known(name, QUANTITIES)
+
+
+def _known(name: str, among: Mapping[str, Metric]) -> Metric:
+    if name not in among:
+        msg = f"a metric must be a known one, got '{name}'{did_you_mean(name, among)}"
         raise UsageError(msg)
-    return QUANTITIES[name]
+    return among[name]
 
 
 def accuracy(probs_nc: np.ndarray, y_n: np.ndarray) -> float:
