@@ -187,7 +187,7 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             (t["number"], t["value"], *_amounts(t["objectives"], others), settings(t["params"])) for t in facts["front"]
         ]
         print_table(("trial", study.metric, *others, "settings"), front, title="Pareto front")
-    trials = [*study.trials(), *study.repeats()] if every else study.candidates()[:_LAST]
+    trials = study.every() if every else study.candidates()[:_LAST]
     rows = [
         (
             t.number,

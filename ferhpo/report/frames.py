@@ -99,7 +99,7 @@ def facts(study: Study) -> Facts:
         name=study.name,
         description=spec.description if spec else "",
         metric=attrs.get("metric") or (spec.metric if spec else "value"),
-        others=tuple(name for name in study.objectives if name != attrs.get("metric", "value")),
+        others=tuple(name for name in study.objectives if name != study.metric),
         constraints=tuple(attrs.get("constraints", ())),
         maximize=study.maximize,
         data={k: v for k, v in data.items() if k not in {"counts", "classes"}},

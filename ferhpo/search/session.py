@@ -238,7 +238,7 @@ class Session:
     def _tidy(self) -> None:
         """Bring the running ensemble up to date; delete the files that neither it nor the best trials need."""
         reader = self.writer.reader
-        found = [*reader.trials(), *reader.repeats()]
+        found = reader.every()
         if self._scoring:
             self._score(found)
         keep_best(reader, also={*self.running, *self._ensemble.members}, found=found)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ferhpo import _layout
-from ferhpo.study.repeats import REPEATS
 from ferhpo.study.study import Study, Trial
 
 KEEP = 20  # best trials whose checkpoint and validation probabilities are kept
@@ -31,8 +30,8 @@ def keep_best(
     Returns:
         Numbers of the trials whose files were deleted.
     """
-    found = [*study.trials(), *study.repeats()] if found is None else found
-    repeats = {t.number for t in found if REPEATS in t.attrs}
+    found = study.every() if found is None else found
+    repeats = {t.number for t in found if t.repeats}
     kept = {t.number for t in study.candidates(found)[:keep]} | set(also) | repeats
     ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
     dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)

@@ -72,7 +72,12 @@ class Trial:
     def counts(self) -> bool:
         """Tell whether the trial counts towards ``--trials``: it ended and was not queued again."""
         ended = self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
-        return ended and REPEATS not in self.attrs
+        return ended and not self.repeats
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether the trial is none of the search's but trains another one's configuration again."""
+        return REPEATS in self.attrs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,18 +141,21 @@ class Study:
 
     @property
     def metric(self) -> str:
-        """Name of the figure that is searched for; of several objectives the one that trials are ranked by."""
-        return self.attrs["metric"]
+        """Name of the figure that is searched for; of several objectives the one that trials are ranked by.
+
+        ``"value"`` in a study that Optuna alone made.
+        """
+        return self.attrs.get("metric", "value")
 
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of everything that is searched for, in the order of `directions`."""
-        return tuple(self.attrs.get(OBJECTIVES) or [self.attrs.get("metric", "value")])
+        return tuple(self.attrs.get(OBJECTIVES) or [self.metric])
 
     @property
     def maximize(self) -> bool:
         """Tell whether more of the metric is better."""
-        return self.directions[self.objectives.index(self.attrs.get("metric", "value"))] == "maximize"
+        return self.directions[self.objectives.index(self.metric)] == "maximize"
 
     @property
     def directions(self) -> list[str]:
@@ -189,13 +197,16 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Return all trials of the search by number."""
-        orphaned = not self._driven()
-        return [self._trial(t, orphaned=orphaned) for t in self._frozen() if not is_repeat(t)]
+        return [t for t in self.every() if not t.repeats]
 
     def repeats(self) -> list[Trial]:
         """Return the trials that train another one's configuration again, by number, see `repeats`."""
-        orphaned = not self._driven()
-        return [self._trial(t, orphaned=orphaned) for t in self._frozen() if is_repeat(t)]
+        return [t for t in self.every() if t.repeats]
+
+    def every(self) -> list[Trial]:
+        """Return the trials of the search and the repeats by number."""
+        orphaned, names, metric = not self._driven(), self.objectives, self.metric
+        return [self._trial(t, names, metric, orphaned=orphaned) for t in self._frozen()]
 
     def confirmed(self) -> list[Confirmed]:
         """Return the configurations that were trained again and what came of it, best mean first."""
@@ -265,7 +276,7 @@ class Study:
         Args:
             found: the study's trials and repeats where they were read already.
         """
-        found = [*self.trials(), *self.repeats()] if found is None else found
+        found = self.every() if found is None else found
         return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
 
     def record_opening(self, command: str, version: str) -> int:
@@ -325,37 +336,36 @@ class Study:
         driver = self.attrs.get("driver") or {}
         return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
 
-    def _objectives(self, t: FrozenTrial) -> dict[str, float]:
-        """Return what is known of an ended trial's objectives; Optuna keeps no values of a PRUNED one of several."""
-        if not t.state.is_finished():
-            return {}
-        names = self.objectives
-        if t.values is not None:
-            return dict(zip(names, t.values, strict=True))
-        if len(names) == 1 or t.state != TrialState.PRUNED:
-            return {}
-        found, last = known(t.user_attrs), max(t.intermediate_values, default=None)
-        value = {} if last is None else {self.metric: t.intermediate_values[last]}
-        return {name: found[name] for name in names if name in found} | value
-
-    def _trial(self, t: FrozenTrial, *, orphaned: bool) -> Trial:
-        attrs = t.user_attrs
-        kept = attrs.get("checkpoint")
+    def _trial(self, t: FrozenTrial, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:
+        kept = t.user_attrs.get("checkpoint")
         checkpoint = self.folder / kept if kept else None
-        objectives = self._objectives(t)
+        objectives = _objectives(t, names, metric)
         return Trial(
             number=t.number,
             state="INTERRUPTED" if orphaned and t.state == TrialState.RUNNING else t.state.name,
-            value=objectives.get(self.attrs.get("metric", "value")),
+            value=objectives.get(metric),
             objectives=objectives,
             feasible=all(excess <= 0 for excess in t.constraints.values()),
             params=t.params,
             values=t.intermediate_values,
             checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
-            attrs=attrs,
+            attrs=t.user_attrs,
             started=t.datetime_start,
             ended=t.datetime_complete,
         )
+
+
+def _objectives(t: FrozenTrial, names: Sequence[str], metric: str) -> dict[str, float]:
+    """Return what is known of an ended trial's objectives; Optuna keeps no values of a PRUNED one of several."""
+    if not t.state.is_finished():
+        return {}
+    if t.values is not None:
+        return dict(zip(names, t.values, strict=True))
+    if len(names) == 1 or t.state != TrialState.PRUNED:
+        return {}
+    found, last = known(t.user_attrs), max(t.intermediate_values, default=None)
+    value = {} if last is None else {metric: t.intermediate_values[last]}
+    return {name: found[name] for name in names if name in found} | value
 
 
 def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> optuna.Study:

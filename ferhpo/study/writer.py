@@ -89,6 +89,7 @@ class StudyWriter:
             try:
                 stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
                 self._rdb = store.open_for_writing(url)
+                self._storage = store.OneWriter(self._rdb)
                 stack.callback(self._rdb.engine.dispose)
                 stack.enter_context(store.one_writer(self._rdb, self.spec.name))
             except BlockingIOError:
@@ -105,12 +106,12 @@ class StudyWriter:
     def _open(self, url: str) -> None:
         names = optuna.get_all_study_names(self._rdb)
         if self.spec.name in names:
-            self._study = load(self._rdb, self.spec.name, store.without_password(url))
+            self._study = load(self._storage, self.spec.name, store.without_password(url))
             self._check_same(self._stored())
             self._grow()
         else:
             self._study = optuna.create_study(
-                study_name=self.spec.name, storage=self._rdb, directions=self.spec.directions
+                study_name=self.spec.name, storage=self._storage, directions=self.spec.directions
             )
             with warnings.catch_warnings():  # still called experimental; the dashboard shows the name
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -178,7 +179,8 @@ class StudyWriter:
         longer = {name: c for name, c in self._grown.items() if CategoricalDistribution(c) != stored[name]}
         if longer:
             store.set_choices(self._rdb, self.spec.name, longer)
-            self._study = load(self._rdb, self.spec.name, "")  # the handle had cached the shorter lists
+            self._storage = store.OneWriter(self._rdb)  # the old one had cached the shorter lists
+            self._study = load(self._storage, self.spec.name, "")
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""

@@ -11,6 +11,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy import event
 
 from ferhpo.errors import FerhpoError, StudyError, UsageError
 from ferhpo.study import store
@@ -51,6 +52,22 @@ def test_a_trial_written_is_a_trial_read(storage: RDBStorage, url: str) -> None:
     assert (trial.number, trial.state, trial.value, trial.params) == (0, TrialState.COMPLETE, 0.5, {"lr": 0.1})
     assert (trial.intermediate_values, trial.user_attrs) == ({1: 0.5}, {"history": [{"epoch": 1}]})
     reader.engine.dispose()
+
+
+def test_the_one_writer_reads_trials_again_only_after_a_write(storage: RDBStorage) -> None:
+    study_id, trial_id = filled(storage)
+    one_writer, statements = store.OneWriter(storage), []
+    event.listen(storage.engine, "after_execute", lambda _c, statement, *_: statements.append(str(statement)))
+    for _ in range(3):
+        (trial,) = one_writer.get_all_trials(study_id)
+    assert trial.user_attrs == {}
+    assert len([s for s in statements if "FROM trials" in s]) == 1
+    store.write_trial(storage, trial_id, {"host": "a"}, (1, 0.5))
+    (trial,) = one_writer.get_all_trials(study_id)
+    assert trial.user_attrs == {"host": "a"}
+    one_writer.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    one_writer.create_new_trial(study_id)
+    assert [t.state for t in one_writer.get_all_trials(study_id)] == [TrialState.COMPLETE, TrialState.RUNNING]
 
 
 def test_a_trial_put_back_is_asked_again_under_its_number(storage: RDBStorage) -> None:
