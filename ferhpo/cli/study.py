@@ -21,7 +21,8 @@ from ferhpo.cli.options import (
 from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
 
 if TYPE_CHECKING:
-    from ferhpo.study.study import Study, Trial
+    from ferhpo.study.study import Study
+    from ferhpo.study.trial import Trial
 
 app = typer.Typer(help="List studies, show one, show its best trial.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -96,6 +97,7 @@ def best(
         print_json(best_json(trial) | {"state": trial.state, "config": trial.config.params() if trial.config else None})
         return
     facts: list[tuple[str, object]] = [("trial", trial.number), (opened.metric, trial.value), ("state", trial.state)]
+    facts += [("settings", f"{trial.origin}: those of its last epochs")] if trial.origin else []
     facts += [(name, value) for name, value in trial.objectives.items() if name != opened.metric]
     facts += [("checkpoint", trial.checkpoint)]
     print_facts(facts + list(trial.config.params().items() if trial.config else trial.params.items()))
@@ -191,7 +193,7 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
     rows = [
         (
             t.number,
-            t.state.lower() + (f" (again {t.attrs['repeats']})" if "repeats" in t.attrs else ""),
+            t.state.lower() + (f" ({t.origin})" if t.origin else ""),
             t.value,
             *_amounts(t.objectives, others),
             max(t.values, default=0),

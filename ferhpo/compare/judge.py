@@ -24,7 +24,8 @@ from ferhpo.models.flops import flops
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
     from ferhpo.ensemble.outcome import EnsembleReport
-    from ferhpo.study.study import Study, Trial
+    from ferhpo.study.study import Study
+    from ferhpo.study.trial import Trial
 
 FOLDER = "compare"  # in the study's
 FIGURES = "figures.json"

@@ -15,7 +15,8 @@ from ferhpo._layout import CARD, PROBABILITIES, WEIGHTS
 from ferhpo.errors import CheckpointError, StudyError, UsageError
 
 if TYPE_CHECKING:
-    from ferhpo.study.study import Study, Trial
+    from ferhpo.study.study import Study
+    from ferhpo.study.trial import Trial
 
 SHARED = ("stored_size", "channels")  # preprocessing that all members have in common, being of one prepared data set
 FRAMES = "frames"  # likewise, where a sample is a sequence

@@ -12,7 +12,8 @@ from ferhpo.report.frames import Facts, Importances
 from ferhpo.report.learned import Pairs, by_choice, pairs
 from ferhpo.report.pick import col, records, rows
 from ferhpo.report.validation_frames import Judged
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.report.pick import col, rows, total
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.study import STATES, Study, Trial
+from ferhpo.study.study import STATES, Study
+from ferhpo.study.trial import Trial
 
 PARAM = "params_"  # in front of a parameter's name in a column, as in Optuna's own frames
 AIM = "objectives_"  # likewise of an objective's
@@ -24,8 +25,20 @@ SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:])
 MARGIN = 0.01  # of accuracy above the commonest class's share up to which a trial has learned next to nothing
 ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
-    *("number", "state", "value", "latest", "epochs", "seconds", "images_per_second", "parameters"),
-    *("accuracy", "robust_accuracy", "barely", "arch", "feasible", "broken", "requeued", "error", "started", "ended"),
+    *("number", "state", "value", "latest", "epochs", "trained", "seconds", "images_per_second", "parameters"),
+    *(
+        "accuracy",
+        "robust_accuracy",
+        "barely",
+        "arch",
+        "origin",
+        "feasible",
+        "broken",
+        "requeued",
+        "error",
+        "started",
+        "ended",
+    ),
 )
 TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
 
@@ -125,11 +138,11 @@ def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFram
         majority: the commonest class's share of the validation rows, to tell who barely beats it.
 
     Returns:
-        number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, seconds (of
-        training), images_per_second, parameters, accuracy, robust_accuracy (under attack, where trained so), barely
-        (ended about as good as always answering the commonest class), arch, feasible, broken (constraints, in words),
-        requeued, error, started, ended, ``objectives_NAME`` for every objective of a study with several, and
-        ``params_NAME`` for every parameter.
+        number, state, value, latest (the value after the last epoch, of an unfinished trial too), epochs, trained (of
+        these by itself), seconds (of training), images_per_second, parameters, accuracy, robust_accuracy (under attack,
+        where trained so), barely (ended about as good as always answering the commonest class), arch, origin (see
+        `Trial.origin`), feasible, broken (constraints, in words), requeued, error, started, ended, ``objectives_NAME``
+        for every objective of a study with several, and ``params_NAME`` for every parameter.
     """
     lines = [_row(t, majority) for t in found]
     names = list(dict.fromkeys(name for t in found for name in t.params))
@@ -138,7 +151,9 @@ def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFram
     table = pd.DataFrame(lines, columns=[*COLUMNS, *more])
     numbers = ["value", "latest", "seconds", "images_per_second", "parameters", "accuracy", "robust_accuracy"]
     table[numbers] = table[numbers].astype(float)
-    return table.astype({"number": int, "epochs": int, "barely": bool, "feasible": bool, "requeued": bool})
+    return table.astype(
+        {"number": int, "epochs": int, "trained": int, "barely": bool, "feasible": bool, "requeued": bool}
+    )
 
 
 def ended(table: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +211,9 @@ def curves(found: Sequence[Trial]) -> pd.DataFrame:
 
 def budget(table: pd.DataFrame) -> pd.DataFrame:
     """Return trials, epochs and seconds by state, and each one's share of all (``trials_share`` ...)."""
-    groups = table.groupby("state").agg(trials=("number", "size"), epochs=("epochs", "sum"), seconds=("seconds", "sum"))
+    groups = table.groupby("state").agg(
+        trials=("number", "size"), epochs=("trained", "sum"), seconds=("seconds", "sum")
+    )
     groups = groups.reindex([s for s in SHOWN_STATES if s in groups.index])
     for column in ("trials", "epochs", "seconds"):
         whole = total(groups, column)
@@ -251,12 +268,14 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
     rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
     figures = attrs.get("figures") or (records[-1].get("figures") if records else None) or {}
     accuracy, ended = figures.get("accuracy"), trial.state in {"COMPLETE", "PRUNED"}
+    epochs = max([len(records), *trial.values])
     return {
         "number": trial.number,
         "state": trial.state,
         "value": trial.value,
         "latest": trial.values[max(trial.values)] if trial.values else trial.value,
-        "epochs": max([len(records), *trial.values]),
+        "epochs": epochs,
+        "trained": epochs - trial.inherited,
         "seconds": seconds,
         "images_per_second": attrs.get("images_per_second", float(np.median(rates)) if rates else None),
         "parameters": attrs.get("parameters"),
@@ -264,6 +283,7 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "robust_accuracy": figures.get("robust_accuracy"),
         "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
         "arch": trial.params["arch"] if "arch" in trial.params else attrs.get("config", {}).get("arch"),
+        "origin": trial.origin or None,
         "feasible": trial.feasible,
         "broken": attrs.get("broken"),
         "requeued": bool(attrs.get("interrupted")),

@@ -120,7 +120,7 @@ def _tiles(content: Content) -> Html:
         tiles.append((f"{chosen['accuracy']:.4f}", f"validation accuracy of the ensemble ({chosen['name']})"))
     tiles += [
         (text(len(content.found)), f"trials: {states}"),
-        (text(int(total(content.table, "epochs"))), "epochs trained"),
+        (text(int(total(content.table, "trained"))), "epochs trained"),
         (duration(total(content.table, "seconds")), "of training, all trials together"),
         (count(openings, "time"), "test split opened") if openings else ("sealed", "test split, never opened"),
     ]

@@ -51,7 +51,7 @@ def best(content: Content) -> Html | None:
     trial = next(t for t in content.found if t.number == row["number"])
     figures = trial.attrs.get("figures") or {content.facts.metric: row["value"]}
     told = [
-        ("trial", f"{row['number']} ({row['state']})"),
+        ("trial", f"{row['number']} ({', '.join(filter(None, (row['state'], trial.origin)))})"),
         *((name.replace("_", " "), f"{value:.4f}") for name, value in figures.items()),
         *((name, f"{value:.6g}") for name, value in trial.attrs.get("costs", {}).items()),
         ("epochs", row["epochs"]),
@@ -205,6 +205,7 @@ def trials(content: Content) -> Html | None:
     if col(content.table, "robust_accuracy").notna().any():
         heads |= {"robust_accuracy": "robust accuracy"}
     heads |= {"seconds": "training", "images_per_second": "images/s", "parameters": "parameters"}
+    heads |= {"origin": "took over"} if col(content.table, "origin").notna().any() else {}
     heads |= {"broken": "breaks"} if not col(content.table, "feasible").all() else {}
     heads |= {c: c.removeprefix(PARAM) for c in content.table.columns if c.startswith(PARAM)}
     some = f" The first {ROWS} of {len(content.table)}." if len(content.table) > ROWS else ""

@@ -8,7 +8,8 @@ import pandas as pd
 from ferhpo import _layout, metrics
 from ferhpo.errors import CheckpointError
 from ferhpo.report.pick import rows as rows_of
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 
 BINS = 10
 Judged = tuple[np.ndarray, np.ndarray]  # probs_nc, y_n

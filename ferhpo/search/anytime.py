@@ -17,7 +17,8 @@ from ferhpo.ensemble.select import greedy
 from ferhpo.errors import CheckpointError
 from ferhpo.search.events import EnsembleScored
 from ferhpo.study.artifacts import KEEP
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 
 ROUNDS = 12  # of greedy selection; 25, as `ferhpo ensemble` does, take twice the time for the same curve
 CELLS = 100_000  # rows x classes that are scored; of larger validation splits every n-th group

@@ -114,6 +114,9 @@ def search(
     elif data is not None:
         msg = "an objective brings its own data, got data beside it; leave data out, and read it in the objective"
         raise UsageError(msg)
+    elif spec.scheduler.name == "pbt":
+        msg = "pbt copies what a training has learned, which it cannot for an objective; name another scheduler"
+        raise UsageError(msg)
     else:
         trainer, prepared = objectives.trainer(objective), objectives.no_images(root / ".cache")
     return run(

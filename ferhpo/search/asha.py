@@ -87,7 +87,7 @@ class PromotingHalving(Halving):
         self.record(number, {epoch: value})
         return number in self._best(epoch, 0)
 
-    def promote(self, waiting: Mapping[int, int], *, last: bool) -> int | None:
+    def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:  # noqa: ARG002
         """Return an interrupted trial, else the best of the highest rung that may go on."""
         between = [number for number, epoch in waiting.items() if epoch not in self.at]
         ready = [n for rung in reversed(self.at) for n in self._best(rung, int(last)) if waiting.get(n) == rung]

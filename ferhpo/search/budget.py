@@ -10,7 +10,7 @@ from ferhpo.metrics import Metric
 from ferhpo.search.flat import expected_improvement
 from ferhpo.space.sections import seconds
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.study import Trial
+from ferhpo.study.trial import Trial
 
 AFTER = "running trials end at their next epoch and wait for the next run"
 
@@ -114,7 +114,7 @@ class Budget:
             metric=metric,
             clock=clock,
             began=clock(),
-            epochs=sum(len(t.values) for t in found),
+            epochs=sum(len(t.values) - t.inherited for t in found),
             device_seconds=sum(row["seconds"] for t in found for row in t.attrs.get("history", [])),
             values=[t.value for t in in_order if t.value is not None],
         )

@@ -67,6 +67,7 @@ class Confirmation(Session):
         self._rule = Halving(at=(), reduction=2, maximize=self._metric.maximize)
         spec, found = writer.spec, writer.reader.trials()
         ranked = [t for t in writer.reader.ranking(found) if t.value is not None and t.config is not None]
+        ranked = [t for t in ranked if t.copied_from is None]  # whose value no one configuration gives
         if not ranked:
             msg = "--confirm trains the best trials again, and none has ended with a value; search first"
             raise StudyError(msg)

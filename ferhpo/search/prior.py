@@ -41,7 +41,7 @@ def records(other: Study, spec: StudySpec) -> Records:
     _check(other, spec)
     defaults, kept = TrialConfig().params(), []
     for t in other.trials():
-        config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values else None
+        config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values and t.copied_from is None else None
         if config is not None and config.epochs == spec.budget.epochs:
             settings = {name: value for name, value in config.params().items() if value != defaults[name]}
             epochs = sorted(t.values)

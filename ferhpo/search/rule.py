@@ -35,14 +35,19 @@ class Scheduler(Protocol):
         """Take note of a trial's value after an epoch and tell whether it goes on."""
         ...
 
-    def promote(self, waiting: Mapping[int, int], *, last: bool) -> int | None:  # noqa: ARG002
+    def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:  # noqa: ARG002
         """Return which waiting trial goes on next, None if a new one is the better use of a worker.
 
         Args:
             waiting: epochs behind each trial that waits: an interrupted one, or one that was paused.
+            running: trials that do not wait.
             last: no new trial can start any more, so what is not promoted now may never be.
         """
         return min(waiting, default=None)
+
+    def betters(self, number: int, waiting: Mapping[int, int]) -> list[int]:  # noqa: ARG002
+        """Return which other waiting trials one may be copied from, so that the copy goes on in place of ``number``."""
+        return []
 
     def give_up(self, waiting: Mapping[int, int]) -> list[int]:  # noqa: ARG002
         """Return which waiting trials are over, so that not too many keep their state on disk."""

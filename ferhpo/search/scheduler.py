@@ -3,6 +3,7 @@
 from ferhpo.search.asha import Halving, PromotingHalving, rungs
 from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
+from ferhpo.search.population import Population
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
 from ferhpo.space.sections import SchedulerSpec
@@ -28,5 +29,8 @@ def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool, rivals: Rival
             return Hyperband.of(at, spec.reduction, maximize=maximize, rivals=rivals)
         case "median":
             return MedianRule(grace=spec.grace, maximize=maximize, rivals=rivals)
+        case "pbt":
+            every, size, reduction = spec.grace, spec.population, spec.reduction
+            return Population(every=every, size=size, reduction=reduction, maximize=maximize, rivals=rivals)
         case _:
             return Halving(at=(), reduction=spec.reduction, maximize=maximize)

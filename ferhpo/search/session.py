@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from ferhpo import _layout
 from ferhpo._seeding import derive
 from ferhpo.metrics import metric, quantity
 from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import Budget, Limits
+from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import read_record
 from ferhpo.search.rivals import Rivals
@@ -26,7 +29,7 @@ from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
 from ferhpo.study.quantities import COSTS, by_epoch, known
-from ferhpo.study.study import Trial
+from ferhpo.study.trial import Trial
 from ferhpo.study.writer import StudyWriter
 
 Record = Mapping[str, Any]
@@ -98,13 +101,16 @@ class Session:
             return None
         waiting = self.writer.waiting()
         last = room <= len(waiting)
-        chosen = self._rule.promote(waiting, last=last)
+        chosen = self._rule.promote(waiting, running=len(self.running), last=last)
         if chosen is None and last:
             if not self.running:  # nobody is left who could still promote one of them
                 self._give_up(waiting)
             return None
+        epoch = 0 if chosen is None else waiting[chosen]
+        if chosen is not None and not last:
+            chosen = self._replaced(chosen, waiting)
         number, config, params = self.writer.ask(self._complete, chosen)
-        assignment = Assignment(number=number, config=config, epoch=waiting.get(number, 0))
+        assignment = Assignment(number=number, config=config, epoch=epoch)
         self.running[number] = assignment
         self.writer.mark(number, self._rule.begin(number))
         self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs))
@@ -210,6 +216,19 @@ class Session:
             self._give_up(self._rule.give_up(self.writer.waiting()))
         else:
             self._end(number, "PRUNED", record)
+
+    def _replaced(self, number: int, waiting: Mapping[int, int]) -> int:
+        """Return which trial goes on where one would: itself, or a copy of a better one in its place."""
+        betters = self._rule.betters(number, waiting)
+        if not betters:
+            return number
+        rng = np.random.default_rng(derive(self.writer.spec.seed, "copy", number))
+        source = betters[rng.integers(len(betters))]
+        made = copied(self.writer, source, waiting[number], self._complete, rng)
+        if made is None:
+            return number
+        self._give_up([number])
+        return made
 
     def _give_up(self, waiting: Iterable[int]) -> None:
         """End paused trials that are not promoted any more."""

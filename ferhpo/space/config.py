@@ -28,6 +28,7 @@ class Setting:
     choices: tuple[Any, ...] = ()
     optional: bool = False
     matters: Callable[[Params], bool] | None = None
+    live: bool = False  # may change while a net trains: no tensor of the training depends on it
 
     def check(self, value: object) -> Any:
         """Return ``value`` as this field's type.
@@ -99,7 +100,7 @@ def _set(default: object, doc: str, **rule: Any) -> Any:
 
 
 def _operation(doc: str) -> Any:
-    return _set(None, f"{doc}; its own strength in place of the dial's", low=0, high=1, optional=True)
+    return _set(None, f"{doc}; its own strength in place of the dial's", low=0, high=1, optional=True, live=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,22 +153,27 @@ class TrialConfig:
         "sgd is SGD with Nesterov momentum; muon is Muon for convolution filters, with adamw and its lr for the rest",
         choices=OPTIMIZERS,
     )
-    lr: float = _set(0.1, "peak learning rate", low=1e-7, high=10)
+    lr: float = _set(0.1, "peak learning rate", low=1e-7, high=10, live=True)
     momentum: float = _set(
         0.9, "of sgd, and of muon's filters", low=0, high=0.999, matters=lambda p: p["optimizer"] in ("sgd", "muon")
     )
     batch_size: int = _set(128, "images a step", low=2, high=65536)
-    weight_decay: float = _set(5e-4, "of convolution and linear weights", low=0, high=1)
-    dropout: float = _set(0.2, "before the classifier", low=0, high=0.95)
+    weight_decay: float = _set(5e-4, "of convolution and linear weights", low=0, high=1, live=True)
+    dropout: float = _set(0.2, "before the classifier", low=0, high=0.95, live=True)
     feature_dropout: float = _set(
-        0.0, "of the pooled features, before the head's hidden layer", low=0, high=0.95, matters=lambda p: p["head"] > 0
+        0.0,
+        "of the pooled features, before the head's hidden layer",
+        low=0,
+        high=0.95,
+        matters=lambda p: p["head"] > 0,
+        live=True,
     )
     loss: str = _set("label_smoothing", "training loss", choices=LOSSES)
     smoothing: float = _set(
-        0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing"
+        0.1, "of label_smoothing", low=0, high=0.9, matters=lambda p: p["loss"] == "label_smoothing", live=True
     )
     focal_gamma: float = _set(
-        1.0, "focusing of focal (Lin et al. 2017)", low=0, high=10, matters=lambda p: p["loss"] == "focal"
+        1.0, "focusing of focal (Lin et al. 2017)", low=0, high=10, matters=lambda p: p["loss"] == "focal", live=True
     )
     balance_beta: float = _set(
         0.999,
@@ -177,7 +183,11 @@ class TrialConfig:
         matters=lambda p: p["loss"] == "class_balanced",
     )
     class_weighting: str = _set(
-        "none", "weight of a class by its count", choices=WEIGHTINGS, matters=lambda p: p["loss"] != "class_balanced"
+        "none",
+        "weight of a class by its count",
+        choices=WEIGHTINGS,
+        matters=lambda p: p["loss"] != "class_balanced",
+        live=True,
     )
     sampling: str = _set(
         "none",
@@ -186,16 +196,20 @@ class TrialConfig:
         choices=SAMPLINGS,
     )
     logit_adjustment: float = _set(
-        0.0, "tau by which the loss adds log class shares to the logits (Menon et al. 2020), 0 is off", low=0, high=5
+        0.0,
+        "tau by which the loss adds log class shares to the logits (Menon et al. 2020), 0 is off",
+        low=0,
+        high=5,
+        live=True,
     )
     distill: float = _set(
         0.0, "weight of a teacher's soft labels beside the labels (Hinton et al. 2015); needs a teacher", low=0, high=1
     )
     temperature: float = _set(
-        2.0, "at which teacher and net are compared", low=0.5, high=20, matters=lambda p: p["distill"] > 0
+        2.0, "at which teacher and net are compared", low=0.5, high=20, matters=lambda p: p["distill"] > 0, live=True
     )
     augment: float = _set(
-        0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1
+        0.5, "one dial over flip, shift, rotation, scale, brightness, contrast and cutout", low=0, high=1, live=True
     )
     flip: float | None = _operation("mirror left and right")
     shift: float | None = _operation("move by up to a quarter of the image")
@@ -208,14 +222,19 @@ class TrialConfig:
     shear: float | None = _operation("shear by up to 30 degrees (not under the dial)")
     mask: float | None = _operation("cover nose and mouth, that often (not under the dial)")
     glasses: float | None = _operation("cover the eyes with a bar, that often (not under the dial)")
-    mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8)
+    mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8, live=True)
     adversarial: str = _set(
         "none",
         "train on attacked images: fgsm (Goodfellow et al. 2015), one more pass a step, or pgd (Madry et al. 2018)",
         choices=ATTACKS,
     )
     adversarial_epsilon: float = _set(
-        0.03, "largest change of a pixel by an attack, of an image in 0..1", low=0, high=0.5, matters=_attacked
+        0.03,
+        "largest change of a pixel by an attack, of an image in 0..1",
+        low=0,
+        high=0.5,
+        matters=_attacked,
+        live=True,
     )
     adversarial_steps: int = _set(
         4, "of pgd, each one more pass", low=1, high=100, matters=lambda p: p["adversarial"] == "pgd"

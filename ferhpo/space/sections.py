@@ -22,7 +22,7 @@ FORMATS = (
 )
 LABELS = ("majority", "soft")
 SAMPLERS = ("fidelity", "tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")
-SCHEDULERS = ("asha", "asha-promote", "hyperband", "median", "none")
+SCHEDULERS = ("asha", "asha-promote", "hyperband", "median", "pbt", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +140,24 @@ class SchedulerSpec:
 
     Args:
         name: asha (stops trials at rungs), asha-promote (pauses them there and goes on with the best), hyperband
-            (brackets of asha, one of which stops nobody), median (stops what is worse than the others' median), none.
-        grace: epochs that every trial gets: the first rung.
-        reduction: one trial in so many goes on at a rung, and the rungs' distance as a factor (not for median).
+            (brackets of asha, one of which stops nobody), median (stops what is worse than the others' median), pbt
+            (the worst give way to copies of the best, with other settings), none.
+        grace: epochs that every trial gets: the first rung; of pbt, the epochs between two judgements.
+        reduction: one trial in so many goes on at a rung, and the rungs' distance as a factor (not for median); of pbt,
+            one in so many gives way.
+        population: trials of pbt that take turns, more if more run at a time.
     """
 
     name: str = "asha"
     grace: int = 1
     reduction: int = 3
+    population: int = 8
 
     def __post_init__(self) -> None:
         _one_of("name", self.name, SCHEDULERS)
         _number("grace", self.grace, 1, 100_000)
         _number("reduction", self.reduction, 2, 100)
+        _number("population", self.population, 2, 1000)
 
 
 def seconds(text: str) -> float:

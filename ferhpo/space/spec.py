@@ -139,6 +139,9 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         got = f"{found.scheduler.name} and {found.sampler.name}"
         msg = f'trial_time goes with scheduler "none" and any sampler but "fidelity", which compare epochs, got {got}'
         raise found.error(msg, "budget", "trial_time")
+    if found.scheduler.name == "pbt" and not any(SETTINGS[d.name].live for d in found.space.dimensions):
+        msg = "pbt changes a training on its way, and [space] searches none that it may; add lr, dropout or augment"
+        raise found.error(msg, "scheduler", "name")
     return found
 
 

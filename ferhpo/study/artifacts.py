@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ferhpo import _layout
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 
 KEEP = 20  # best trials whose checkpoint and validation probabilities are kept
 

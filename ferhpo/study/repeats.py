@@ -4,16 +4,12 @@ A repeat is a trial of the study's database with the attribute `REPEATS`. It is 
 count, is never best, and no sampler sees it; its net may join an ensemble.
 """
 
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 REPEATS = "repeats"  # attribute of a trial: number of the trial whose configuration it trains again
@@ -97,66 +93,3 @@ def trial_of(source: FrozenTrial, config: dict[str, Any]) -> FrozenTrial:
         distributions=source.distributions,
         user_attrs={REPEATS: source.number, SEED: config["seed"], "config": config},
     )
-
-
-class _NoRepeats:
-    """A storage without its repeats."""
-
-    def __init__(self, storage: Any) -> None:
-        self._storage = storage
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def get_all_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        """Return the trials of the search."""
-        return [t for t in self._storage.get_all_trials(*args, **kwargs) if not is_repeat(t)]
-
-
-def searched(study: optuna.Study) -> optuna.Study:
-    """Return the same study without its repeats, for whatever reads it as Optuna does."""
-    view = copy.copy(study)
-    view._storage = _NoRepeats(study._storage)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
-    return view
-
-
-class Unrepeated(BaseSampler):
-    """Another sampler, which never sees a repeat.
-
-    Args:
-        inner: what decides.
-    """
-
-    def __init__(self, inner: BaseSampler) -> None:
-        self._inner = inner
-
-    def reseed_rng(self) -> None:
-        """Draw other numbers than a copy in another process."""
-        self._inner.reseed_rng()
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what the sampler proposes together."""
-        return self._inner.infer_relative_search_space(searched(study), trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return the sampler's proposal."""
-        return self._inner.sample_relative(searched(study), trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Return the sampler's value of one parameter."""
-        return self._inner.sample_independent(searched(study), trial, param_name, param_distribution)
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Tell the sampler."""
-        self._inner.before_trial(searched(study), trial)
-
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        """Tell the sampler, unless the trial is a repeat."""
-        if not is_repeat(trial):
-            self._inner.after_trial(searched(study), trial, state, values)

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -11,18 +11,19 @@ from zipfile import BadZipFile
 import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ferhpo import _layout
 from ferhpo._atomic import is_locked
 from ferhpo.errors import CheckpointError, StudyError, did_you_mean
-from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
-from ferhpo.study.quantities import known, nondominated
-from ferhpo.study.repeats import REPEATS, SEED, Confirmed, is_repeat, searched, told_apart
+from ferhpo.study.quantities import nondominated
+from ferhpo.study.repeats import REPEATS, SEED, Confirmed, is_repeat, told_apart
+from ferhpo.study.trial import Trial, read_trial
+from ferhpo.study.view import searched
 
 RUN_LOCK = "run.lock"
 VALIDATION = "val.npz"
@@ -31,53 +32,6 @@ PRIOR = "prior"
 ELSEWHERE = "elsewhere"
 OBJECTIVES = "objectives"  # of a study with several: their names in order
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One trial as the database has it.
-
-    Args:
-        number: Optuna's, from 0.
-        state: one of STATES, or INTERRUPTED: a trial that is RUNNING in the database while no search runs.
-        value: the metric after the last epoch (or the restored one); None before the end of the trial.
-        params: the sampled parameters.
-        values: the metric after each epoch, by epoch from 1.
-        checkpoint: the kept epoch folder, None if it was deleted or never was.
-        attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, costs, history ...
-        started: when the trial was first asked for.
-        ended: when it ended.
-        objectives: every objective at the end, by name, as far as it is known.
-        feasible: no constraint of the study is known to be broken; what is broken stands in the attribute ``broken``.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    params: Mapping[str, Any]
-    values: Mapping[int, float]
-    checkpoint: Path | None
-    attrs: Mapping[str, Any]
-    started: datetime | None
-    ended: datetime | None
-    objectives: Mapping[str, float] = field(default_factory=dict)
-    feasible: bool = True
-
-    @property
-    def config(self) -> TrialConfig | None:
-        """The whole configuration, checked anew each time; None before the trial was first started."""
-        return TrialConfig.from_params(self.attrs["config"]) if "config" in self.attrs else None
-
-    @property
-    def counts(self) -> bool:
-        """Tell whether the trial counts towards ``--trials``: it ended and was not queued again."""
-        ended = self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
-        return ended and not self.repeats
-
-    @property
-    def repeats(self) -> bool:
-        """Tell whether the trial is none of the search's but trains another one's configuration again."""
-        return REPEATS in self.attrs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +146,7 @@ class Study:
 
     @property
     def searched(self) -> optuna.Study:
-        """The handle without repeats."""
+        """The handle without repeats and copies."""
         return searched(self.optuna_study)
 
     def trials(self) -> list[Trial]:
@@ -206,7 +160,7 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
-        return [self._trial(t, names, metric, orphaned=orphaned) for t in self._frozen()]
+        return [read_trial(t, self.folder, names, metric, orphaned=orphaned) for t in self._frozen()]
 
     def confirmed(self) -> list[Confirmed]:
         """Return the configurations that were trained again and what came of it, best mean first."""
@@ -335,37 +289,6 @@ class Study:
     def _driven(self) -> bool:
         driver = self.attrs.get("driver") or {}
         return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
-
-    def _trial(self, t: FrozenTrial, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:
-        kept = t.user_attrs.get("checkpoint")
-        checkpoint = self.folder / kept if kept else None
-        objectives = _objectives(t, names, metric)
-        return Trial(
-            number=t.number,
-            state="INTERRUPTED" if orphaned and t.state == TrialState.RUNNING else t.state.name,
-            value=objectives.get(metric),
-            objectives=objectives,
-            feasible=all(excess <= 0 for excess in t.constraints.values()),
-            params=t.params,
-            values=t.intermediate_values,
-            checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
-            attrs=t.user_attrs,
-            started=t.datetime_start,
-            ended=t.datetime_complete,
-        )
-
-
-def _objectives(t: FrozenTrial, names: Sequence[str], metric: str) -> dict[str, float]:
-    """Return what is known of an ended trial's objectives; Optuna keeps no values of a PRUNED one of several."""
-    if not t.state.is_finished():
-        return {}
-    if t.values is not None:
-        return dict(zip(names, t.values, strict=True))
-    if len(names) == 1 or t.state != TrialState.PRUNED:
-        return {}
-    found, last = known(t.user_attrs), max(t.intermediate_values, default=None)
-    value = {} if last is None else {metric: t.intermediate_values[last]}
-    return {name: found[name] for name in names if name in found} | value
 
 
 def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> optuna.Study:

@@ -30,11 +30,13 @@ from ferhpo.space.tries import Try
 from ferhpo.study import store
 from ferhpo.study.choices import Choices, ever_offered, keeping, outside
 from ferhpo.study.compatible import check_compatible
+from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import BROKEN, known
 from ferhpo.study.queue import TRY, misfits, queue_tries
-from ferhpo.study.repeats import REPEATS, SEED, Unrepeated, is_repeat, trial_of
+from ferhpo.study.repeats import REPEATS, SEED, is_repeat, trial_of
 from ferhpo.study.study import OBJECTIVES, PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+from ferhpo.study.view import Searched
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
 # Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
@@ -137,7 +139,8 @@ class StudyWriter:
         every = self._study.get_trials(deepcopy=False)
         trials = [t for t in every if not is_repeat(t)]
         made = keeping(self._make_sampler(len(trials), self.reader.prior), self.spec.space, self._grown, len(trials))
-        self._study.sampler = made if len(trials) == len(every) else Unrepeated(made)
+        alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
+        self._study.sampler = made if alone else Searched(made)
         if all(t.user_attrs.get("interrupted") for t in trials):
             self._study.enqueue_trial(self.spec.space.defaults())
         queue_tries(self._study, self._tries)
@@ -221,6 +224,31 @@ class StudyWriter:
                 if (source, seed) not in there:
                     config = {**trials[source].user_attrs["config"], "seed": seed, "epochs": self.spec.budget.epochs}
                     self._study.add_trial(trial_of(trials[source], config))
+
+    def config(self, number: int) -> TrialConfig:
+        """Return the whole configuration of a trial that has begun."""
+        return TrialConfig.from_params(self._rdb.get_trial(self._id(number)).user_attrs["config"])
+
+    def copy(
+        self, source: int, epoch: int, params: Mapping[str, Any], finish: Callable[[TrialConfig, int], TrialConfig]
+    ) -> tuple[int, TrialConfig]:
+        """Queue a trial that goes on from another one's epoch with some parameters changed, see `copies`.
+
+        Args:
+            source: number of the other one.
+            epoch: epochs behind it.
+            params: the changed parameters.
+            finish: as of `ask`.
+
+        Returns:
+            Number and configuration.
+        """
+        number = len(self._study.get_trials(deepcopy=False))
+        config = finish(self.config(source).with_params(params), number)
+        ranges = {d.name: d.distribution() for d in self.spec.space.dimensions if d.name in params and not d.choices}
+        frozen = self._rdb.get_trial(self._id(source))
+        self._study.add_trial(copy_of(frozen, epoch, params, ranges, config.params()))
+        return number, config
 
     def waiting_repeats(self) -> dict[int, int]:
         """Return the repeats that wait, by number, with the epochs behind each."""

@@ -10,7 +10,8 @@ import pytest
 
 from ferhpo.report import frames
 from ferhpo.report.pick import col, records, rows, total
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 from tests.report.made_up_study import BEST, CLASSES, score
 
 
@@ -140,6 +141,17 @@ def test_budget_adds_up_by_state(table: pd.DataFrame) -> None:
     assert found["epochs"].to_dict() == {"COMPLETE": 44, "PRUNED": 5, "FAIL": 1, "INTERRUPTED": 3, "WAITING": 2}
     assert found.loc["COMPLETE", "seconds"] == 440
     assert total(found, "seconds_share") == pytest.approx(1)
+
+
+def test_what_a_copy_took_over_is_spent_once() -> None:
+    values = {1: 0.2, 2: 0.3, 3: 0.4}
+    attrs = {"copied_from": 0, "copied_at": 2, "history": [{"epoch": 3, "seconds": 5.0}], "seconds": 5.0}
+    table = frames.trials([trial(0, "PRUNED", 0.3, values=values), trial(1, "PRUNED", 0.4, values=values, attrs=attrs)])
+    assert table["epochs"].tolist() == [3, 3]
+    assert table["trained"].tolist() == [3, 1]
+    assert col(table, "origin").isna().tolist() == [True, False]
+    assert table["origin"][1] == "copy of 0 after 2"
+    assert frames.budget(table)["epochs"].tolist() == [4]
 
 
 def test_budget_of_trials_that_took_nothing_has_no_share() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from ferhpo import _layout
 from ferhpo.report.validation_frames import by_class, confusion, judged, reliability
-from ferhpo.study.study import Study, Trial
+from ferhpo.study.study import Study
+from ferhpo.study.trial import Trial
 from tests.report.made_up_study import BEST, CLASSES, LABELS, probabilities
 
 

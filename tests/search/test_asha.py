@@ -57,7 +57,7 @@ def test_of_a_rung_the_best_third_is_promoted_best_first(everyone: list[float]) 
     rule = promoting(dict(enumerate(everyone)))
     waiting = dict.fromkeys(range(len(everyone)), 1)
     promoted = []
-    while (number := rule.promote(waiting, last=False)) is not None:
+    while (number := rule.promote(waiting, running=0, last=False)) is not None:
         promoted.append(everyone[number])
         del waiting[number]
     assert promoted == sorted(everyone, reverse=True)[: len(everyone) // 3]
@@ -69,9 +69,9 @@ def test_a_higher_rung_comes_first() -> None:
         {0: 0.9, 1: 0.91, 2: 0.92},
     )
     waiting = {0: 3, 1: 3, 2: 3, 9: 1}
-    assert rule.promote(waiting, last=False) == 2
+    assert rule.promote(waiting, running=0, last=False) == 2
     del waiting[2]
-    assert rule.promote(waiting, last=False) == 9, "one of three goes on from the higher rung"
+    assert rule.promote(waiting, running=0, last=False) == 9, "one of three goes on from the higher rung"
 
 
 def test_a_trial_among_the_best_goes_on_without_a_pause() -> None:
@@ -84,9 +84,9 @@ def test_a_trial_among_the_best_goes_on_without_a_pause() -> None:
 def test_when_nothing_new_can_start_the_best_of_a_rung_goes_on_however_few_there_are() -> None:
     rule = promoting({0: 0.1, 1: 0.2})
     waiting = {0: 1, 1: 1}
-    assert rule.promote(waiting, last=False) is None
-    assert rule.promote(waiting, last=True) == 1
-    assert rule.promote({0: 1}, last=True) is None
+    assert rule.promote(waiting, running=0, last=False) is None
+    assert rule.promote(waiting, running=0, last=True) == 1
+    assert rule.promote({0: 1}, running=0, last=True) is None
 
 
 def test_no_more_than_so_many_wait_and_the_worst_of_the_lowest_rung_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,5 +25,5 @@ def test_the_cheapest_trial_is_never_stopped_and_dear_ones_are_as_before(name: s
         rivals.note(number, 1, (-float(number),))
         stopped += not rule.goes_on(number, 1, 0.5 - number / 100)
     rivals.note(30, 1, (1.0,))
-    assert rule.goes_on(30, 1, 0.0) or rule.promote({30: 1}, last=True) == 30
+    assert rule.goes_on(30, 1, 0.0) or rule.promote({30: 1}, running=0, last=True) == 30
     assert stopped >= 20

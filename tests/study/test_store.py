@@ -59,8 +59,7 @@ def test_the_one_writer_reads_trials_again_only_after_a_write(storage: RDBStorag
     one_writer, statements = store.OneWriter(storage), []
     event.listen(storage.engine, "after_execute", lambda _c, statement, *_: statements.append(str(statement)))
     for _ in range(3):
-        (trial,) = one_writer.get_all_trials(study_id)
-    assert trial.user_attrs == {}
+        assert one_writer.get_all_trials(study_id)[0].user_attrs == {}
     assert len([s for s in statements if "FROM trials" in s]) == 1
     store.write_trial(storage, trial_id, {"host": "a"}, (1, 0.5))
     (trial,) = one_writer.get_all_trials(study_id)

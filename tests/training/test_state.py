@@ -1,20 +1,32 @@
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from ferhpo import _layout
+from ferhpo.data.cache import Prepared
 from ferhpo.errors import CheckpointError
+from ferhpo.metrics import metric
 from ferhpo.models.registry import build
-from ferhpo.space.config import TrialConfig
+from ferhpo.space.config import SETTINGS, Setting, TrialConfig
 from ferhpo.training import losses, state
+from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision
 from ferhpo.training.schedule import Plateau
 from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
 from ferhpo.training.validation import Evaluated
 
+LIVE = [setting for setting in SETTINGS.values() if setting.live]
+NEEDS: dict[str, dict[str, Any]] = {
+    "feature_dropout": {"head": 4},
+    "focal_gamma": {"loss": "focal"},
+    "adversarial_epsilon": {"adversarial": "fgsm"},
+}
 PRECISION = Precision(format="fp32", channels_last=True)
 
 
@@ -60,3 +72,21 @@ def test_a_state_that_does_not_fit_is_refused_in_one_sentence(tiny: TrialConfig)
     lacking = replace(packed, scalars={})
     with pytest.raises(CheckpointError, match="does not fit its own settings"):
         state.unpack_read(lacking, step(tiny), Path("x"))
+
+
+@pytest.mark.parametrize("setting", LIVE, ids=lambda setting: setting.name)
+def test_a_setting_that_may_change_on_the_way_leaves_a_training_that_goes_on(
+    data: Prepared, tiny: TrialConfig, tmp_path: Path, setting: Setting
+) -> None:
+    config = tiny.with_params({"epochs": 2, **NEEDS.get(setting.name, {})})
+    low, high = setting.choices[:2] or (setting.low, (setting.low or 0.0) + 0.01)
+    for before, after in ((low, high), (high, low)):
+        folder = tmp_path / str(before)
+        folder.mkdir()
+        first = next(train(config.with_params({setting.name: before}), data, metric=metric("accuracy")))
+        first.save(folder)
+        changed = config.with_params({setting.name: after})
+        kept = json.loads((folder / _layout.STATE).read_text())
+        (folder / _layout.STATE).write_text(json.dumps({**kept, "config": changed.params()}))
+        (second,) = train(changed, data, metric=metric("accuracy"), resume=folder)
+        assert (second.epoch, second.done) == (2, True)

@@ -1,0 +1,71 @@
+"""A trial that takes another one's training over: its settings, and its files."""
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ferhpo import _layout
+from ferhpo._atomic import new_folder, write_json
+from ferhpo.search.encoding import Encoding
+from ferhpo.search.recovery import read_record
+from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.space import Space, applies
+from ferhpo.study.writer import StudyWriter
+
+MOVE = 0.05  # of a range's length, in its logarithm where it has one: a factor of 1.6 for a rate over four decades
+ANEW = 0.25  # how often a choice is drawn anew
+Complete = Callable[[TrialConfig, int], TrialConfig]
+
+
+def changed(space: Space, config: TrialConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """Return other values of the settings that a training may change: each range moved up or down, some choices anew.
+
+    Args:
+        space: the study file's.
+        config: of the trial that is copied.
+        rng: draws.
+    """
+    settings, found = config.params(), {}
+    for d in space.dimensions:
+        if not SETTINGS[d.name].live or not applies(d, settings):
+            continue
+        if d.choices:
+            if rng.random() < ANEW:
+                found[d.name] = d.choices[rng.integers(len(d.choices))]
+        else:
+            encoding = Encoding({d.name: d.distribution()})
+            cell = encoding.row(settings) + rng.choice([-MOVE, MOVE])
+            found |= encoding.params(np.clip(cell, 0, 1))
+    return found
+
+
+def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng: np.random.Generator) -> int | None:
+    """Make a waiting trial that goes on from another one's epoch with changed settings.
+
+    Args:
+        writer: the study.
+        source: number of the trial that is copied; it waits, and stays as it is.
+        epoch: epochs behind it.
+        complete: puts into a configuration what the study gives, by trial number, see `StudyWriter.ask`.
+        rng: draws the settings.
+
+    Returns:
+        The new trial's number, None if the files of the other one are gone.
+    """
+    folder = _layout.epoch_folder(_layout.trial_folder(writer.folder, source), epoch)
+    record = read_record(folder)
+    if record is None:
+        return None
+    config = writer.config(source)
+    number, config = writer.copy(source, epoch, changed(writer.spec.space, config, rng), complete)
+    target = _layout.epoch_folder(_layout.trial_folder(writer.folder, number), epoch)
+    with new_folder(target) as part:
+        shutil.copytree(folder, part, dirs_exist_ok=True)
+        state = json.loads((part / _layout.STATE).read_bytes())
+        write_json(part / _layout.STATE, {**state, "config": config.params()})  # a training goes on as its state says
+        record["attrs"] |= {"checkpoint": str(target.relative_to(writer.folder)), "seed": config.seed}
+        write_json(part / _layout.RECORD, record)
+    return number

@@ -1,0 +1,83 @@
+"""Population based training: the worst give way to copies of the best, which go on with other settings.
+
+References:
+    Jaderberg et al. 2017, Population Based Training of Neural Networks, arXiv 1711.09846.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ferhpo.search.asha import among_best
+from ferhpo.search.rivals import Rivals
+from ferhpo.search.rule import Scheduler
+from ferhpo.study.copies import COPIED_AT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population(Scheduler):
+    """So many trials take turns, a few epochs each, those that are least far first.
+
+    Of trials that are equally far the worst has its turn first, while the better ones still wait with their state: if
+    it is among the worst ``1 / reduction`` of all that came so far by themselves, it may give way to a copy of one of
+    the best that wait. When a search has no further trial to begin, those that are left go on as they are.
+
+    Args:
+        every: epochs of a turn.
+        size: trials that take turns, more if more run at a time.
+        reduction: one in so many gives way.
+        maximize: direction of the metric.
+        rivals: whom a trial is judged against.
+        values: by epoch and trial number, of those that came there by themselves.
+    """
+
+    pauses: ClassVar[bool] = True
+    every: int
+    size: int
+    reduction: int
+    maximize: bool
+    rivals: Rivals = field(default_factory=Rivals)
+    values: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    def record(self, number: int, values: Mapping[int, float], marks: Mapping[str, Any] | None = None) -> None:
+        """Keep the values at the end of turns, but for those that a copy took along; see `Scheduler.record`."""
+        behind = (marks or {}).get(COPIED_AT, 0)
+        for epoch, value in values.items():
+            if epoch % self.every == 0 and epoch > behind:
+                self.values.setdefault(epoch, {})[number] = value
+
+    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+        """Record a trial's value; at the end of its turn it waits."""
+        self.record(number, {epoch: value})
+        return epoch % self.every > 0
+
+    def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:
+        """Return an interrupted trial; once the population is whole, the worst of those that are least far."""
+        between = [number for number, epoch in waiting.items() if epoch % self.every]
+        if between or not waiting:
+            return min(between, default=None)
+        if len(waiting) + running < self.size and not last:
+            return None
+        epoch = min(waiting.values())
+        return max((n for n, at in waiting.items() if at == epoch), key=lambda n: (self._better(n, epoch), -n))
+
+    def betters(self, number: int, waiting: Mapping[int, int]) -> list[int]:
+        """Return the best of those that wait where a trial does, if it is among the worst there."""
+        epoch = waiting[number]
+        values = self.values.get(epoch, {})
+        if epoch % self.every or number not in values:
+            return []
+        rivals = [values[n] for n in self.rivals.of(number, epoch, values)]
+        share = len(rivals) // self.reduction
+        if not share or not among_best(values[number], rivals, self.reduction, maximize=not self.maximize):
+            return []
+        there = [n for n, at in waiting.items() if at == epoch and n in values]
+        best = (n for n in there if among_best(values[n], values.values(), self.reduction, maximize=self.maximize))
+        return sorted(n for n in best if values[n] != values[number])
+
+    def _better(self, number: int, epoch: int) -> int:
+        """Count who does better at an epoch; a copy is as good as its original, which is one of the best."""
+        values = self.values.get(epoch, {})
+        if number not in values:
+            return 0
+        return sum(v > values[number] if self.maximize else v < values[number] for v in values.values())
