@@ -228,6 +228,9 @@ class Session:
         if made is None:
             return number
         self._give_up([number])
+        self.emit(
+            Note(text=f"trial {made} takes trial {source} over after epoch {waiting[number]}, in place of {number}")
+        )
         return made
 
     def _give_up(self, waiting: Iterable[int]) -> None:

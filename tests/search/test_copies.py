@@ -14,6 +14,7 @@ from ferhpo.errors import SpecError, StudyError, UsageError
 from ferhpo.search.api import search as python_search
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.copies import changed
+from ferhpo.search.events import Event
 from ferhpo.search.prior import records
 from ferhpo.search.recovery import settle
 from ferhpo.search.session import Limits, Session
@@ -88,12 +89,14 @@ def test_a_copy_has_the_values_of_its_original_up_to_there_and_its_own_settings_
 
 def test_a_copy_goes_on_from_files_that_name_its_own_settings(root: Path, data: fakes.FakeData) -> None:
     with open_writer(population(), root, data) as writer:
-        session = Session(writer, Limits(trials=TRIALS), emit=lambda _: None)
+        events: list[Event] = []
+        session = Session(writer, Limits(trials=TRIALS), emit=events.append)
         gather(session, data)
         members = writer.waiting()
         began = session.next_trial()
         assert began is not None
         assert began.number == max(members) + 1, "the worst of six gave way"
+        assert f"trial {began.number} takes trial " in str(events)
         assert began.epoch == 1
         folder = _layout.epoch_folder(_layout.trial_folder(writer.folder, began.number), 1)
         assert json.loads((folder / _layout.STATE).read_text())["config"] == began.config.params()
