@@ -136,7 +136,7 @@ def compare(
         system = System(spec=spec, data=data.format, rows=len(data.part("train").rows))
         system.notes += _notes(spec, data.format, how)
         found.append(system)
-        for note in system.notes:
+        for note in (*system.notes, *filter(None, [how.reason])):
             tell(f"{spec.name}: {note}")
         for kind in KINDS:
             try:

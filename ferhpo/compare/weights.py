@@ -20,12 +20,14 @@ class Weights:
 
     Args:
         changes: settings; empty where the hub has them, or none are asked for.
-        note: what a reader must know, "" if nothing.
+        note: what a reader of the table must know, "" if nothing.
+        reason: why there are no pretrained weights, as the library has it.
         used: the files that a system took.
     """
 
     changes: dict[str, Any]
     note: str = ""
+    reason: str = ""
     used: frozenset[Path] = frozenset()
 
 
@@ -51,7 +53,7 @@ def find(spec: StudySpec, files: Sequence[Path], *, classes: int, channels: int)
     if reason is None:
         return Weights(changes={})
     external.stop_asking()
-    return Weights(changes={"pretrained": False}, note=f"{RANDOM}: {reason}")
+    return Weights(changes={"pretrained": False}, note=RANDOM, reason=reason)
 
 
 def kept(spec: StudySpec, begun: StudySpec, files: Sequence[Path]) -> Weights:

@@ -52,7 +52,7 @@ def test_a_file_goes_before_the_hub_and_keeps_the_net_that_it_fits(hub: set[str]
 def test_without_either_the_net_starts_from_random_weights_and_the_reason_is_told(hub: set[str]) -> None:
     got = found(NET.format(pretrained="true"))
     assert got.changes == {"pretrained": False}
-    assert got.note == "random weights, not pretrained ones: no weights from hub"
+    assert (got.note, got.reason) == ("random weights, not pretrained ones", "no weights from hub")
     assert hub == {"not asked again"}
 
 
