@@ -62,7 +62,8 @@ def write_comparison(
         The absolute path.
     """
     links = [("table", "Table"), *((system.name, system.name) for system in systems)]
-    parts: list[object] = [tag("section", tag("h2", "Table", id="table"), table(heads, lines, marked=marked))]
+    whole = tag("div", table(heads, lines, marked=marked), class_="whole")  # it is what the page is for
+    parts: list[object] = [tag("section", tag("h2", "Table", id="table"), whole)]
     parts += [tag("section", tag("h2", s.name, id=s.name), _system(s)) for s in systems]
     _atomic.write_bytes(path, document("Comparison", "ferhpo compare", lead, links, parts).encode())
     return path.resolve()
