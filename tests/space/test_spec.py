@@ -55,6 +55,7 @@ points = 7
 name = "none"
 grace = 2
 reduction = 4
+population = 6
 
 [space]
 arch = "vgg8"
@@ -92,6 +93,7 @@ def test_every_key_reaches_its_value() -> None:
     assert spec.budget.trial_seconds == 90
     assert (spec.sampler.name, spec.sampler.startup) == ("random", 4)
     assert (spec.scheduler.name, spec.scheduler.grace, spec.scheduler.reduction) == ("none", 2, 4)
+    assert spec.scheduler.population == 6
     assert spec.data.frames == 4
     assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1, "frames": 4}, "a net knows of its samples' frames"
     assert [d.name for d in spec.space.dimensions] == ["optimizer", "lr"]
