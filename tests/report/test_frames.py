@@ -150,7 +150,7 @@ def test_what_a_copy_took_over_is_spent_once() -> None:
     assert table["epochs"].tolist() == [3, 3]
     assert table["trained"].tolist() == [3, 1]
     assert col(table, "origin").isna().tolist() == [True, False]
-    assert table["origin"][1] == "copy of 0 after 2"
+    assert col(table, "origin").tolist()[1] == "copy of 0 after 2"
     assert frames.budget(table)["epochs"].tolist() == [4]
 
 
