@@ -136,8 +136,10 @@ def compare(
         system = System(spec=spec, data=data.format, rows=len(data.part("train").rows))
         system.notes += _notes(spec, data.format, how)
         found.append(system)
-        for note in (*system.notes, *filter(None, [how.reason])):
+        for note in system.notes:
             tell(f"{spec.name}: {note}")
+        if how.reason:
+            tell(f"{spec.name}: {how.reason}")
         for kind in KINDS:
             try:
                 study = _run(spec, kind, data, how, scale, place, watch)

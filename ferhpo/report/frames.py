@@ -26,19 +26,8 @@ MARGIN = 0.01  # of accuracy above the commonest class's share up to which a tri
 ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
     *("number", "state", "value", "latest", "epochs", "trained", "seconds", "images_per_second", "parameters"),
-    *(
-        "accuracy",
-        "robust_accuracy",
-        "barely",
-        "arch",
-        "origin",
-        "feasible",
-        "broken",
-        "requeued",
-        "error",
-        "started",
-        "ended",
-    ),
+    *("accuracy", "robust_accuracy", "barely", "arch", "origin", "feasible", "broken"),
+    *("requeued", "error", "started", "ended"),
 )
 TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
 

@@ -66,8 +66,8 @@ class Confirmation(Session):
         super().__init__(writer, Limits(trials=0, max_failures=limits.max_failures), emit=emit)
         self._rule = Halving(at=(), reduction=2, maximize=self._metric.maximize)
         spec, found = writer.spec, writer.reader.trials()
-        ranked = [t for t in writer.reader.ranking(found) if t.value is not None and t.config is not None]
-        ranked = [t for t in ranked if t.copied_from is None]  # whose value no one configuration gives
+        ended = [t for t in writer.reader.ranking(found) if t.value is not None and t.config is not None]
+        ranked = [t for t in ended if t.copied_from is None]  # no one configuration gives a copy's value
         if not ranked:
             msg = "--confirm trains the best trials again, and none has ended with a value; search first"
             raise StudyError(msg)

@@ -91,7 +91,6 @@ class StudyWriter:
             try:
                 stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
                 self._rdb = store.open_for_writing(url)
-                self._storage = store.OneWriter(self._rdb)
                 stack.callback(self._rdb.engine.dispose)
                 stack.enter_context(store.one_writer(self._rdb, self.spec.name))
             except BlockingIOError:
@@ -108,12 +107,12 @@ class StudyWriter:
     def _open(self, url: str) -> None:
         names = optuna.get_all_study_names(self._rdb)
         if self.spec.name in names:
-            self._study = load(self._storage, self.spec.name, store.without_password(url))
+            self._study = load(store.OneWriter(self._rdb), self.spec.name, store.without_password(url))
             self._check_same(self._stored())
             self._grow()
         else:
             self._study = optuna.create_study(
-                study_name=self.spec.name, storage=self._storage, directions=self.spec.directions
+                study_name=self.spec.name, storage=store.OneWriter(self._rdb), directions=self.spec.directions
             )
             with warnings.catch_warnings():  # still called experimental; the dashboard shows the name
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -182,8 +181,9 @@ class StudyWriter:
         longer = {name: c for name, c in self._grown.items() if CategoricalDistribution(c) != stored[name]}
         if longer:
             store.set_choices(self._rdb, self.spec.name, longer)
-            self._storage = store.OneWriter(self._rdb)  # the old one had cached the shorter lists
-            self._study = load(self._storage, self.spec.name, "")
+            self._study = load(
+                store.OneWriter(self._rdb), self.spec.name, ""
+            )  # the old one had cached the shorter lists
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
@@ -244,9 +244,9 @@ class StudyWriter:
             Number and configuration.
         """
         number = len(self._study.get_trials(deepcopy=False))
-        config = finish(self.config(source).with_params(params), number)
-        ranges = {d.name: d.distribution() for d in self.spec.space.dimensions if d.name in params and not d.choices}
         frozen = self._rdb.get_trial(self._id(source))
+        config = finish(TrialConfig.from_params(frozen.user_attrs["config"]).with_params(params), number)
+        ranges = {d.name: d.distribution() for d in self.spec.space.dimensions if d.name in params and not d.choices}
         self._study.add_trial(copy_of(frozen, epoch, params, ranges, config.params()))
         return number, config
 
