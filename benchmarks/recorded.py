@@ -30,7 +30,7 @@ epochs = 12
 [space]
 arch = { choices = ["resnet9s", "vgg8"], default = "resnet9s" }
 image_size = 24
-width = { low = 8, high = 32, log = true, default = 16 }
+width = { choices = [8, 16], default = 16 }
 optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
 lr = { low = 0.0003, high = 1.0, log = true, default = 0.05 }
 momentum = { low = 0.6, high = 0.98, default = 0.9, when = { optimizer = "sgd" } }

@@ -8,17 +8,22 @@ them, of `recorded.py`. An epoch takes the time that the curve's configuration c
 is b times what a full training of a random configuration costs, shared by the workers. All methods of a run have the
 same problem, the same noise and the same seed, so their differences are paired.
 
+A run that breaks off is taken up again from the regrets that stand in FILE: remove it when a class has changed.
+
 Regret: the trial with the best value reported last is looked up on its true curve after the last epoch; 0 is the best
 value that the problem has (the best of 4,000 random configurations, improved by a hill climb), 1 the median of random
 configurations. Printed are means over runs with their standard errors; the mean over families weighs them equally.
 """
 
 import argparse
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +37,7 @@ from ferhpo._atomic import write_json
 QUICK_FAMILIES = ("crossing", "conditional", "flat")
 QUICK_RUNS = 4
 Regrets = dict[str, dict[str, np.ndarray]]  # family -> method -> runs x budgets
+Runs = dict[str, dict[str, list[float]]]  # "family/run" -> method -> regret by budget
 
 
 def one(family: str, run: int) -> dict[str, list[float]]:
@@ -42,13 +48,18 @@ def one(family: str, run: int) -> dict[str, list[float]]:
     return {name: regrets(instance, method, 1000 + run, against) for name, method in METHODS.items()}
 
 
-def simulate(families: list[str], runs: int, jobs: int) -> Regrets:
-    """Run all families in ``jobs`` processes and print each as it is done."""
+def simulate(families: list[str], runs: int, jobs: int, known: Runs, keep: Callable[[], None]) -> Regrets:
+    """Run in ``jobs`` processes what is not ``known`` yet, add it there, and print each family as it is done."""
     found: Regrets = {}
-    with ProcessPoolExecutor(jobs) as pool:
-        futures = {family: [pool.submit(one, family, run) for run in range(runs)] for family in families}
-        for family, made in futures.items():
-            results = [future.result() for future in made]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by processes that load numpy anew
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        futures = {(f, r): pool.submit(one, f, r) for f in families for r in range(runs) if f"{f}/{r}" not in known}
+        for family in families:
+            for run in range(runs):
+                if (family, run) in futures:
+                    known[f"{family}/{run}"] = futures[family, run].result()
+                    keep()
+            results = [known[f"{family}/{run}"] for run in range(runs)]
             found[family] = {name: np.array([result[name] for result in results]) for name in METHODS}
             print(table(family, found[family]), flush=True)
     return found
@@ -112,19 +123,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="not read: real curves come from record_curves.py's file")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    start = time.perf_counter()
+    before = json.loads(args.json.read_text()) if args.json and args.json.exists() else {"runs": {}, "seconds": 0}
+    known: Runs = before["runs"]
+    start = time.perf_counter() - before["seconds"]
+
+    def keep(result: Mapping[str, Any] = MappingProxyType({})) -> None:
+        if args.json:
+            seconds = round(time.perf_counter() - start)
+            write_json(args.json, {**result, "runs": known, "workers": WORKERS, "seconds": seconds, **facts()})
+
     families: list[str] = [*QUICK_FAMILIES] if args.quick else args.families
-    found = simulate(families, QUICK_RUNS if args.quick else args.runs, args.jobs)
+    found = simulate(families, QUICK_RUNS if args.quick else args.runs, args.jobs, known, keep)
     result = figures(found)
     print("mean over families")
     for name, values in result["regret"]["mean"].items():
         errors = result["stderr"]["mean"][name]
         print(f"  {name:12s}" + "".join(f"{v:11.3f} +-{errors[b]:.3f}" for b, v in values.items()))
     print(f"ours over random+asha after {BUDGETS[-1]} full trainings: {result['vs_random_asha']:.2f}")
-    if args.json:
-        seconds = round(time.perf_counter() - start)
-        write_json(args.json, {**result, "workers": WORKERS, "seconds": seconds, **facts()})
+    keep(result)
 
 
 if __name__ == "__main__":

@@ -165,10 +165,10 @@ def test_a_recorded_configuration_is_the_same_at_every_start_and_makes_a_family(
     load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, recorded = load("record_curves"), load("recorded")
-    monkeypatch.setattr(record, "SHARE", 1)
+    monkeypatch.setattr(record, "TRAIN_SHARE", 1)
     assert record.configuration(3) == record.configuration(3)
     data = prepare(DataSpec(format="synthetic", rows=100, size=24), None, tmp_path)
-    line = record.record(3, record.quarter(data), epochs=1)
+    line = record.record(3, record.fewer(data), epochs=1)
     assert (line["number"], len(line["values"]), len(line["seconds"])) == (3, 1, 1)
     trials = [line | {"params": record.configuration(n)[1], "values": [n / 10] * recorded.EPOCHS} for n in range(6)]
     instance = recorded.family(trials)(0)

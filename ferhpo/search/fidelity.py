@@ -1,12 +1,14 @@
 """A model of learning curves: what a configuration would reach after the last epoch, from trials stopped anywhere.
 
-A Gaussian process over the parameters' unit values and the logarithm of the epoch. So a value is compared with others
-through the epoch it was reached at, curves that cross can be told from curves that do not, and a trial that was stopped
-early counts for what it is: little for the end of a curve, more for its beginning.
+A Gaussian process over the parameters' unit values and the logarithm of the epoch: what of a configuration shows at
+every epoch, plus what is its own at each. So a value is compared with others through the epoch it was reached at,
+curves that cross can be told from curves that do not, and a trial that was stopped early counts for what it is: little
+for the end of a curve, more for its beginning.
 
 References:
     Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, algorithm 2.1 and section 5.4. Swersky et al.
-    2013, Multi-Task Bayesian Optimization: one process over configurations and what a value was measured at.
+    2013, Multi-Task Bayesian Optimization: one process over configurations and what a value was measured at. Duvenaud
+    2014, Automatic Model Construction with Gaussian Processes, section 2.2: sums and products of kernels.
 """
 
 import math
@@ -83,29 +85,31 @@ def scaled(values: np.ndarray) -> np.ndarray:
 
 
 class Process:
-    """A Gaussian process with a Matern 5/2 kernel, a length a column, and noise.
+    """A Gaussian process over configurations x and epochs t, with noise: k = m(x, x') (lasting + passing m(t, t')).
 
-    Its lengths, variance and noise maximise the likelihood times a prior that keeps them near 1, 1 and 0.02.
+    m is a Matern 5/2 kernel with a length a column. Lengths, the two variances and noise maximise the likelihood times
+    a prior that keeps them near 1, 0.5, 0.5 and 0.02.
 
     Args:
-        x: (n, columns).
+        x: configurations, and the epoch as the last column (n, columns).
         y: mean 0, standard deviation 1 (n,).
-        theta: logarithms of inverse squared lengths, variance and noise, of an earlier fit; None fits them.
+        theta: logarithms of inverse squared lengths, lasting and passing variance, and noise, of an earlier fit; None
+            fits them.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, theta: np.ndarray | None = None) -> None:
         self.x, self.y = x, y
         self.theta = _fitted(x, y) if theta is None else theta
-        lengths, self._variance, noise = np.exp(self.theta[:-2]), *np.exp(self.theta[-2:])
+        lengths, self._lasting, self._passing, noise = np.exp(self.theta[:-3]), *np.exp(self.theta[-3:])
         self._root = np.sqrt(lengths)
-        k = self._variance * _matern(_squares(x * self._root, x * self._root))[0]
+        k = self._kernel(x)
         self._inverse = np.linalg.inv(np.linalg.cholesky(k + (noise + JITTER) * np.eye(len(x))))
         self._weights = self._inverse.T @ (self._inverse @ y)
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation, without noise, (n,) each."""
         k = self._kernel(x)
-        variance = self._variance - ((k @ self._inverse.T) ** 2).sum(1)
+        variance = self._lasting + self._passing - ((k @ self._inverse.T) ** 2).sum(1)
         return k @ self._weights, np.sqrt(np.maximum(variance, 1e-8))
 
     def mean(self, x: np.ndarray) -> np.ndarray:
@@ -117,7 +121,9 @@ class Process:
         return Process(np.concatenate([self.x, x]), np.concatenate([self.y, self.mean(x)]), self.theta)
 
     def _kernel(self, x: np.ndarray) -> np.ndarray:
-        return self._variance * _matern(_squares(x * self._root, self.x * self._root))[0]
+        a, b = x * self._root, self.x * self._root
+        of_x, of_t = _matern(_squares(a[:, :-1], b[:, :-1]))[0], _matern(_squares(a[:, -1:], b[:, -1:]))[0]
+        return of_x * (self._lasting + self._passing * of_t)
 
 
 class Surrogate:
@@ -151,15 +157,16 @@ class Surrogate:
         owner = np.repeat(np.arange(len(curves)), [len(c.epochs) for c in curves])
         values = np.concatenate([c.values for c in curves])
         at = np.log1p(np.concatenate([c.epochs for c in curves])) / math.log1p(max_epochs)
-        x = np.column_stack([encoding.features(self.rows)[owner], at])
+        x = encoding.features(self.rows)[owner]
         if self._transfers:
             x = np.column_stack([x, ~self.own[owner]])
-        self.process = Process(x, scaled(values), theta)
+        self.process = Process(np.column_stack([x, at]), scaled(values), theta)
 
     def at_end(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of rows after the last epoch, in this study."""
-        x = np.column_stack([self.encoding.features(rows), np.ones(len(rows))])
-        return np.column_stack([x, np.zeros(len(rows))]) if self._transfers else x
+        x, n = self.encoding.features(rows), len(rows)
+        x = np.column_stack([x, np.zeros(n)]) if self._transfers else x
+        return np.column_stack([x, np.ones(n)])
 
 
 def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
@@ -198,22 +205,27 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     n, d = x.shape
     squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
-    centre = np.array([*np.zeros(d), 0.0, math.log(0.02)])
-    width = np.array([*np.full(d, 1.5), 1.0, 1.5])
+    centre = np.array([*np.zeros(d), math.log(0.5), math.log(0.5), math.log(0.02)])
+    width = np.array([*np.full(d, 1.5), 1.0, 1.0, 1.5])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        lengths, variance, noise = np.exp(theta[:d]), *np.exp(theta[d:])
-        kernel, slope = _matern((squares @ lengths).reshape(n, n))
-        factor = np.linalg.cholesky(variance * kernel + (noise + JITTER) * np.eye(n))
+        lengths, lasting, passing, noise = np.exp(theta[:d]), *np.exp(theta[d:])
+        of_x, slope_x = (m.ravel() for m in _matern((squares[:, :-1] @ lengths[:-1]).reshape(n, n)))
+        of_t, slope_t = (m.ravel() for m in _matern((squares[:, -1] * lengths[-1]).reshape(n, n)))
+        at_epoch = lasting + passing * of_t
+        factor = np.linalg.cholesky((of_x * at_epoch).reshape(n, n) + (noise + JITTER) * np.eye(n))
         half = np.linalg.inv(factor)
         inverse = half.T @ half
         weights = inverse @ y
         away = (theta - centre) / width
         value = 0.5 * y @ weights + np.log(np.diag(factor)).sum() + 0.5 * (away**2).sum()
-        push = inverse - np.outer(weights, weights)
-        by_length = ((push * slope).ravel() @ squares) * lengths * variance
-        gradient = 0.5 * np.array([*by_length, (push * kernel).sum() * variance, np.trace(push) * noise])
+        push = (inverse - np.outer(weights, weights)).ravel()
+        by_length = np.append(
+            (push * slope_x * at_epoch) @ squares[:, :-1], (push * of_x * passing * slope_t) @ squares[:, -1]
+        )
+        by_variance = lasting * (push @ of_x), passing * (push @ (of_x * of_t)), noise * push[:: n + 1].sum()
+        gradient = 0.5 * np.array([*by_length * lengths, *by_variance])
         return float(value), gradient + away / width
 
-    bounds = [(-7.0, 5.0)] * d + [(-3.0, 3.0), (-8.0, 1.0)]
+    bounds = [(-7.0, 5.0)] * d + [(-6.0, 3.0)] * 2 + [(-8.0, 1.0)]
     return minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}).x

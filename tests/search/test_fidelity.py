@@ -48,11 +48,14 @@ def test_expected_improvement_is_the_integral(mean: float, std: float, best: flo
 def test_a_process_is_the_textbook_formula() -> None:
     rng = np.random.default_rng(0)
     x, y, new = rng.random((12, 2)), rng.normal(size=12), rng.random((5, 2))
-    theta = np.log([4.0, 0.5, 1.5, 0.1])
+    theta = np.log([4.0, 0.5, 1.1, 0.4, 0.1])
+
+    def matern(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        r = np.sqrt(5) * np.abs(a[:, None] - b[None])
+        return (1 + r + r**2 / 3) * np.exp(-r)
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        r = np.sqrt(5 * ((a[:, None] - b[None]) ** 2 @ np.array([4.0, 0.5])))
-        return 1.5 * (1 + r + r**2 / 3) * np.exp(-r)
+        return matern(2 * a[:, 0], 2 * b[:, 0]) * (1.1 + 0.4 * matern(a[:, 1] / np.sqrt(2), b[:, 1] / np.sqrt(2)))
 
     solved = np.linalg.solve(kernel(x, x) + (0.1 + fidelity.JITTER) * np.eye(12), kernel(x, new))
     mean, std = Process(x, y, theta).predict(new)
@@ -71,7 +74,7 @@ def test_the_gradient_of_the_fit_is_right(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("scipy.optimize.minimize", minimize)
     x = rng.random((15, 3))
     Process(x, scaled(x[:, 0] + rng.normal(0, 0.1, 15)))
-    for point in rng.normal(0, 0.7, (3, 5)):
+    for point in rng.normal(0, 0.7, (3, 6)):
         assert check_grad(lambda t: taken[0](t)[0], lambda t: taken[0](t)[1], point) < 1e-4
 
 

@@ -18,6 +18,11 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_KNOWN", {})
 
 
+@pytest.fixture
+def _bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_short_format", lambda _: "bf16")
+
+
 def net() -> nn.Module:
     return build(CONFIG, classes=3, channels=1)
 
@@ -41,6 +46,7 @@ def test_the_probe_says_what_it_measured_and_leaves_the_net_as_it_was() -> None:
     assert torch.equal(torch.rand(1), want)
 
 
+@pytest.mark.usefixtures("_bf16")
 def test_the_fastest_format_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16 channels_last": 1.0}
     monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape, device: cost[str(p)] * shape[0])
@@ -49,6 +55,7 @@ def test_the_fastest_format_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(probe(net(), (8, 1, 8, 8))) == "fp32 channels_last"
 
 
+@pytest.mark.usefixtures("_bf16")
 def test_why_a_depthwise_net_computes_in_fp32_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16 channels_last": 4.0}
     monkeypatch.setattr(precision, "_step_seconds", lambda _, p, shape, device: cost[str(p)] * shape[0])
@@ -57,6 +64,21 @@ def test_why_a_depthwise_net_computes_in_fp32_is_said_in_words(monkeypatch: pyte
     assert why.startswith("depthwise nets are slower in bf16 on this CPU; measured, images/s: fp32 0, ")
     assert probe(net(), (8, 1, 8, 8)).why.startswith("measured, ")
     cost["bf16 channels_last"] = 1.0
+    assert probe(depthwise, (8, 1, 8, 8)).why.startswith("measured, ")
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bf16_is_tried_on_a_cpu_that_has_it_alone(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
+    assert [str(p) for p in precision.candidates("cpu")] == [
+        *("fp32", "fp32 channels_last"),
+        *(["bf16 channels_last"] if able else []),
+    ]
+
+
+def test_a_depthwise_net_is_not_called_slower_in_a_format_that_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_short_format", lambda _: None)
+    depthwise = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 3, groups=4))
     assert probe(depthwise, (8, 1, 8, 8)).why.startswith("measured, ")
 
 
