@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,6 +207,20 @@ def test_the_simulation_compares_ours_with_each_other_method(load: Any) -> None:
     assert found["regret"]["smooth"]["ours"]["25"] == 0.2
     assert found["ours_less"]["tpe"]["difference"]["4"] == pytest.approx(-0.3)
     assert "ours" in sim.table("smooth", regret)
+
+
+def test_the_simulation_runs_what_it_does_not_know_yet(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sim = load("search_sim")
+    here = ThreadPoolExecutor(1)
+    monkeypatch.setattr(sim, "ProcessPoolExecutor", lambda *_: here)
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(sim, "one", lambda *of: asked.append(of) or {m: [0.1] * 4 for m in sim.METHODS})
+    known = {"smooth/0": {m: [0.3] * 4 for m in sim.METHODS}}
+    kept: list[int] = []
+    found = sim.simulate(["smooth", "flat"], 2, 1, known, lambda: kept.append(len(known)))
+    assert asked == [("smooth", 1), ("flat", 0), ("flat", 1)]
+    assert kept == [2, 3, 4]
+    assert found["smooth"]["ours"].mean(0).tolist() == pytest.approx([0.2] * 4)
 
 
 def test_the_trainer_counts_what_a_net_multiplies_and_takes_some_rows(load: Any, tmp_path: Path) -> None:
