@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ferhpo._atomic import write_json
+from ferhpo.errors import UsageError
 from ferhpo.study.find import ROOT as ROOT
 from ferhpo.study.find import find_spec as find_spec
 from ferhpo.study.find import is_path
@@ -35,6 +36,7 @@ StudyOption = Annotated[
         "--study", "-s", help="Name or TOML file of a study.", show_default="the one last used here, else quickstart"
     ),
 ]
+NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="As --study.", show_default=False)]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds what studies leave.", file_okay=False)]
 DataOption = Annotated[
     Path | None,
@@ -60,6 +62,18 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for 
 def chosen(study: str | None, root: Path) -> str:
     """Return what `--study` stands for: its value, else the study last used under the root, else quickstart."""
     return study if study is not None else _last(root).get("study", QUICKSTART)
+
+
+def named(name: str | None, study: str | None) -> str | None:
+    """Return the study that a command's NAME or its `--study` gives, None where neither does.
+
+    Raises:
+        UsageError: they give two.
+    """
+    if name is not None and study is not None and name != study:
+        msg = f"a command shows one study, got '{name}' and --study '{study}'; leave one out"
+        raise UsageError(msg)
+    return study if name is None else name
 
 
 def remember(study: str, root: Path) -> None:

@@ -11,11 +11,13 @@ from ferhpo.cli.options import (
     ROOT,
     Format,
     FormatOption,
+    NameArgument,
     RootOption,
     StorageOption,
     StudyOption,
     chosen,
     name_of,
+    named,
     remember,
 )
 from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
@@ -59,6 +61,7 @@ def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> No
 
 @app.command(short_help="Show trials, states, the best trial, test openings.")
 def show(
+    name: NameArgument = None,
     *,
     study: StudyOption = None,
     storage: StorageOption = None,
@@ -66,7 +69,7 @@ def show(
     output: FormatOption = Format.table,
 ) -> None:
     """Show a study: its trials, states, best trial, what it learned, and every opening of the test split."""
-    opened = open_study(study, root, storage)
+    opened = open_study(named(name, study), root, storage)
     if output is Format.json:
         print_json(summary(opened) | {"learned": learned_json(opened)})
         return
@@ -76,6 +79,7 @@ def show(
 
 @app.command(short_help="Show the best trial and its configuration.")
 def best(
+    name: NameArgument = None,
     *,
     study: StudyOption = None,
     storage: StorageOption = None,
@@ -85,7 +89,7 @@ def best(
     """Show the best trial and its whole configuration."""
     from ferhpo.errors import StudyError
 
-    opened = open_study(study, root, storage)
+    opened = open_study(named(name, study), root, storage)
     trial = opened.best()
     if trial is None:
         msg = (

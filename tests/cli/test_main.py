@@ -118,8 +118,8 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
     "ferhpo models": [("pattern",), FORMAT],
     "ferhpo study": [],
     "ferhpo study list": [ROOT, FORMAT],
-    "ferhpo study show": [STUDY, STORAGE, ROOT, FORMAT],
-    "ferhpo study best": [STUDY, STORAGE, ROOT, FORMAT],
+    "ferhpo study show": [("name",), STUDY, STORAGE, ROOT, FORMAT],
+    "ferhpo study best": [("name",), STUDY, STORAGE, ROOT, FORMAT],
     "ferhpo data": [],
     "ferhpo data inspect": [DATA, STUDY, ("--size",), ("--html",), STORAGE, ROOT, FORMAT],
     "ferhpo data prepare": [

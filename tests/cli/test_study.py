@@ -40,6 +40,15 @@ def test_show_prints_the_promised_keys_and_nothing_else_on_stdout(study: Make, r
     assert "cross-fitted, best single 0." in run("study", "show", "--study", "toy").out
 
 
+@pytest.mark.parametrize("command", ["show", "best"])
+def test_a_study_is_named_with_or_without_the_option(command: str, study: Make, run: Run) -> None:
+    study(3)
+    assert run("study", command, "toy").out == run("study", command, "--study", "toy").out
+    two = run("study", command, "toy", "--study", "other")
+    assert two.code == 2
+    assert "a command shows one study, got 'toy' and --study 'other'; leave one out" in two.err
+
+
 def test_a_front_and_broken_constraints_are_shown(
     root: Path, data: fakes.FakeData, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
