@@ -62,18 +62,19 @@ class Population(Scheduler):
         return max((n for n, at in waiting.items() if at == epoch), key=lambda n: (self._better(n, epoch), -n))
 
     def betters(self, number: int, waiting: Mapping[int, int]) -> list[int]:
-        """Return the best of those that wait where a trial does, if it is among the worst there."""
+        """Return the best of a trial's rivals that wait where it does, if it is among the worst of them."""
         epoch = waiting[number]
         values = self.values.get(epoch, {})
         if epoch % self.every or number not in values:
             return []
-        rivals = [values[n] for n in self.rivals.of(number, epoch, values)]
+        rivals = {n: values[n] for n in self.rivals.of(number, epoch, values)}
         share = len(rivals) // self.reduction
-        if not share or not among_best(values[number], rivals, self.reduction, maximize=not self.maximize):
+        if not share or not among_best(values[number], rivals.values(), self.reduction, maximize=not self.maximize):
             return []
-        there = [n for n, at in waiting.items() if at == epoch and n in values]
-        best = (n for n in there if among_best(values[n], values.values(), self.reduction, maximize=self.maximize))
-        return sorted(n for n in best if values[n] != values[number])
+        there = (n for n in rivals if waiting.get(n) == epoch and rivals[n] != values[number])
+        return sorted(
+            n for n in there if among_best(rivals[n], rivals.values(), self.reduction, maximize=self.maximize)
+        )
 
     def _better(self, number: int, epoch: int) -> int:
         """Count who does better at an epoch; a copy is as good as its original, which is one of the best."""

@@ -33,6 +33,12 @@ def test_the_worst_third_is_replaced_by_one_of_the_best_third(rule: Population, 
     assert rule.betters(number, WAITING) == found
 
 
+def test_with_several_objectives_a_cheap_trial_gives_way_to_its_rivals_alone(rule: Population) -> None:
+    for number in WAITING:
+        rule.rivals.note(number, 2, (-10.0,) if number < 4 else (-20.0,))
+    assert rule.betters(0, WAITING) == [3], "4 and 5 are better and dearer"
+
+
 def test_only_what_still_waits_at_the_same_epoch_is_copied(rule: Population) -> None:
     assert rule.betters(0, {0: 2, 3: 2, 5: 4}) == []
     assert rule.betters(0, {0: 2, 4: 2, 5: 4}) == [4]
