@@ -8,7 +8,8 @@ them, of `recorded.py`. An epoch takes the time that the curve's configuration c
 is b times what a full training of a random configuration costs, shared by the workers. All methods of a run have the
 same problem, the same noise and the same seed, so their differences are paired.
 
-A run that breaks off is taken up again from the regrets that stand in FILE: remove it when a class has changed.
+A run that breaks off is taken up again from the regrets that stand in FILE; those of a method that has changed must be
+removed there.
 
 Regret: the trial with the best value reported last is looked up on its true curve after the last epoch; 0 is the best
 value that the problem has (the best of 4,000 random configurations, improved by a hill climb), 1 the median of random
@@ -19,7 +20,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,12 +41,12 @@ Regrets = dict[str, dict[str, np.ndarray]]  # family -> method -> runs x budgets
 Runs = dict[str, dict[str, list[float]]]  # "family/run" -> method -> regret by budget
 
 
-def one(family: str, run: int) -> dict[str, list[float]]:
-    """Return every method's regrets in one run of a family."""
+def one(family: str, run: int, methods: Sequence[str]) -> dict[str, list[float]]:
+    """Return these methods' regrets in one run of a family."""
     made = FAMILIES[family] if family in FAMILIES else recorded.family(recorded.read())
     instance = made(run)
     against = scale(instance)
-    return {name: regrets(instance, method, 1000 + run, against) for name, method in METHODS.items()}
+    return {name: regrets(instance, METHODS[name], 1000 + run, against) for name in methods}
 
 
 def simulate(families: list[str], runs: int, jobs: int, known: Runs, keep: Callable[[], None]) -> Regrets:
@@ -53,11 +54,14 @@ def simulate(families: list[str], runs: int, jobs: int, known: Runs, keep: Calla
     found: Regrets = {}
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by processes that load numpy anew
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        futures = {(f, r): pool.submit(one, f, r) for f in families for r in range(runs) if f"{f}/{r}" not in known}
+        missing = {
+            (f, r): [m for m in METHODS if m not in known.get(f"{f}/{r}", {})] for f in families for r in range(runs)
+        }
+        futures = {key: pool.submit(one, *key, methods) for key, methods in missing.items() if methods}
         for family in families:
             for run in range(runs):
                 if (family, run) in futures:
-                    known[f"{family}/{run}"] = futures[family, run].result()
+                    known.setdefault(f"{family}/{run}", {}).update(futures[family, run].result())
                     keep()
             results = [known[f"{family}/{run}"] for run in range(runs)]
             found[family] = {name: np.array([result[name] for result in results]) for name in METHODS}

@@ -213,12 +213,13 @@ def test_the_simulation_runs_what_it_does_not_know_yet(load: Any, monkeypatch: p
     sim = load("search_sim")
     here = ThreadPoolExecutor(1)
     monkeypatch.setattr(sim, "ProcessPoolExecutor", lambda *_: here)
-    asked: list[tuple[str, int]] = []
-    monkeypatch.setattr(sim, "one", lambda *of: asked.append(of) or {m: [0.1] * 4 for m in sim.METHODS})
-    known = {"smooth/0": {m: [0.3] * 4 for m in sim.METHODS}}
+    asked: list[tuple[str, int, list[str]]] = []
+    monkeypatch.setattr(sim, "one", lambda *of: asked.append(of) or {m: [0.1] * 4 for m in of[2]})
+    every, others = list(sim.METHODS), [m for m in sim.METHODS if m != "ours"]
+    known = {"smooth/0": {m: [0.3] * 4 for m in every}, "smooth/1": {m: [0.3] * 4 for m in others}}
     kept: list[int] = []
     found = sim.simulate(["smooth", "flat"], 2, 1, known, lambda: kept.append(len(known)))
-    assert asked == [("smooth", 1), ("flat", 0), ("flat", 1)]
+    assert asked == [("smooth", 1, ["ours"]), ("flat", 0, every), ("flat", 1, every)]
     assert kept == [2, 3, 4]
     assert found["smooth"]["ours"].mean(0).tolist() == pytest.approx([0.2] * 4)
 

@@ -88,7 +88,9 @@ class Encoding:
         return rows
 
     def features(self, rows: np.ndarray) -> np.ndarray:
-        """Return what a regression sees of rows: a column a range, one a choice, one for each parameter's presence.
+        """Return what a regression sees of rows: a column a range, and one a choice, two of which are 1 apart.
+
+        Whether a parameter is asked for has no column of its own: it follows from the others.
 
         Returns:
             n x columns; what is absent stands in the middle of its range.
@@ -96,11 +98,10 @@ class Encoding:
         columns: list[np.ndarray] = []
         for cells, n in zip(rows.T, self.choices, strict=True):
             if n:
-                columns += [cells == i for i in range(n)]
+                columns += [np.where(cells == i, math.sqrt(0.5), 0.0) for i in range(n)]
             else:
                 columns.append(np.where(np.isnan(cells), 0.5, cells))
-                columns.append(~np.isnan(cells))
-        return np.column_stack(columns).astype(float)
+        return np.column_stack(columns)
 
 
 class Presence:
