@@ -27,7 +27,7 @@ from ferhpo.study.quantities import by_epoch
 
 Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
-EXPLORE = 0.15  # share of random trials, which never ends: under a scheduler most of them cost little
+EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
 RANDOM, NEAR, PARENTS = 400, 320, 12  # candidates, those near the best trials, and how many of these
 CLOSER = (0.1, 0.03, 0.01)  # how far the neighbours of the best candidates lie, round by round
@@ -41,9 +41,10 @@ class FidelitySampler(BaseSampler):
     running trials alike, wherever they were stopped, and takes the candidate of the greatest expected improvement at
     ``max_epochs``. A configuration that failed or broke a constraint counts as a bad one, unless another trial of it
     worked. Trials that have just begun are taken to end as the model expects, so that parallel workers get different
-    proposals. Conditional spaces are learned from the trials. Works under `study.optimize` as under `study.ask` and
-    `study.tell`. In a study with several objectives, which Optuna lets report nothing, it learns from the final values,
-    or from what ``points`` knows, and each proposal improves them in one of some ten directions, see `scalar.py`.
+    proposals. While few trials are complete, more of them are random. Conditional spaces are learned from the trials.
+    Works under `study.optimize` as under `study.ask` and `study.tell`. In a study with several objectives, which Optuna
+    lets report nothing, it learns from the final values, or from what ``points`` knows, and each proposal improves them
+    in one of some ten directions, see `scalar.py`.
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
@@ -102,14 +103,14 @@ class FidelitySampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the proposal, or nothing where this trial is to be random."""
-        explores = self._rng.random() < EXPLORE
+        draw = self._rng.random()
         begun = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
         begun = [other for other in begun if other.number != trial.number]
         running = [other for other in begun if other.state == TrialState.RUNNING]
         curves = [c for c in (*self._finished.values(), *(self._curve(study, t) for t in begun)) if c is not None]
         curves += self._elsewhere(study, search_space)
         worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
-        if not search_space or explores or not worked or told < self._startup:
+        if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
             return {}
         if len(worked) < len(curves):
             known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
@@ -127,6 +128,11 @@ class FidelitySampler(BaseSampler):
     ) -> Any:
         """Return a random value."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _explored(self, study: Study, told: int) -> float:
+        """Return the share of random trials: large while few of those that tell something have seen the end."""
+        whole = sum(t.state == TrialState.COMPLETE for t in (*study.get_trials(deepcopy=False), *self._prior))
+        return max(EXPLORE, min(1 / (1 + whole), 2 * self._startup / told))
 
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
         """Return what a trial tells: of one that failed that it did, None of one without a value as yet.

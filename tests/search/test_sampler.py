@@ -256,12 +256,12 @@ def test_changed_ranges_are_followed_and_old_trials_still_count() -> None:
 def test_values_that_are_no_numbers_count_as_the_worst(bad: float) -> None:
     study = fidelity()
     asked = []
-    for _ in range(40):
+    for _ in range(60):
         trial = study.ask()
         asked.append(trial.suggest_float("x", 0, 1))
         trial.report(bad if asked[-1] > 0.6 else asked[-1], 1)
         study.tell(trial, state=TrialState.PRUNED)
-    assert np.mean([x < 0.6 for x in asked[20:]]) > 0.75
+    assert np.mean([x < 0.6 for x in asked[40:]]) > 0.75
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan")])
@@ -291,6 +291,19 @@ def test_what_a_failed_trial_reported_is_no_evidence_and_a_value_without_reports
 def test_it_never_stops_exploring() -> None:
     asked = run(fidelity(), lambda t: t.suggest_float("x", 0, 1), lambda x, e: x, 70)
     assert sum(x < 0.7 for x in asked[20:]) >= 3
+
+
+@pytest.mark.parametrize(("whole", "share"), [(0, 1.0), (1, 0.5), (3, 0.25), (20, 0.15)])
+def test_fewer_trials_are_random_the_more_have_seen_the_end(whole: int, share: float) -> None:
+    study = fidelity()
+    for number in range(20):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        trial.report(0.5, 1)
+        study.tell(
+            trial, *((0.5,) if number < whole else ()), state=(TrialState.PRUNED, TrialState.COMPLETE)[number < whole]
+        )
+    assert study.sampler._explored(study, 20) == pytest.approx(share)
+    assert study.sampler._explored(study, 40) == pytest.approx(min(share, 0.5)), "though none may ever be complete"
 
 
 def test_it_keeps_away_from_where_trials_fail() -> None:
