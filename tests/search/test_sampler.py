@@ -295,15 +295,14 @@ def test_it_never_stops_exploring() -> None:
 
 @pytest.mark.parametrize(("whole", "share"), [(0, 1.0), (1, 0.5), (3, 0.25), (20, 0.15)])
 def test_fewer_trials_are_random_the_more_have_seen_the_end(whole: int, share: float) -> None:
-    study = fidelity()
+    made = FidelitySampler(max_epochs=EPOCHS, seed=0)
+    study = optuna.create_study(sampler=made)
     for number in range(20):
-        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-        trial.report(0.5, 1)
-        study.tell(
-            trial, *((0.5,) if number < whole else ()), state=(TrialState.PRUNED, TrialState.COMPLETE)[number < whole]
+        study.add_trial(
+            optuna.create_trial(value=0.5, state=TrialState.COMPLETE if number < whole else TrialState.PRUNED)
         )
-    assert study.sampler._explored(study, 20) == pytest.approx(share)
-    assert study.sampler._explored(study, 40) == pytest.approx(min(share, 0.5)), "though none may ever be complete"
+    assert made._explored(study, 20) == pytest.approx(share)
+    assert made._explored(study, 40) == pytest.approx(min(share, 0.5)), "though none may ever be complete"
 
 
 def test_it_keeps_away_from_where_trials_fail() -> None:

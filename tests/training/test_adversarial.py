@@ -99,10 +99,12 @@ def test_a_training_on_attacked_images_learns_and_says_what_it_withstands(
     assert 0.3 < result.figures[ROBUST] <= result.figures["accuracy"]
 
 
+@pytest.mark.slow  # one seed alone shows nothing with so few images
 def test_it_withstands_more_than_a_training_on_the_images_as_they_are(data: Prepared, tiny: TrialConfig) -> None:
-    config = tiny.with_params({"epochs": 10, "batch_size": 8, **WEAK})
-    plain = last(config.with_params({"adversarial": "fgsm", "adversarial_share": 0.01}), data)
-    assert last(config, data).figures[ROBUST] > plain.figures[ROBUST]
+    config = tiny.with_params({"epochs": 15, "batch_size": 8, "lr": 0.01, **WEAK, "adversarial_epsilon": 0.2})
+    plain = config.with_params({"adversarial": "fgsm", "adversarial_share": 0.01})
+    robust = [[last(c.with_params({"seed": s}), data).figures[ROBUST] for s in range(4)] for c in (config, plain)]
+    assert np.mean(robust[0]) > np.mean(robust[1]) + 0.1
 
 
 def test_robust_accuracy_stands_at_the_end_alone_and_is_of_the_restored_weights(
