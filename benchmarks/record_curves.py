@@ -4,7 +4,7 @@
 
 Trains 12 epochs on an eighth of the training rows at 24 pixels and validates on half of the validation rows; nets of
 width 8 and 16, one thread each. Writes after each trial, and goes on where it was ended: on the same machine, since
-seconds are compared. 160 trials take about 75 minutes on 2 cores without AMX.
+seconds are compared. 160 trials took 1.7 hours of one core that has AVX2 alone.
 """
 
 import argparse

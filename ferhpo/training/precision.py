@@ -89,7 +89,7 @@ def candidates(device: str) -> list[Precision]:
     """Return what the probe compares: both formats in fp32, and one short format that the device computes by itself.
 
     That is bf16; on a GPU without it fp16, which needs its loss scaled; on a CPU without it none: torch would emulate
-    it, thirteen times slower than fp32 on AVX2.
+    it, 7 to 16 times slower than fp32 on AVX2.
     """
     found = [Precision(format="fp32", channels_last=last) for last in (False, True)]
     short = _short_format(device)
