@@ -207,7 +207,9 @@ def test_from_a_search_over_an_ensemble_to_labels(
     assert run("predict", "a.png", "b.jpg", "--ensemble", moved, "--format", "json").out == ran.out
     missing = run("predict", "a.png", "c.png", "--ensemble", moved, "--format", "json")
     assert (missing.code, "c.png: there is no such image" in missing.err) == (1, True)
-    assert missing.json == ran.json[:1]
+    alone, beside = missing.json[0], ran.json[0]  # one image goes through other kernels than two: a rounding apart
+    assert (alone["path"], alone["label"]) == (beside["path"], beside["label"])
+    assert alone["probabilities"] == pytest.approx(beside["probabilities"], abs=1e-4)
     shutil.rmtree(root)  # images, study and database
     monkeypatch.chdir("/")
     words = ("predict", tmp_path / "a.png", tmp_path / "b.jpg", "--ensemble", moved, "--format", "json")
