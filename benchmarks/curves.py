@@ -18,6 +18,8 @@ flat         0.1 at every epoch on about 70 % of the space (too large a step div
 choices      eight choices and one range; a table of effects of each choice and of pairs of choices; late bloomers.
 many         14 parameters, of which 3 matter and two more a little; noise of 0.02.
 stages       the curve rises in two steps, the second at an epoch that depends on the configuration.
+ledges       values that jump: end and rate are sums over 40 boxes, each a threshold or half of the choices in three of
+             ten parameters; 0.25 throughout outside a band of the learning rate that the choices shift; 12 epochs.
 """
 
 import hashlib
@@ -286,6 +288,48 @@ def stages(seed: int) -> Instance:
     return Instance(suggest=basic, curve=curve, key=seed)
 
 
+def ledges(seed: int) -> Instance:
+    """Return an instance of the family ``ledges``."""
+    rng = np.random.default_rng(seed)
+    ranges = ("lr", "decay", "dropout", "augment")
+    sizes = {"batch": 4, "optimizer": 2, "arch": 3, "loss": 2, "schedule": 2, "ema": 2}
+    lean = {name: rng.uniform(-0.12, 0.12, n) for name, n in sizes.items()}
+    middle, width = rng.uniform(0.35, 0.6), rng.uniform(0.2, 0.3)
+    steps = np.arange(1, 13)
+
+    def side(name: str) -> Callable[[float], bool]:
+        if name in sizes:
+            among = set(rng.permutation(sizes[name])[: max(1, sizes[name] // 2)].tolist())
+            return lambda at: at in among
+        threshold, below = rng.uniform(0.2, 0.8), rng.random() < 0.5
+        return lambda at: (at < threshold) == below
+
+    boxes = []
+    for _ in range(40):
+        rule = {name: side(name) for name in rng.choice([*ranges, *sizes], 3, replace=False)}
+        boxes.append((rule, *rng.normal(0, 1, 2)))
+
+    def suggest(trial: BaseTrial) -> Params:
+        params: dict[str, Any] = {
+            "lr": trial.suggest_float("lr", *LR, log=True),
+            "decay": trial.suggest_float("decay", *DECAY, log=True),
+            "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+            "augment": trial.suggest_float("augment", 0.0, 1.0),
+        }
+        return params | {name: trial.suggest_categorical(name, list(range(n))) for name, n in sizes.items()}
+
+    def curve(params: Params) -> np.ndarray:
+        u = {**params, **placed({name: params[name] for name in ranges})}
+        if abs(u["lr"] - middle - sum(lean[name][u[name]] for name in sizes)) >= width / 2:
+            return np.full(len(steps), 0.25)
+        inside = [effects for rule, *effects in boxes if all(holds(u[name]) for name, holds in rule.items())]
+        end, rate = np.sum([(0.0, 0.0), *inside], axis=0)
+        a, r = 0.25 + 0.25 / (1 + np.exp(-end / 2.5)), 0.1 + 0.4 / (1 + np.exp(-rate / 2))
+        return a - (a - 0.25) * np.exp(-r * steps)
+
+    return Instance(suggest=suggest, curve=curve, key=seed, epochs=len(steps), noise=0.013)
+
+
 FAMILIES: Mapping[str, Callable[[int], Instance]] = {
-    made.__name__: made for made in (smooth, crossing, conditional, overfit, costs, flat, choices, many, stages)
+    made.__name__: made for made in (smooth, crossing, conditional, overfit, costs, ledges, flat, choices, many, stages)
 }

@@ -1,10 +1,13 @@
-"""Curves of real trials as one more family of `search_sim.py`.
+"""Curves of real trials as one more family of `search_sim.py`; run, it prints how well regressions predict them.
+
+    uv run python benchmarks/recorded.py
 
 `record_curves.py` writes them: configurations and their validation accuracy after each epoch, with the seconds of an
-epoch. A search asks for configurations that nobody trained, so a regression stands between: a forest over the unit
-values of the parameters, an output an epoch. An instance draws its own bootstrap sample of the recorded trials, so that
-instances differ as much as the recording leaves open. Noise is normal, with the standard deviation of the recorded
-curves around their three-epoch means. No method sees the regression or the recorded trials.
+epoch. A search asks for configurations that nobody trained, so a regression stands between, chosen by how well it
+predicts recorded trials that it was not fitted to (see docs/search.md): scikit-learn's Gaussian process with a Gaussian
+kernel, a length a parameter, over the unit values, an output an epoch. An instance draws its own bootstrap sample of
+the recorded trials, so that instances differ as much as the recording leaves open. Noise is normal, with the standard
+deviation of the recorded curves around their three-epoch means. No method sees the regression or the recorded trials.
 """
 
 import gzip
@@ -61,29 +64,54 @@ def write(trials: list[dict[str, Any]], path: Path = FILE) -> None:
     write_bytes(path, gzip.compress(lines.encode(), mtime=0))
 
 
+def arrays(trials: list[dict[str, Any]]) -> tuple[Encoding, np.ndarray, np.ndarray]:
+    """Return the encoding, features (n, columns), and targets (n, EPOCHS + 1): values, and the logarithm of seconds."""
+    encoding = Encoding({d.name: d.distribution() for d in SPEC.space.dimensions})
+    features = encoding.features(np.array([encoding.row(t["params"]) for t in trials]))
+    seconds = np.log([np.mean(t["seconds"]) for t in trials])
+    return encoding, features, np.column_stack([np.array([t["values"] for t in trials], float), seconds])
+
+
+def regressions(columns: int) -> dict[str, Any]:
+    """Return what might stand between recordings and a search, by name; `family` takes the first."""
+    from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, Matern, WhiteKernel
+
+    lengths: Any = np.ones(columns)
+    kernels = {"Gaussian": RBF(lengths, (0.1, 30.0))}
+    kernels |= {f"Matern {2 * nu:.0f}/2": Matern(lengths, (0.1, 30.0), nu=nu) for nu in (2.5, 1.5, 0.5)}
+    processes = {
+        f"Gaussian process, {name} kernel": GaussianProcessRegressor(kernel + WhiteKernel(0.1), normalize_y=True)
+        for name, kernel in kernels.items()
+    }
+    return processes | {
+        "20 extremely randomised trees": ExtraTreesRegressor(20, min_samples_leaf=2, random_state=0),
+        "200 extremely randomised trees": ExtraTreesRegressor(200, min_samples_leaf=2, random_state=0),
+        "200 trees of a random forest": RandomForestRegressor(200, random_state=0),
+    }
+
+
 def family(trials: list[dict[str, Any]]) -> Callable[[int], Instance]:
     """Return what makes instances from recorded trials, each of EPOCHS values."""
-    encoding = Encoding({d.name: d.distribution() for d in SPEC.space.dimensions})
-    rows = encoding.features(np.array([encoding.row(t["params"]) for t in trials]))
-    values = np.array([t["values"] for t in trials], float)
-    seconds = np.array([np.mean(t["seconds"]) for t in trials])
+    from sklearn.base import clone
+
+    encoding, rows, targets = arrays(trials)
+    values = targets[:, :-1]
     rough = values[:, 1:-1] - (values[:, :-2] + values[:, 1:-1] + values[:, 2:]) / 3
     noise = float(np.std(rough) * np.sqrt(1.5))  # a mean of three keeps a third of what is its own
+    fitted = next(iter(regressions(rows.shape[1]).values())).fit(rows, targets)
 
     def made(seed: int) -> Instance:
-        from sklearn.ensemble import ExtraTreesRegressor
-
         drawn = np.random.default_rng(seed).integers(len(trials), size=len(trials))
-        forest = ExtraTreesRegressor(n_estimators=20, min_samples_leaf=2, random_state=seed)
-        forest.fit(rows[drawn], np.column_stack([values, np.log(seconds)])[drawn])
-        trees = [tree.tree_ for tree in forest.estimators_]
+        process: Any = clone(fitted)
+        process.set_params(kernel=fitted.kernel_, optimizer=None).fit(rows[drawn], targets[drawn])
         known: dict[str, np.ndarray] = {}
 
         def predicted(params: Params) -> np.ndarray:
             key = repr(sorted(params.items()))
             if key not in known:
-                x = encoding.features(encoding.row(params)[None]).astype(np.float32)
-                known[key] = np.mean([tree.predict(x)[0].ravel() for tree in trees], axis=0)
+                known[key] = process.predict(encoding.features(encoding.row(params)[None]))[0]
             return known[key]
 
         def cost(params: Params) -> float:
@@ -101,3 +129,24 @@ def suggest(trial: BaseTrial) -> Params:
     """Ask a trial for the recorded space, conditions included."""
     SPEC.space.sample(trial)
     return dict(trial.params)
+
+
+def main() -> None:
+    """Print how much of the variance of the last epoch each regression explains in trials it has not seen."""
+    import warnings
+
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    warnings.simplefilter("ignore")  # lengths at the end of their range
+    _, rows, targets = arrays(read())
+    last = targets[:, -2]
+    print(f"{len(rows)} trials, 10 folds, 3 times: explained variance of the value after the last epoch")
+    for name, regression in regressions(rows.shape[1]).items():
+        folds = [KFold(10, shuffle=True, random_state=seed) for seed in range(3)]
+        found = [np.asarray(cross_val_predict(regression, rows, targets, cv=fold))[:, -2] for fold in folds]
+        shares = [1 - ((last - predicted) ** 2).mean() / last.var() for predicted in found]
+        print(f"  {name:36s}{np.mean(shares):6.2f}  from {min(shares):.2f} to {max(shares):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import recorded
-from curves import FAMILIES
+from curves import FAMILIES, Instance
 from facts import facts
 from simulation import BUDGETS, METHODS, WORKERS, regrets, scale
 
@@ -41,10 +42,15 @@ Regrets = dict[str, dict[str, np.ndarray]]  # family -> method -> runs x budgets
 Runs = dict[str, dict[str, list[float]]]  # "family/run" -> method -> regret by budget
 
 
+@cache
+def of_recordings() -> Callable[[int], Instance]:
+    """Return what makes instances of `recorded.py`, whose regression takes a while to fit."""
+    return recorded.family(recorded.read())
+
+
 def one(family: str, run: int, methods: Sequence[str]) -> dict[str, list[float]]:
     """Return these methods' regrets in one run of a family."""
-    made = FAMILIES[family] if family in FAMILIES else recorded.family(recorded.read())
-    instance = made(run)
+    instance = (FAMILIES[family] if family in FAMILIES else of_recordings())(run)
     against = scale(instance)
     return {name: regrets(instance, METHODS[name], 1000 + run, against) for name in methods}
 

@@ -169,13 +169,6 @@ class Surrogate:
         return np.column_stack([x, np.ones(n)])
 
 
-def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """Return E[max(0, y - best)] for y ~ N(mean, std^2), (n,)."""
-    z = (mean - best) / std
-    cdf = 0.5 * (1 + np.array([math.erf(t) for t in z / math.sqrt(2)]))
-    return std * (z * cdf + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
-
-
 def _kept(curves: Sequence[Curve], rng: np.random.Generator, most: int) -> Sequence[Curve]:
     """Return the trials that are fitted: all, or those of the best last values and others at random."""
     if sum(len(c.epochs) for c in curves) <= most:

@@ -18,9 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._seeding import derive
 from ferhpo.metrics import COSTS
-from ferhpo.search.encoding import Encoding, Presence
-from ferhpo.search.fidelity import Curve, Surrogate, curve, expected_improvement
+from ferhpo.search.encoding import Encoding
+from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.prior import Records, trials
+from ferhpo.search.proposal import Candidates
 from ferhpo.search.scalar import directions, scalarised
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.quantities import by_epoch
@@ -29,8 +30,6 @@ Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
-RANDOM, NEAR, PARENTS = 400, 320, 12  # candidates, those near the best trials, and how many of these
-CLOSER = (0.1, 0.03, 0.01)  # how far the neighbours of the best candidates lie, round by round
 PENDING = 32  # a running trial keeps others away until so many have begun after it: it may be a dead one
 
 
@@ -39,12 +38,12 @@ class FidelitySampler(BaseSampler):
 
     Fits a Gaussian process over (configuration, epoch), see `fidelity.py`, to the values of complete, pruned and
     running trials alike, wherever they were stopped, and takes the candidate of the greatest expected improvement at
-    ``max_epochs``. A configuration that failed or broke a constraint counts as a bad one, unless another trial of it
-    worked. Trials that have just begun are taken to end as the model expects, so that parallel workers get different
-    proposals. While few trials are complete, more of them are random. Conditional spaces are learned from the trials.
-    Works under `study.optimize` as under `study.ask` and `study.tell`. In a study with several objectives, which Optuna
-    lets report nothing, it learns from the final values, or from what ``points`` knows, and each proposal improves them
-    in one of some ten directions, see `scalar.py`.
+    ``max_epochs`` or the best of a few random ones, see `proposal.py`. A configuration that failed or broke a
+    constraint counts as a bad one, unless another trial of it worked. Trials that have just begun are taken to end as
+    the model expects, so that parallel workers get different proposals. While few trials are complete, more of them are
+    random. Conditional spaces are learned from the trials. Works under `study.optimize` as under `study.ask` and
+    `study.tell`. In a study with several objectives, which Optuna lets report nothing, it learns from the final values,
+    or from what ``points`` knows, and each proposal improves them in one of some ten directions, see `scalar.py`.
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
@@ -120,8 +119,11 @@ class FidelitySampler(BaseSampler):
             values = scalarised([c.values for c in curves], np.array(weights))
             curves = [replace(c, values=v) for c, v in zip(curves, values, strict=True)]
         surrogate = self._surrogate(search_space, curves, weights)
-        pending = [surrogate.encoding.row(t.params) for t in running if t.number > trial.number - PENDING]
-        return self._proposal(surrogate, np.array(pending), trial.system_attrs.get("fixed_params", {}))
+        encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
+        pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
+        rows = Candidates(surrogate, self._choices, fixed, self._rng).proposed(pending)
+        proposals = (encoding.params(row) for row in rows)
+        return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -177,30 +179,6 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
-
-    def _proposal(self, surrogate: Surrogate, pending: np.ndarray, fixed: Mapping[str, Any]) -> dict[str, Any]:
-        rng, encoding, own = self._rng, surrogate.encoding, surrogate.own
-        present = Presence(encoding, surrogate.rows[own])
-        reached = surrogate.process.mean(surrogate.at_end(surrogate.rows))
-        parents = surrogate.rows[np.argsort(-reached, kind="stable")[:PARENTS]]
-        process, best_so_far = surrogate.process, reached[own].max() if own.any() else reached.max()
-        if len(pending):  # what they are expected to reach counts as reached
-            process = process.believing(surrogate.at_end(pending))
-            best_so_far = max(best_so_far, process.mean(surrogate.at_end(pending)).max())
-
-        def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = present(encoding.with_fixed(encoding.offered(rng, rows, self._choices), fixed))
-            return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
-
-        near = parents[rng.integers(len(parents), size=NEAR)]
-        wide, close = encoding.mutated(rng, near[: NEAR // 2], 0.2), encoding.mutated(rng, near[NEAR // 2 :], 0.05)
-        rows, gain = scored(np.concatenate([encoding.random(rng, RANDOM), wide, close]))
-        for width in CLOSER:
-            best = np.repeat(rows[np.argsort(-gain, kind="stable")[:5]], 20, axis=0)
-            again, more = scored(encoding.mutated(rng, best, width))
-            rows, gain = np.concatenate([rows, again]), np.concatenate([gain, more])
-        proposals = (encoding.params(rows[i]) for i in np.argsort(-gain, kind="stable"))
-        return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
 
 
 class Grid(samplers.GridSampler):

@@ -9,7 +9,7 @@ from scipy.optimize import check_grad
 
 from ferhpo.search import fidelity
 from ferhpo.search.encoding import Encoding
-from ferhpo.search.fidelity import MOST_ROWS, Curve, Process, Surrogate, curve, expected_improvement, scaled
+from ferhpo.search.fidelity import MOST_ROWS, Curve, Process, Surrogate, curve, scaled
 
 X = Encoding({"x": FloatDistribution(0, 1)})
 
@@ -35,14 +35,6 @@ def test_scaled_values_are_standard_and_what_diverged_counts_as_bad_only() -> No
         assert scaled(array)[5] == scaled(array).min()
         assert np.ptp(scaled(array)[:5]) > 1
     assert scaled(np.full(4, np.nan)).tolist() == scaled(np.ones(4)).tolist() == [0, 0, 0, 0]
-
-
-@given(st.floats(-3, 3), st.floats(0.1, 3), st.floats(-3, 3))
-def test_expected_improvement_is_the_integral(mean: float, std: float, best: float) -> None:
-    y = mean + std * np.linspace(-9, 9, 20_001)
-    density = np.exp(-(((y - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
-    integral = float((np.maximum(0, y - best) * density).sum() * (y[1] - y[0]))
-    assert expected_improvement(np.array([mean]), np.array([std]), best)[0] == pytest.approx(integral, abs=1e-4)
 
 
 def test_a_process_is_the_textbook_formula() -> None:
