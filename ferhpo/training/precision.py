@@ -119,9 +119,8 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
                 _step_seconds(net, p, (FEW_ROWS, *shape[1:]), device)
         end = time.perf_counter() + PROBE_SECONDS
         for turn in range(ROUNDS):
-            rows = (
-                FEW_ROWS if turn == 0 else shape[0]
-            )  # the first turn builds kernels, and tells whether rows have to be few
+            # the first turn builds kernels, and tells whether rows have to be few
+            rows = FEW_ROWS if turn == 0 else shape[0]
             for i, p in enumerate(tried):
                 spent = _step_seconds(copies[i], p, (rows, *shape[1:]), device)
                 best[i] = spent if turn <= 1 else min(best[i], spent)
