@@ -50,6 +50,7 @@ ema = { choices = [0.0, 0.99], default = 0.0 }
 """
 SPEC = parse_spec(SPACE, name="recorded")
 EPOCHS = SPEC.budget.epochs
+IN_USE = "Gaussian process, Gaussian kernel"
 
 
 def read(path: Path = FILE) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ def arrays(trials: list[dict[str, Any]]) -> tuple[Encoding, np.ndarray, np.ndarr
 
 
 def regressions(columns: int) -> dict[str, Any]:
-    """Return what might stand between recordings and a search, by name; `family` takes the first."""
+    """Return what might stand between recordings and a search, by name."""
     from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, Matern, WhiteKernel
@@ -103,7 +104,7 @@ def family(trials: list[dict[str, Any]]) -> Callable[[int], Instance]:
     values = targets[:, :-1]
     rough = values[:, 1:-1] - (values[:, :-2] + values[:, 1:-1] + values[:, 2:]) / 3
     noise = float(np.std(rough) * np.sqrt(1.5))  # a mean of three keeps a third of what is its own
-    fitted = next(iter(regressions(rows.shape[1]).values()))
+    fitted = regressions(rows.shape[1])[IN_USE]
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # a length at the end of its range
         fitted.fit(rows, targets)
 

@@ -12,7 +12,7 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,70 +20,66 @@ import numpy as np
 from ferhpo.search.encoding import Presence
 from ferhpo.search.fidelity import Surrogate
 
+Allowed = Callable[[np.ndarray], np.ndarray]
 SPREAD = 0.5  # share of the proposals that are the best of FEW random configurations
 FEW = 20
 RANDOM, NEAR, PARENTS = 400, 320, 12  # candidates, those near the best trials, and how many of these
 CLOSER = (0.1, 0.03, 0.01)  # how far the neighbours of the best candidates lie, round by round
 
 
-class Candidates:
-    """Rows that a study may try, ranked.
+def proposed(
+    surrogate: Surrogate,
+    pending: np.ndarray,
+    choices: Mapping[str, Sequence[Any]],
+    fixed: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return rows that a study may try, the one to try first (n, parameters).
 
     Args:
         surrogate: the model.
+        pending: rows of trials under way (m, parameters), which are taken to end as the model expects.
         choices: those that may be proposed of a parameter, where that is fewer than trials may have.
         fixed: parameters that are given, as of an enqueued trial.
         rng: of every draw.
     """
+    present = Presence(surrogate.encoding, surrogate.rows[surrogate.own])
 
-    def __init__(
-        self,
-        surrogate: Surrogate,
-        choices: Mapping[str, Sequence[Any]],
-        fixed: Mapping[str, Any],
-        rng: np.random.Generator,
-    ) -> None:
-        self._surrogate, self._choices, self._fixed, self._rng = surrogate, choices, fixed, rng
-        self._present = Presence(surrogate.encoding, surrogate.rows[surrogate.own])
-
-    def proposed(self, pending: np.ndarray) -> np.ndarray:
-        """Return rows, the one to try first (n, parameters).
-
-        Args:
-            pending: rows of trials under way (m, parameters), which are taken to end as the model expects.
-        """
-        return self._best_of_few() if self._rng.random() < SPREAD else self._most_improving(pending)
-
-    def _best_of_few(self) -> np.ndarray:
-        rows = self._allowed(self._surrogate.encoding.random(self._rng, FEW))
-        return _ranked(rows, self._surrogate.process.mean(self._surrogate.at_end(rows)))
-
-    def _most_improving(self, pending: np.ndarray) -> np.ndarray:
-        rng, surrogate, encoding = self._rng, self._surrogate, self._surrogate.encoding
-        process, own = surrogate.process, surrogate.own
-        reached = process.mean(surrogate.at_end(surrogate.rows))
-        best_so_far = reached[own].max() if own.any() else reached.max()
-        if len(pending):  # what they are expected to reach counts as reached
-            process = process.believing(surrogate.at_end(pending))
-            best_so_far = max(best_so_far, process.mean(surrogate.at_end(pending)).max())
-
-        def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = self._allowed(rows)
-            return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
-
-        near = _ranked(surrogate.rows, reached)[:PARENTS][rng.integers(min(PARENTS, len(reached)), size=NEAR)]
-        wide, close = encoding.mutated(rng, near[: NEAR // 2], 0.2), encoding.mutated(rng, near[NEAR // 2 :], 0.05)
-        rows, gain = scored(np.concatenate([encoding.random(rng, RANDOM), wide, close]))
-        for width in CLOSER:
-            best = np.repeat(_ranked(rows, gain)[:5], 20, axis=0)
-            again, more = scored(encoding.mutated(rng, best, width))
-            rows, gain = np.concatenate([rows, again]), np.concatenate([gain, more])
-        return _ranked(rows, gain)
-
-    def _allowed(self, rows: np.ndarray) -> np.ndarray:
+    def allowed(rows: np.ndarray) -> np.ndarray:
         """Return rows as they would be asked for: choices on offer, what is fixed, NaN where nothing is asked."""
-        rows = self._surrogate.encoding.offered(self._rng, rows, self._choices)
-        return self._present(self._surrogate.encoding.with_fixed(rows, self._fixed))
+        return present(surrogate.encoding.with_fixed(surrogate.encoding.offered(rng, rows, choices), fixed))
+
+    if rng.random() < SPREAD:
+        return _best_of_few(surrogate, allowed, rng)
+    return _improving(surrogate, pending, allowed, rng)
+
+
+def _best_of_few(surrogate: Surrogate, allowed: Allowed, rng: np.random.Generator) -> np.ndarray:
+    rows = allowed(surrogate.encoding.random(rng, FEW))
+    return _ranked(rows, surrogate.process.mean(surrogate.at_end(rows)))
+
+
+def _improving(surrogate: Surrogate, pending: np.ndarray, allowed: Allowed, rng: np.random.Generator) -> np.ndarray:
+    encoding, process, own = surrogate.encoding, surrogate.process, surrogate.own
+    reached = process.mean(surrogate.at_end(surrogate.rows))
+    best_so_far = reached[own].max() if own.any() else reached.max()
+    if len(pending):  # what they are expected to reach counts as reached
+        process = process.believing(surrogate.at_end(pending))
+        best_so_far = max(best_so_far, process.mean(surrogate.at_end(pending)).max())
+
+    def scored(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = allowed(rows)
+        return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
+
+    parents = _ranked(surrogate.rows, reached)[:PARENTS]
+    near = parents[rng.integers(len(parents), size=NEAR)]
+    wide, close = encoding.mutated(rng, near[: NEAR // 2], 0.2), encoding.mutated(rng, near[NEAR // 2 :], 0.05)
+    rows, gain = scored(np.concatenate([encoding.random(rng, RANDOM), wide, close]))
+    for width in CLOSER:
+        best = np.repeat(_ranked(rows, gain)[:5], 20, axis=0)
+        again, more = scored(encoding.mutated(rng, best, width))
+        rows, gain = np.concatenate([rows, again]), np.concatenate([gain, more])
+    return _ranked(rows, gain)
 
 
 def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:

@@ -21,7 +21,7 @@ from ferhpo.metrics import COSTS
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.prior import Records, trials
-from ferhpo.search.proposal import Candidates
+from ferhpo.search.proposal import proposed
 from ferhpo.search.scalar import directions, scalarised
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.quantities import by_epoch
@@ -121,7 +121,7 @@ class FidelitySampler(BaseSampler):
         surrogate = self._surrogate(search_space, curves, weights)
         encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
         pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
-        rows = Candidates(surrogate, self._choices, fixed, self._rng).proposed(pending)
+        rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
         proposals = (encoding.params(row) for row in rows)
         return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
 

@@ -1,5 +1,6 @@
 """Proposals: expected improvement is the textbook's, and a wrong model does not gather them all in one place."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ferhpo.search import proposal
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Surrogate, curve
-from ferhpo.search.proposal import Candidates, expected_improvement
+from ferhpo.search.proposal import expected_improvement, proposed
 
 SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b", "c"])}
+NOTHING = np.empty((0, len(SPACE)))  # is under way
 
 
 @given(st.floats(-3, 3), st.floats(0.1, 3), st.floats(-3, 3))
@@ -24,17 +26,18 @@ def test_expected_improvement_is_the_integral(mean: float, std: float, best: flo
     assert expected_improvement(np.array([mean]), np.array([std]), best)[0] == pytest.approx(integral, abs=1e-4)
 
 
-def candidates(seed: int, **given: dict[str, Any]) -> Candidates:
-    """Return those of a study whose value is high where x is, once y is near 0.7."""
+def proposing(seed: int, **given: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what proposes in a study whose value is high where x is, once y is near 0.7, by what is under way."""
     rng, encoding = np.random.default_rng(seed), Encoding(SPACE)
     params = [encoding.params(row) for row in encoding.random(rng, 40)]
     curves = [curve(p, {9: p["x"] if abs(p["y"] - 0.7) < 0.2 else 0.0}, maximize=True) for p in params]
-    return Candidates(Surrogate(encoding, curves, 9, rng), given.get("choices", {}), given.get("fixed", {}), rng)
+    surrogate = Surrogate(encoding, curves, 9, rng)
+    return lambda pending: proposed(surrogate, pending, given.get("choices", {}), given.get("fixed", {}), rng)
 
 
 def test_half_of_the_proposals_are_the_best_of_a_few_and_lie_apart() -> None:
-    made = candidates(0)
-    rows = [made.proposed(np.empty((0, 3))) for _ in range(60)]
+    propose = proposing(0)
+    rows = [propose(NOTHING) for _ in range(60)]
     few = np.array([r[0] for r in rows if len(r) == proposal.FEW])
     improving = np.array([r[0] for r in rows if len(r) > proposal.FEW])
     assert 0.3 < len(few) / len(rows) < 0.7
@@ -47,14 +50,14 @@ def test_both_kinds_keep_to_the_choices_on_offer_and_to_what_is_fixed(
     share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposal, "SPREAD", share)
-    made = candidates(1, choices={"c": ["b"]}, fixed={"x": 0.25})
-    rows = made.proposed(np.empty((0, 3)))
+    propose = proposing(1, choices={"c": ["b"]}, fixed={"x": 0.25})
+    rows = propose(NOTHING)
     assert set(rows[:, 0]) == {0.25}
     assert set(rows[:, 2]) == {1.0}
 
 
 def test_what_is_under_way_is_not_the_most_improving_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposal, "SPREAD", 0.0)
-    first = candidates(2).proposed(np.empty((0, 3)))[0]
-    second = candidates(2).proposed(np.array([first]))[0]
+    first = proposing(2)(NOTHING)[0]
+    second = proposing(2)(np.array([first]))[0]
     assert np.abs(first - second).max() > 0.01
