@@ -3,7 +3,12 @@
     uv run python benchmarks/minutes.py --data fer2013.csv [--minutes 1 5 15] [--seeds 0 1 2] [--json FILE]
 
 Each training is the command itself, in a process of its own: M minutes from the first step to the last validation. A
-run that breaks off is taken up again from the figures that stand in FILE. Without --data nothing is measured.
+run that breaks off is taken up again from the figures that stand in FILE, if they are of this machine; each keeps its
+own date and versions. Without --data nothing is measured.
+
+Test rows are those that the csv calls PrivateTest (3,589 of fer2013.csv), and PublicTest rows validate: neither is
+trained on, nor is an image that stands there too. A csv without PrivateTest rows is tested on what else it has beside
+its training rows, else on a share of them (`ferhpo.data.splits`): such figures are not those of FER2013's test.
 """
 
 import argparse
@@ -43,19 +48,43 @@ def main() -> None:
         if args.json:
             write_json(args.json, {"test_accuracy": None, **facts()})
         return
-    runs: dict[str, Any] = json.loads(args.json.read_text())["runs"] if args.json and args.json.exists() else {}
+    runs: dict[str, Any] = {}
+    if args.json and args.json.exists():
+        try:
+            runs = known(args.json, facts())
+        except ValueError as error:
+            parser.error(str(error))
     with tempfile.TemporaryDirectory() as root:
         for seed in args.seeds:
             for minutes in args.minutes:
                 key = f"{minutes:g}/{seed}"
                 if key not in runs:
-                    runs[key] = train(args.data, minutes, seed, Path(root))
+                    runs[key] = train(args.data, minutes, seed, Path(root)) | facts()
                 print(f"{minutes:g} min, seed {seed}: test {runs[key]['test_accuracy']:.4f}", flush=True)
                 if args.json:
-                    write_json(args.json, {"test_accuracy": by_minutes(runs), "runs": runs, **facts()})
-    for minutes, seeds in by_minutes(runs).items():
-        said = spread(list(seeds.values()))
+                    table = {"test_accuracy": by_minutes(runs), "test_accuracy_spread": spreads(runs)}
+                    write_json(args.json, {**table, "runs": runs, **facts()})
+    for minutes, said in spreads(runs).items():
         print(f"{minutes} min: {said['median']:.4f} ({said['low']:.4f} to {said['high']:.4f}, n = {said['n']})")
+
+
+def known(path: Path, here: dict[str, Any]) -> dict[str, Any]:
+    """Return the runs that stand in a file, each with its own date and versions.
+
+    Raises:
+        ValueError: they were made on another machine.
+    """
+    found = json.loads(path.read_text())
+    if found["machine"] != here["machine"]:
+        msg = f"{path} must be of this machine to go on with, it is of {found['machine']}; name another file"
+        raise ValueError(msg)
+    then = {name: found[name] for name in here}
+    return {key: then | run for key, run in found.get("runs", {}).items()}
+
+
+def spreads(runs: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return median, lowest, highest and n over the seeds, by minutes."""
+    return {minutes: spread(list(seeds.values())) for minutes, seeds in by_minutes(runs).items()}
 
 
 def by_minutes(runs: dict[str, Any]) -> dict[str, dict[str, float]]:

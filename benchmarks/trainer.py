@@ -11,12 +11,11 @@ sides use all cores. Without --data rendered faces serve. `--time-to-060` trains
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import read_spec
+from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import EpochResult, train
@@ -46,6 +46,11 @@ STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
 def device() -> str:
     """Return cuda where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def said(found: Mapping[str, float]) -> str:
+    """Return a `spread` in words."""
+    return f"{found['median']:.4g} ({found['low']:.4g} to {found['high']:.4g}, n = {found['n']})"
 
 
 def some(data: Prepared, rows: int) -> Prepared:
@@ -109,20 +114,21 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
         rates["ours"].append(next(ours).images_per_second)
         rates["usual"].append(usual.epoch(model, batches, optimizer, device()))
     flop = 6 * macs(config)
+    feeds = feed_seconds(config, few, rounds)
     return {
         "speedup": spread([o / u for o, u in zip(rates["ours"], rates["usual"], strict=True)]),
         "images_per_s": {name: spread(rates[name]) for name in ("ours", "usual")},
         "matmul_gflops": spread(rates["matmul"]),
         "matmul_fraction": spread([o * flop / 1e9 / m for o, m in zip(rates["ours"], rates["matmul"], strict=True)]),
-        "augment_share": feed_seconds(config, few) * max(rates["ours"]) / rows,
+        "augment_share": spread([s * o / rows for s, o in zip(feeds, rates["ours"], strict=True)]),
         "precision": first.details["precision"],
         "precision_why": first.details["precision_why"],
         "net": {"arch": config.arch, "width": config.width, "mmac": macs(config) / 1e6, "batch": config.batch_size},
     }
 
 
-def feed_seconds(config: TrialConfig, data: Prepared) -> float:
-    """Return the seconds of one pass of the augmented batches alone, the better of two."""
+def feed_seconds(config: TrialConfig, data: Prepared, rounds: int) -> list[float]:
+    """Return the seconds of passes of the augmented batches alone, after one that is not counted."""
     preprocessing = Preprocessing(
         stored_size=data.images.shape[1],
         image_size=config.image_size,
@@ -132,21 +138,22 @@ def feed_seconds(config: TrialConfig, data: Prepared) -> float:
         mirror=True,
     )
     feed = Feed(config, data, preprocessing, device(), torch.channels_last)
-    best = float("inf")
-    for epoch in (1, 2, 3):
+    found = []
+    for epoch in range(rounds + 1):
         start = time.perf_counter()
         for x, _ in feed.batches(epoch):
             if device() == "cuda":
                 x.sum().item()  # waits for it
-        best = min(best, time.perf_counter() - start)
-    return best
+        found.append(time.perf_counter() - start)
+    return found[1:]
 
 
 def peak_rss(data: Prepared) -> float:
-    """Return this process's peak resident memory in GiB after training at batch 256 for half a minute."""
+    """Return this process's peak resident memory in GiB while it trained at batch 256 for half a minute."""
+    cost.forget_peak("cpu")
     for _ in train(TrialConfig(batch_size=256), data, metric=ACCURACY, device=device(), seconds=30):
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return cost.peak_mib("cpu") / 1024
 
 
 def apart(part: str, args: argparse.Namespace, **env: str) -> dict[str, Any]:
@@ -211,7 +218,7 @@ def main() -> None:
         elif args.part == "speed":
             found = speed(data, folder, *((1024, 2) if args.quick else (2560, 5)))
         elif args.part == "rss":
-            found = {"peak_rss_gib": peak_rss(data)}
+            found = {"peak_rss_gib": spread([peak_rss(data)])}
         else:
             found = everything(args)
     if args.json:
@@ -231,10 +238,9 @@ def everything(args: argparse.Namespace) -> dict[str, Any]:
     }
     ours, theirs = (found["images_per_s"][side]["median"] for side in ("ours", "usual"))
     print(f"ours {ours:.0f} images/s ({found['precision']}; {found['precision_why']}), usual {theirs:.0f}")
-    for name in ("speedup", "speedup_no_amx", "matmul_gflops", "matmul_fraction"):
+    for name in ("speedup", "speedup_no_amx", "matmul_gflops", "matmul_fraction", "augment_share", "peak_rss_gib"):
         if found[name]:
-            print(f"{name}: {found[name]['median']:.2f} ({found[name]['low']:.2f} to {found[name]['high']:.2f})")
-    print(f"augment_share: {found['augment_share']:.3f}, peak_rss_gib: {found['peak_rss_gib']}")
+            print(f"{name}: {said(found[name])}")
     return found
 
 
@@ -247,8 +253,8 @@ def long_run(args: argparse.Namespace, data: Prepared, folder: Path) -> dict[str
     config = config.with_params({"width": fit(config, data, device=device(), seconds=seconds).width})
     ours, our_values = time_to(0.6, train(config, data, metric=ACCURACY, device=device(), seconds=seconds))
     theirs, their_values = usual_time_to(0.6, config, data, folder, 60 * args.cap)
-    ratio = theirs / ours if ours and theirs else None
-    print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {ratio}")
+    ratio = spread([theirs / ours]) if ours and theirs else None
+    print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {said(ratio) if ratio else None}")
     return {
         "time_to_060_ratio": ratio,
         "seconds_to_060": {"ours": ours, "usual": theirs},

@@ -1,9 +1,12 @@
-"""Writes the reference in docs/cli.md: what every command says under --help, and every setting.
+"""Writes the reference in docs/cli.md: what every command says under --help, and every key of a study file.
 
 uv run python docs/generate_cli.py
 """
 
+import inspect
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from typer.main import get_command
 
 from ferhpo.cli.main import app
 from ferhpo.space.config import OFF_DIAL, OPERATIONS, RUN_SETTINGS, SETTINGS, Setting, TrialConfig
+from ferhpo.space.spec import SECTIONS
 
 COMMAND = "uv run python docs/generate_cli.py"
 PAGE = Path(__file__).with_name("cli.md")
@@ -48,7 +52,33 @@ def reference() -> str:
     for typed, context in commands():
         lines = "\n".join(line.rstrip() for line in context.get_help().strip().splitlines())
         parts.append(f"## {typed}\n\n```text\n{lines}\n```\n")
-    return "\n".join([*parts, settings()])
+    return "\n".join([*parts, sections(), settings()])
+
+
+def sections() -> str:
+    """Return the keys of a study file's sections as Markdown: what the docstrings of their dataclasses say."""
+    rows = [
+        f"| `[{section}]` | `{f.name}` | {_shown(f.name, f.default)} | {_arguments(made)[f.name]} |"
+        for section, made in SECTIONS.items()
+        for f in fields(made)
+        if section != "data"
+    ]
+    head = (
+        "## Sections of a study file\n\n"
+        "Above them stand `description`, `metric` (`accuracy`), `direction` (follows from the metric), `constraints` "
+        "and `seed` (0); below them `[[try]]` tables, trials to run first. The README has a whole file, "
+        "[data.md](data.md#what-data-of-a-study-file-takes) the keys of `[data]`, "
+        "[starting_points.md](starting_points.md) those of `[reported]`.\n\n"
+        "| section | key | default | meaning |\n|---|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _arguments(made: type) -> dict[str, str]:
+    """Return what a docstring says of each argument."""
+    said = (inspect.getdoc(made) or "").split("Args:\n")[1]
+    entries = (entry.split(":", 1) for entry in re.split(r"\n(?=    \w)", said))
+    return {name.strip(): " ".join(text.split()).replace("``", "`") for name, text in entries}
 
 
 def settings() -> str:
@@ -61,7 +91,11 @@ def settings() -> str:
     ]
     head = (
         "## Settings\n\n"
-        "What `[space]` of a study file may search or fix, and `ferhpo train --set name=value` may change.\n\n"
+        "What `[space]` of a study file may search or fix, and `ferhpo train --set name=value` may change. An entry of "
+        "`[space]` is a value, `{ choices = [...], default = ... }`, or `{ low = ..., high = ..., default = ... }` "
+        "with `log = true` or `step = ...`; the default is that of the first trial. `when = { optimizer = 'sgd' }` in "
+        "it asks for the setting only then; one that has no say (`smoothing` under another loss) is never asked for."
+        "\n\n"
         "| setting | default | accepts | meaning |\n|---|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"

@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 
 from ferhpo.search.events import Event
 from ferhpo.search.runner import data_record
-from ferhpo.search.sampler import sampler
+from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec
 from ferhpo.study import store

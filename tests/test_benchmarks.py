@@ -131,6 +131,52 @@ def test_minutes_without_data_measures_nothing(load: Any, tmp_path: Path, monkey
     assert json.loads((tmp_path / "out.json").read_text())["test_accuracy"] is None
     runs = {"1/0": {"test_accuracy": 0.5}, "1/1": {"test_accuracy": 0.6}, "5/0": {"test_accuracy": 0.7}}
     assert load("minutes").by_minutes(runs) == {"1": {"0": 0.5, "1": 0.6}, "5": {"0": 0.7}}
+    assert load("minutes").spreads(runs)["1"] == {"median": 0.55, "low": 0.5, "high": 0.6, "n": 2}
+
+
+def test_minutes_goes_on_with_figures_of_this_machine_alone_and_keeps_when_each_was_made(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minutes, path = load("minutes"), tmp_path / "out.json"
+    here = {"machine": {"cpu": "this"}, "date": "2026-02-02", "versions": {"torch": "2"}}
+    then = here | {"date": "2026-01-01", "versions": {"torch": "1"}}
+    path.write_text(json.dumps({"runs": {"1/0": {"test_accuracy": 0.5}}, **then}))
+    monkeypatch.setattr(
+        sys, "argv", ["minutes", "--data", "x.csv", "--minutes", "1", "--seeds", "0", "1", "--json", str(path)]
+    )
+    monkeypatch.setattr(minutes, "facts", lambda: here)
+    monkeypatch.setattr(minutes, "train", lambda *_: {"test_accuracy": 0.6})
+    minutes.main()
+    found = json.loads(path.read_text())
+    assert found["runs"] == {"1/0": then | {"test_accuracy": 0.5}, "1/1": here | {"test_accuracy": 0.6}}
+    assert found["test_accuracy_spread"]["1"]["n"] == 2
+    monkeypatch.setattr(minutes, "facts", lambda: here | {"machine": {"cpu": "another"}})
+    with pytest.raises(SystemExit):
+        minutes.main()
+    assert "must be of this machine to go on with, it is of {'cpu': 'this'}" in capsys.readouterr().err
+    assert json.loads(path.read_text()) == found
+
+
+def test_without_a_gpu_its_figures_are_said_to_need_one(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--json", str(tmp_path / "out.json")])
+    load("gpu").main()
+    assert "need a GPU" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out.json").read_text())["trials_an_hour"] is None
+
+
+def test_trials_an_hour_are_of_whole_trials(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, spec = load("gpu"), read_spec(BENCHMARKS.parent / "studies" / "fer2013.toml")
+    data = prepare(DataSpec(format="synthetic", rows=200), None, tmp_path)
+    rate = spec.budget.epochs * len(data.part("train").rows) / 60  # a trial a minute
+    rates = iter([{1: rate, 2: 2 * rate}, {1: 2 * rate}])
+    monkeypatch.setattr(gpu, "measure", lambda *_: SimpleNamespace(rates=next(rates)))
+    found = gpu.trials_an_hour(data, 2)
+    assert found["1"] == pytest.approx({"median": 90, "low": 60, "high": 120, "n": 2})
+    assert found["2"] == pytest.approx({"median": 120, "low": 120, "high": 120, "n": 1})
+    assert found.keys() == {"1", "2"}
 
 
 def test_overhead_trains_nothing_through_a_whole_session(load: Any, tmp_path: Path) -> None:
@@ -231,6 +277,7 @@ def test_the_trainer_counts_what_a_net_multiplies_and_takes_some_rows(load: Any,
     data = prepare(DataSpec(format="synthetic", rows=200), None, tmp_path)
     few = trainer.some(data, 40)
     assert (len(few.part("train").rows), len(few.part("val").rows)) == (40, len(data.part("val").rows))
+    assert len(trainer.feed_seconds(TrialConfig(image_size=16, batch_size=16), data, 2)) == 2
 
 
 @pytest.mark.slow  # trains a net at its true size, both ways
@@ -240,3 +287,4 @@ def test_the_trainer_measures_both_loops(load: Any, tmp_path: Path, monkeypatch:
     data = prepare(DataSpec(format="synthetic", rows=200), None, tmp_path)
     found = trainer.speed(data, tmp_path, 128, 1)
     assert found["speedup"]["median"] > 0
+    assert found["augment_share"]["n"] == 1

@@ -76,7 +76,7 @@ def test_the_readme_has_the_two_commands_in_blocks_of_their_own(command: str) ->
 def test_python_runs(block: str, study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study(6, name="quickstart")
     if "Ensemble.load" in block:
-        write(tmp_path / "studies" / "faces" / "ensemble", classes=EXPRESSIONS, size=48)
+        write(tmp_path / "studies" / "quickstart" / "ensemble", classes=EXPRESSIONS, size=48)
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "documentation", "exec"), {"__name__": "__main__"})
 

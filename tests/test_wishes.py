@@ -45,7 +45,7 @@ def _one_thread() -> None:
 
 def config(space: str, epochs: int, data: str = "") -> TrialConfig:
     """Return the default trial of a study file, with `BASE` where the file says nothing."""
-    found = parse_spec(f"[data]\n{data}\n[space]\n{space}", name="wish").space
+    found = parse_spec(f"[data]\nsize = 16\n{data}\n[space]\n{space}", name="wish").space
     given = {name: value for name, value in BASE.items() if name not in found.fixed}
     return found.default_config().with_params({**given, "epochs": epochs})
 

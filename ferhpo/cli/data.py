@@ -87,7 +87,7 @@ def prepare(
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side.", show_default="the study's, else 48")] = None,
     drop_leaks: Annotated[
-        bool, typer.Option("--drop-leaks", help="Leave out images nearly the same as one held out for more.")
+        bool, typer.Option("--drop-leaks", help="Also drop images that are nearly the same as one held out.")
     ] = False,
     drop_blank: Annotated[
         bool, typer.Option("--drop-blank", help="Leave out training images of one single colour.")
@@ -101,8 +101,8 @@ def prepare(
 ) -> None:
     """Read, split and store images in a folder, which --data of any command takes.
 
-    Test images always stay, so that figures can be compared; an image that stands in two splits gives way to the one
-    that is held out in any case.
+    Test images always stay, so that figures can be compared. Of identical images in two splits the training image is
+    always dropped, and the validation image before the test image.
     """
     from dataclasses import replace
 

@@ -8,11 +8,11 @@ import typer
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
+    EnsembleStudyOption,
     Format,
     FormatOption,
     RootOption,
     StorageOption,
-    StudyOption,
 )
 from ferhpo.cli.output import print_facts, print_json, say
 from ferhpo.cli.predict import EnsembleOption, find_ensemble
@@ -36,7 +36,7 @@ def export(
     ] = False,
     card: Annotated[bool, typer.Option("--card", help="The model card, in Markdown.")] = False,
     ensemble: EnsembleOption = None,
-    study: StudyOption = None,
+    study: EnsembleStudyOption = None,
     data: DataOption = None,
     storage: StorageOption = None,
     root: RootOption = ROOT,

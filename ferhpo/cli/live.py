@@ -173,8 +173,9 @@ def draw(board: Board) -> Group:
     table.add_column("epoch", justify="right")
     table.add_column(board.metric.name, justify="right")
     table.add_column("settings", overflow="ellipsis", no_wrap=True)
-    running = [row for row in board.rows.values() if row.state == "running"]
-    ended = [row for row in board.rows.values() if row.state != "running"]
+    rows = list(board.rows.values())  # the search adds to them while this thread draws
+    running = [row for row in rows if row.state == "running"]
+    ended = [row for row in rows if row.state != "running"]
     room = max(0, SHOWN - len(running))
     for row in [*ended[len(ended) - min(room, len(ended)) :], *running]:
         mark = " *" if board.best and board.best[0] == row.number else ""

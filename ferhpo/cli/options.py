@@ -36,11 +36,20 @@ StudyOption = Annotated[
         "--study", "-s", help="Name or TOML file of a study.", show_default="the one last used here, else quickstart"
     ),
 ]
+EnsembleStudyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        "-s",
+        help="Name of the study whose ensemble is taken.",
+        show_default="of the ensemble last made here",
+    ),
+]
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="As --study.", show_default=False)]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds what studies leave.", file_okay=False)]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", "-d", help="fer2013.csv or a folder of class folders.", show_default="the study's own"),
+    typer.Option("--data", "-d", help="Images: a csv or a folder, see docs/data.md.", show_default="the study's own"),
 ]
 StorageOption = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo.cli.options import ROOT, RootOption, StudyOption, last_ensemble, name_of
+from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, last_ensemble, name_of
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import StudyError
 
@@ -42,7 +42,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders that hold some.", show_default=False)],
     *,
     ensemble: EnsembleOption = None,
-    study: StudyOption = None,
+    study: EnsembleStudyOption = None,
     root: RootOption = ROOT,
     output: Annotated[
         Listing, typer.Option("--format", "-f", help="table for people, json or csv for programs.")

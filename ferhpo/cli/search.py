@@ -52,7 +52,8 @@ def search(
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster.", show_default="this machine alone")
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="Address of a Ray cluster.", show_default="this machine alone"),
     ] = None,
     max_failures: Annotated[
         int | None, typer.Option(help="Failed trials in a row before giving up.", show_default="the study file's")
@@ -131,7 +132,7 @@ def search(
         stop_when_flat=stop_when_flat,
     )
     tries = read_tries(enqueue, spec.space) if enqueue else ()
-    prior = of_study(root, from_study, spec)
+    prior = of_study(root, from_study, spec, storage)
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))

@@ -86,7 +86,10 @@ def finder() -> Finder:
     cascade = _cascade() if find_spec("cv2") else None
     if cascade is None:
         got = "another" if find_spec("cv2") else "none"
-        msg = f"--align needs OpenCV 4, which brings its cascade for eyes, got {got}; run pip install 'ferhpo[align]'"
+        msg = (
+            f"--align needs OpenCV 4, which brings its cascade for eyes, got {got}; in ferhpo's clone run pip install "
+            "'.[align]'"
+        )
         raise UsageError(msg)
 
     def find(grey: np.ndarray) -> Eyes | None:

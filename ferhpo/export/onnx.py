@@ -69,7 +69,10 @@ def check_installed() -> None:
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        msg = f"an ONNX export needs {', '.join(NEEDED)}, got no {missing[0]}; run pip install 'ferhpo[onnx]'"
+        msg = (
+            f"an ONNX export needs {', '.join(NEEDED)}, got no {missing[0]}; in ferhpo's clone run "
+            "pip install '.[onnx]'"
+        )
         raise UsageError(msg)
 
 

@@ -129,6 +129,6 @@ def search(
         workers=workers,
         trainer=trainer,
         tries=read_tries(Path(enqueue), spec.space) if enqueue else (),
-        prior=of_study(root, from_study, spec),
+        prior=of_study(root, from_study, spec, storage),
         confirm=again,
     )

@@ -124,8 +124,12 @@ class Budget:
         self.epochs += 1
         self.device_seconds += seconds
 
-    def reason(self) -> str | None:
-        """Return why the search ends now, None if it goes on."""
+    def reason(self, left: Callable[[], int]) -> str | None:
+        """Return why the search ends now, None if it goes on.
+
+        Args:
+            left: counts the trials that are still to end.
+        """
         limits = self.limits
         if limits.seconds is not None and self.clock() - self.began >= limits.seconds:
             return f"time is up: {AFTER}"
@@ -135,7 +139,7 @@ class Budget:
             spent = f"{self.device_seconds:.4g} of {limits.device_seconds:.4g} seconds"
             return f"the study has been trained for {spent}: {AFTER}"
         if limits.flat is not None:
-            rest = limits.trials - len(self.values)
+            rest = left()
             expected = expected_improvement(self.values, rest, maximize=self.metric.maximize)
             if expected is not None and expected < limits.flat:
                 hope = f"{rest} more trials are expected to improve {self.metric.name} by {expected:.2g}"

@@ -35,26 +35,28 @@ def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]
 
     Args:
         logs: the study's folder of logs.
-        address: a running cluster's, None starts Ray on this machine.
+        address: a running cluster's, None starts Ray on this machine, whatever runs there already.
 
     Yields:
         The cluster's resources by name ("CPU", "GPU").
 
     Raises:
-        UsageError: there is no cluster at ``address``.
+        UsageError: there is no cluster at ``address``, or this process uses Ray already.
         SearchError: Ray does not start.
     """
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
-    end_leftovers(logs)
     import ray
 
+    if ray.is_initialized():  # a notebook's, which is not ours to end
+        msg = "a search starts and ends Ray by itself, and this process has begun to use it; call ray.shutdown() first"
+        raise UsageError(msg)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # its console noise; what fails reaches us as an exception
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
         context = _init(
             ray.init,
-            address=address,
+            address=address or "local",
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             configure_logging=False,
@@ -68,12 +70,12 @@ def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]
         (logs / NOTE).unlink(missing_ok=True)
 
 
-def _init(init: Callable[..., Any], *, address: str | None, **kwargs: Any) -> Any:
+def _init(init: Callable[..., Any], *, address: str, **kwargs: Any) -> Any:
     try:
         return init(address=address, **kwargs)
     except Exception as error:  # noqa: BLE001 - a node slow to start is a bare Exception
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if address:
+        if address != "local":
             msg = f"--address must name a running Ray cluster, got '{address}' ({reason}); try `ray status`"
             raise UsageError(msg) from None
         msg = (

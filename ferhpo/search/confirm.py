@@ -7,14 +7,13 @@ confirmation that was cut off goes on, and one that is asked for again trains on
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ferhpo._seeding import derive
 from ferhpo.errors import StudyError, UsageError
 from ferhpo.search.asha import Halving
 from ferhpo.search.budget import Limits
-from ferhpo.search.events import Emit, Note, TrialBegan
-from ferhpo.search.session import Assignment, Session
+from ferhpo.search.events import Emit, Note
+from ferhpo.search.session import Assignment, Record, Session
 from ferhpo.study.writer import StudyWriter
 
 SEEDS = 3
@@ -72,7 +71,8 @@ class Confirmation(Session):
             msg = "--confirm trains the best trials again, and none has ended with a value; search first"
             raise StudyError(msg)
         sources = [t.number for t in ranked[: wanted.best]]
-        writer.queue_repeats(sources, [derive(spec.seed, "confirm", i) for i in range(wanted.seeds)])
+        self._wanted = sources, [derive(spec.seed, "confirm", i) for i in range(wanted.seeds)]
+        writer.queue_repeats(*self._wanted)
         if self.left:
             which = ", ".join(map(str, sources))
             text = f"confirming trials {which} with {wanted.seeds} seeds: {self.left} trainings are left"
@@ -95,11 +95,13 @@ class Confirmation(Session):
             return None
         number = min(waiting, key=lambda n: (not waiting[n], n))
         config, params, source = self.writer.begin_repeat(number)
-        assignment = Assignment(number=number, config=config, epoch=waiting[number])
-        self.running[number] = assignment
-        began: dict[str, Any] = {"epoch": assignment.epoch, "epochs": config.epochs, "repeats": source}
-        self.emit(TrialBegan(number=number, params=params, **began))
-        return assignment
+        return self._begun(Assignment(number=number, config=config, epoch=waiting[number]), params, repeats=source)
+
+    def _failed(self, number: int, record: Record) -> None:
+        """Fail a repeat; one whose state is damaged is queued again."""
+        super()._failed(number, record)
+        if record.get("cannot_go_on"):
+            self.writer.queue_repeats(*self._wanted)
 
     def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:  # noqa: ARG002
         """Return nothing: the trial that is repeated kept the constraints."""

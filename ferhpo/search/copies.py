@@ -37,7 +37,8 @@ def changed(space: Space, config: TrialConfig, rng: np.random.Generator) -> dict
                 found[d.name] = d.choices[rng.integers(len(d.choices))]
         else:
             encoding = Encoding({d.name: d.distribution()})
-            cell = encoding.row(settings) + rng.choice([-MOVE, MOVE])
+            value = d.default if settings[d.name] is None else settings[d.name]  # off, when it was not searched yet
+            cell = encoding.row({d.name: value}) + rng.choice([-MOVE, MOVE])
             found |= encoding.params(np.clip(cell, 0, 1))
     return found
 
@@ -61,6 +62,7 @@ def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng
         return None
     config = writer.config(source)
     number, config = writer.copy(source, epoch, changed(writer.spec.space, config, rng), complete)
+    shutil.rmtree(_layout.trial_folder(writer.folder, number), ignore_errors=True)  # left by another study
     target = _layout.epoch_folder(_layout.trial_folder(writer.folder, number), epoch)
     with new_folder(target) as part:
         shutil.copytree(folder, part, dirs_exist_ok=True)

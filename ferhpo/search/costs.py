@@ -40,7 +40,7 @@ def of_net(config: TrialConfig, job: Job) -> dict[str, float]:
 
         own = config.arch.startswith(f"{user.LIBRARY}:")  # its code may change, and other settings may shape it
         here = f"{platform.node()} {cost.THREADS}-threads {version('torch')}"
-        key = f"{config.net()} {channels}-channels {here}"
+        key = f"{config.net()} denoise-{config.denoise} {channels}-channels {here}"
         found |= {"latency_ms": measure() if own else _remembered(key, job, measure), "latency_threads": cost.THREADS}
     return found
 

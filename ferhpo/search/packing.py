@@ -175,7 +175,7 @@ def measure(command: Sequence[str], machine: Machine) -> Measured:
         used = _answer(first)
         room = machine.memory // (MARGIN * used["bytes"])
         if machine.gpus:
-            room = min(room, 1 + used["gpu_free"] // used["gpu_bytes"])
+            room = min(room, (used["gpu_free"] + used["gpu_bytes"]) // (MARGIN * used["gpu_bytes"]))
         wanted = [n for n in wanted if n == 1 or n <= room]
         team = [first, *(start() for _ in range(max(wanted) - 1))]
         for process in team[1:]:

@@ -10,21 +10,31 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from ferhpo import _layout
 from ferhpo.errors import UsageError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.space import Space, applies
 from ferhpo.space.spec import StudySpec
+from ferhpo.study import store
 from ferhpo.study.find import name_of
-from ferhpo.study.study import Study
+from ferhpo.study.overview import study_names
+from ferhpo.study.study import Study, remembered_url
 
 Records = Sequence[Mapping[str, Any]]
 
 
-def of_study(root: Path, name: str | None, spec: StudySpec) -> dict[str, Records]:
-    """Return the records of the study that ``--from-study`` names, by its name; nothing without one."""
+def of_study(root: Path, name: str | None, spec: StudySpec, storage: str | None = None) -> dict[str, Records]:
+    """Return the records of the study that ``--from-study`` names, by its name; nothing without one.
+
+    Args:
+        root: the folder of studies.
+        name: the other study's.
+        spec: the study that is to learn from it.
+        storage: URL of that one's database, where the other study may be too: what it remembers holds no password.
+    """
     if name is None:
         return {}
-    other = Study.open(root, name_of(name))
+    other = _opened(root, name_of(name), storage)
     return {other.name: records(other, spec)}
 
 
@@ -76,6 +86,13 @@ def trials(kept: Records, space: Space) -> list[FrozenTrial]:
                 )
             )
     return found
+
+
+def _opened(root: Path, name: str, storage: str | None) -> Study:
+    if storage is not None and name in study_names(root):
+        known = remembered_url(_layout.study_folder(root, name))
+        storage = storage if store.without_password(store.absolute(storage)) == known else None
+    return Study.open(root, name, storage)
 
 
 def _check(other: Study, spec: StudySpec) -> None:

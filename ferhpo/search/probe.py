@@ -8,7 +8,6 @@ whoever started it; what goes wrong is an answer too.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from ferhpo.data.cache import open_prepared
 from ferhpo.models import registry, user
 from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import losses, precision
+from ferhpo.training import cost, losses, precision
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import PRECISIONS
@@ -72,7 +71,7 @@ class Steps:
 
     def memory(self) -> dict[str, int]:
         """Return the bytes that this process came to need, of the GPU as well, and what is free there beside it."""
-        used = {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}
+        used = {"bytes": int(cost.peak_mib("cpu") * cost.MIB)}
         if self._device == "cpu":
             return used
         own = torch.cuda.max_memory_reserved() + CONTEXT_BYTES

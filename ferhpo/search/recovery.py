@@ -5,12 +5,15 @@ most one epoch ahead of the database, and everything the database lacks stands i
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ferhpo import _layout
 from ferhpo.study.artifacts import drop_state
 from ferhpo.study.writer import StudyWriter
+
+UNJUDGED = "unjudged"  # attribute of a trial: an epoch that the files had and the database not, so no scheduler saw it
 
 
 def settle(writer: StudyWriter) -> list[str]:
@@ -19,29 +22,46 @@ def settle(writer: StudyWriter) -> list[str]:
     Returns:
         One sentence per trial that was not merely handed back before its first epoch.
     """
-    notes = []
-    for number, state, values in writer.unsettled():
-        folder = _layout.last_epoch(_layout.trial_folder(writer.folder, number))
-        record = read_record(folder) if folder else None
-        if folder is not None and record is not None:
-            if state == "RUNNING":
-                notes.append(_adopt(writer, number, folder, record))
-        elif values:
-            writer.requeue(number, "interrupted, and its state is gone")
-            notes.append(f"trial {number} was interrupted and its state is gone: its parameters are queued once more")
-        elif state == "RUNNING":
-            writer.hand_back(number)
-    return notes
+    notes = (settle_one(writer, number, values) for number, values in writer.unsettled())
+    return [note for note in notes if note]
 
 
-def _adopt(writer: StudyWriter, number: int, folder: Path, record: dict[str, Any]) -> str:
-    writer.report(number, record["epoch"], record["value"], record["history"])
+def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float]) -> str | None:
+    """Give a trial that nobody works on any more the state it deserves, by the files that it left.
+
+    Args:
+        writer: the study.
+        number: of a trial that is RUNNING or WAITING in the database.
+        values: by epoch, as stored.
+
+    Returns:
+        What became of it in one sentence, None if it waits as it is known.
+    """
+    folder = _layout.last_epoch(_layout.trial_folder(writer.folder, number))
+    record = read_record(folder) if folder else None
+    if folder is not None and record is not None:
+        return _adopt(writer, number, folder, record, values)
+    if values:
+        writer.requeue(number, "interrupted, and its state is gone")
+        return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
+    writer.hand_back(number)
+    return None
+
+
+def _adopt(
+    writer: StudyWriter, number: int, folder: Path, record: dict[str, Any], values: Mapping[int, float]
+) -> str | None:
+    epoch = record["epoch"]
+    new = epoch not in values
+    if new:
+        writer.mark(number, {UNJUDGED: epoch})  # first: killed between the two, it is judged once too often
+        writer.report(number, epoch, record["value"], record["history"])
     if record["finished"]:
         drop_state(folder)
         writer.finish(number, "COMPLETE", record["value"], record["attrs"])
         return f"trial {number} had finished when the search was cut off: its result is kept"
-    writer.hand_back(number)
-    return f"trial {number} was cut off and goes on after epoch {record['epoch']}"
+    cut_off = writer.hand_back(number)
+    return f"trial {number} was cut off and goes on after epoch {epoch}" if new or cut_off else None
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

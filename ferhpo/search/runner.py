@@ -21,10 +21,12 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster, packing
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note, SearchBegan
+from ferhpo.search.grid import within_grid
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
-from ferhpo.search.sampler import sampler
+from ferhpo.search.samplers import sampler
+from ferhpo.search.scheduler import idle
 from ferhpo.search.session import Limits, Session
 from ferhpo.search.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
@@ -35,6 +37,8 @@ from ferhpo.study.writer import StudyWriter
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
+
+LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +102,18 @@ def search(
     with StudyWriter(
         spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
     ) as writer:
+        cluster.end_leftovers(writer.folder / LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
-        for note in (*writer.notes, *settle(writer)):
-            emit(Note(text=note))
+        for note in (idle(spec.scheduler, spec.budget.epochs), *writer.notes, *settle(writer)):
+            if note:
+                emit(Note(text=note))
+        limits = within_grid(writer, limits, emit)
         before = writer.count()
         session = Session(writer, limits, emit=emit)
+        if session.over and writer.queued():
+            text = f"{writer.queued()} queued trials wait: the study has its total of {before}; raise --trials"
+            emit(Note(text=text))
         interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
         done = writer.count()
         if confirm and not interrupted and not session.gave_up:
@@ -134,6 +144,7 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
     if recorded_data(root, spec.name, storage) is None or not Study.open(root, spec.name, storage).running:
         make_sampler = partial(sampler, spec)
         with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
+            cluster.end_leftovers(writer.folder / LOGS)
             settle(writer)
     return Study.open(root, spec.name, storage)
 
@@ -144,7 +155,8 @@ def check_choice(spec: StudySpec, trials: int) -> None:
     Raises:
         SpecError: there is nothing to choose, and more than one trial is asked for.
     """
-    if trials > 1 and all(len(d.choices) == 1 for d in spec.space.dimensions):
+    never = spec.space.unreachable
+    if trials > 1 and all(len(d.choices) == 1 or d.name in never for d in spec.space.dimensions):
         msg = (
             f"a search needs something to choose, and [space] has no range and no second choice for {trials} trials; "
             "add one, or give --trials 1 or `ferhpo train`"
@@ -184,7 +196,7 @@ def data_record(data: "Prepared") -> dict[str, Any]:
 def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
     """Run the session under Ray; return whether it was interrupted."""
     spec, folder = session.writer.spec, session.writer.folder
-    logs = folder / "logs"
+    logs = folder / LOGS
     with cluster.started(logs, address=workers.address) as resources:
         split = _split(session, data, workers, trainer, resources)
         best = session.writer.reader.best()

@@ -1,30 +1,21 @@
-"""What to try next: ferhpo's own sampler, which learns from every epoch of every trial, and Optuna's by name."""
+"""What to try next: ferhpo's own sampler, which learns from every epoch of every trial."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from optuna import samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ferhpo._seeding import derive
-from ferhpo.metrics import COSTS
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Curve, Surrogate, curve
-from ferhpo.search.prior import Records, trials
 from ferhpo.search.proposal import proposed
 from ferhpo.search.scalar import directions, scalarised
-from ferhpo.space.spec import StudySpec
-from ferhpo.study.quantities import by_epoch
 
 Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
@@ -53,6 +44,7 @@ class FidelitySampler(BaseSampler):
         prior: trials of another study of as many epochs, with values by epoch, whose greater or smaller values mean the
             same; they count towards ``startup``, and how far they hold here is learned.
         points: returns a trial's values of all objectives by epoch, where the study has several.
+        names: parameters to propose, where earlier trials of the study had others too; None proposes whatever they had.
     """
 
     def __init__(
@@ -64,11 +56,13 @@ class FidelitySampler(BaseSampler):
         choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
         prior: Sequence[FrozenTrial] = (),
         points: Callable[[FrozenTrial], Points] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
         self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, choices, points
+        self._names = names
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         self._prior = [t for t in prior if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
@@ -84,7 +78,7 @@ class FidelitySampler(BaseSampler):
         self._rng = np.random.default_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return every parameter that a trial was asked for, each with its latest range."""
+        """Return every parameter that a trial was asked for and may be now, each with its latest range."""
         if study.study_name != self._study:
             self._study, self._finished, self._tried, self._space, self._fits = study.study_name, {}, set(), {}, {}
         for other in study.get_trials(deepcopy=False):
@@ -93,10 +87,12 @@ class FidelitySampler(BaseSampler):
             for name, distribution in other.distributions.items():
                 if other.number >= self._space.get(name, (-1,))[0]:
                     self._space[name] = other.number, distribution
-            self._tried.add(frozenset(other.params.items()))
+            single = {name for name, d in other.distributions.items() if d.single()}  # which no proposal has
+            self._tried.add(frozenset(item for item in other.params.items() if item[0] not in single))
             if other.state.is_finished():
                 self._finished[other.number] = self._curve(study, other)
-        return {name: d for name, (_, d) in sorted(self._space.items()) if not d.single()}
+        names = self._space if self._names is None else self._names
+        return {name: d for name, (_, d) in sorted(self._space.items()) if name in names and not d.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -139,11 +135,17 @@ class FidelitySampler(BaseSampler):
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
         """Return what a trial tells: of one that failed that it did, None of one without a value as yet.
 
+        None too of one that ended before it had parameters, and of one that ferhpo interrupted and queued again.
+
         Values of several objectives stand in rows, each signed so that greater is better.
         """
         signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
-        one, infeasible = len(signs) == 1, any(excess > 0 for excess in trial.constraints.values())
+        one, infeasible = len(signs) == 1, False
+        if trial.system_attrs:  # where alone constraints are; looking for them takes as long as all the rest
+            infeasible = any(excess > 0 for excess in trial.constraints.values())
         values: Mapping[int, Any] = trial.intermediate_values if one else self._points(trial) if self._points else {}
+        if trial.state == TrialState.FAIL and (not trial.params or trial.user_attrs.get("interrupted")):
+            return None
         if trial.state == TrialState.FAIL or infeasible:
             values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}
         elif trial.state == TrialState.COMPLETE and not values and trial.values:
@@ -179,83 +181,3 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
-
-
-class Grid(samplers.GridSampler):
-    """Optuna's grid, which under ask and tell would end the search with an error after its last point."""
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Do nothing: the search knows its end."""
-
-
-def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
-    """Return the sampler that a study file names.
-
-    Args:
-        spec: the study file.
-        done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points
-            again.
-        prior: what the study keeps of other ones, see `prior`; fidelity alone learns from it.
-
-    Raises:
-        SpecError: the sampler cannot take the space.
-    """
-    _check_space(spec)
-    seed, startup = derive(spec.seed, "sampler", done) % 2**32, spec.sampler.startup
-    with warnings.catch_warnings():  # Optuna still calls some of them, and `group`, experimental
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        match spec.sampler.name:
-            case "fidelity":
-                choices = {d.name: d.choices for d in spec.space.dimensions if d.choices}
-                others = [t for kept in prior.values() for t in trials(kept, spec.space)]
-                points = partial(logged_points, spec.objectives)
-                return FidelitySampler(
-                    spec.budget.epochs, seed, startup=startup, choices=choices, prior=others, points=points
-                )
-            case "tpe":  # `group` is what conditional spaces need
-                return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
-            case "gp":
-                return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-            case "cmaes":
-                return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-            case "qmc":  # the study's own seed: a search that goes on takes the sequence up where it ended
-                return samplers.QMCSampler(
-                    seed=derive(spec.seed, "sampler") % 2**32,
-                    scramble=True,
-                    warn_independent_sampling=False,
-                    warn_asynchronous_seeding=False,
-                )
-            case "grid":
-                return Grid({d.name: d.grid(spec.sampler.points) for d in spec.space.dimensions}, seed=seed)
-            case "nsga2":
-                return samplers.NSGAIISampler(seed=seed)
-            case _:
-                return RandomSampler(seed=seed)
-
-
-def logged_points(objectives: Sequence[str], trial: FrozenTrial) -> Points:
-    """Return a trial's objectives by epoch as ferhpo stores them; costs as logarithms, since they differ by factors."""
-    rows = by_epoch(trial.user_attrs, objectives)
-    logged = [name in COSTS for name in objectives]
-    return {
-        epoch: [math.log(max(value, 1e-9)) if log else value for value, log in zip(row, logged, strict=True)]
-        for epoch, row in rows.items()
-    }
-
-
-def _check_space(spec: StudySpec) -> None:
-    """Refuse a space, or objectives, that the sampler would search badly or not at all."""
-    name, space = spec.sampler.name, spec.space
-    if len(spec.objectives) > 1 and (name == "cmaes" or (name == "tpe" and spec.scheduler.name != "none")):
-        why = "one objective" if name == "cmaes" else "several objectives only where no trial is stopped early"
-        msg = f"{name} takes {why}, got {', '.join(spec.objectives)}; choose fidelity, gp or nsga2"
-        raise spec.error(msg, "sampler", "name")
-    if name in {"cmaes", "grid"} and space.conditional:
-        msg = (
-            f"{name} takes a space in which every dimension always applies, got {space.conditional[0]}, which depends "
-            "on another one; choose fidelity or tpe, or fix it"
-        )
-        raise spec.error(msg, "sampler", "name")
-    if name == "cmaes" and all(d.choices for d in space.dimensions):
-        msg = "cmaes needs at least one range, got choices only; choose fidelity, tpe or grid"
-        raise spec.error(msg, "sampler", "name")

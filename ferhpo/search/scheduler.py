@@ -34,3 +34,13 @@ def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool, rivals: Rival
             return Population(every=every, size=size, reduction=reduction, maximize=maximize, rivals=rivals)
         case _:
             return Halving(at=(), reduction=spec.reduction, maximize=maximize)
+
+
+def idle(spec: SchedulerSpec, epochs: int) -> str | None:
+    """Say that a rule never acts in trials of so many epochs, None if it does or is not meant to."""
+    if spec.name == "none" or epochs == 1 or spec.grace < epochs:
+        return None
+    return (
+        f"{spec.name} stops no trial: its grace, {spec.grace} epochs, is not shorter than a trial, {epochs}; lower "
+        'grace in [scheduler], or name it "none"'
+    )

@@ -5,6 +5,7 @@ of it. It writes the answers into the study and emits an event for each. So the 
 of ten lines.
 """
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
-from ferhpo.search.recovery import read_record
+from ferhpo.search.recovery import UNJUDGED, read_record, settle_one
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import scheduler
 from ferhpo.search.work import one_line
@@ -33,6 +34,7 @@ from ferhpo.study.trial import Trial
 from ferhpo.study.writer import StudyWriter
 
 Record = Mapping[str, Any]
+LOST = "lost_at"  # attribute of a trial: epochs that were behind it when its worker died
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,20 +103,36 @@ class Session:
             return None
         waiting = self.writer.waiting()
         last = room <= len(waiting)
-        chosen = self._rule.promote(waiting, running=len(self.running), last=last)
-        if chosen is None and last:
+        queued = self.writer.queued() > 0  # what was asked for goes before what a scheduler holds back
+        chosen = None if queued else self._rule.promote(waiting, running=len(self.running), last=last)
+        if chosen is None and last and not queued:
             if not self.running:  # nobody is left who could still promote one of them
                 self._give_up(waiting)
             return None
         epoch = 0 if chosen is None else waiting[chosen]
+        if chosen is not None and not self._passes(chosen, epoch):
+            self._give_up([chosen])
+            return self.next_trial()
         if chosen is not None and not last:
             chosen = self._replaced(chosen, waiting)
         number, config, params = self.writer.ask(self._complete, chosen)
-        assignment = Assignment(number=number, config=config, epoch=epoch)
-        self.running[number] = assignment
         self.writer.mark(number, self._rule.begin(number))
-        self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs))
+        return self._begun(Assignment(number=number, config=config, epoch=epoch), params)
+
+    def _begun(self, assignment: Assignment, params: Mapping[str, Any], **more: Any) -> Assignment:
+        """Take note that a trial begins or goes on."""
+        number, config = assignment.number, assignment.config
+        self.running[number] = assignment
+        if not assignment.epoch:  # a folder of that number is of another study, or of a beginning that came to nothing
+            shutil.rmtree(_layout.trial_folder(self.writer.folder, number), ignore_errors=True)
+        self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs, **more))
         return assignment
+
+    def _passes(self, number: int, epoch: int) -> bool:
+        """Tell whether a waiting trial may go on: its last epoch may have come from files, past the scheduler."""
+        if self._rule.pauses or self.writer.marks(number).get(UNJUDGED) != epoch:
+            return True
+        return self._rule.goes_on(number, epoch, self.writer.values(number)[epoch])
 
     def epoch(self, number: int, record: Record) -> bool:
         """Take what a worker reported after an epoch and tell whether the trial goes on.
@@ -182,9 +200,24 @@ class Session:
         return tuple(v if other.maximize else -v for other, v in zip(self._others, point, strict=True))
 
     def lost(self, number: int, reason: str) -> None:
-        """Take note that a worker died under a trial; one that has ended already is left as it is."""
-        if number in self.running:
+        """Take note that a worker died under a trial: it goes on once, and fails if no epoch comes of that.
+
+        A node that dies takes many trials with it, none of which did anything wrong. One that has ended already is left
+        as it is.
+        """
+        if number not in self.running:
+            return
+        values = self.writer.values(number)
+        behind = max(values, default=0)
+        if self.writer.marks(number).get(LOST) == behind:
             self._failed(number, {"error": reason})
+            return
+        self.writer.mark(number, {LOST: behind})
+        del self.running[number]
+        self.emit(TrialEnded(number=number, state="WAITING", value=None, error=reason))
+        note = settle_one(self.writer, number, values)
+        if note:
+            self.emit(Note(text=note))
 
     def hand_back(self, number: int, state: str = "WAITING") -> None:
         """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one."""
@@ -200,7 +233,7 @@ class Session:
 
     def _ends(self) -> bool:
         if self.stopping is None:
-            reason = self._budget.reason()
+            reason = self._budget.reason(lambda: self.left)
             if reason is not None:
                 self.stop(reason)
         return self.stopping is not None
@@ -295,6 +328,9 @@ class Session:
 
 
 def judged(trial: Trial) -> dict[int, float]:
-    """Return the values by epoch that a scheduler was shown: a finished trial's last one, perhaps restored, was not."""
-    last = max(trial.values, default=0) if trial.state == "COMPLETE" else 0
+    """Return the values by epoch that a scheduler was shown.
+
+    A finished trial's last one, perhaps restored, was not, nor that after which a trial broke a constraint.
+    """
+    last = max(trial.values, default=0) if trial.state == "COMPLETE" or not trial.feasible else 0
     return {epoch: value for epoch, value in trial.values.items() if epoch != last}

@@ -4,12 +4,13 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from ferhpo import _layout
 from ferhpo._atomic import new_folder, write_json
-from ferhpo.errors import CheckpointError, FerhpoError
+from ferhpo.errors import CheckpointError, FerhpoError, TrainingError
 from ferhpo.search import costs
 from ferhpo.search.job import Epoch, Job, Trainer
 from ferhpo.space.config import TrialConfig
@@ -73,6 +74,10 @@ class TrialWork:
 
     def _keep(self, result: Epoch) -> dict[str, Any]:
         target = _layout.epoch_folder(self._folder, result.epoch)
+        for name in sorted((self._job.wanted | {self._job.metric}) & result.figures.keys()):
+            if not isfinite(result.figures[name]):
+                msg = f"{name} must be a finite number, got {result.figures[name]} in epoch {result.epoch}"
+                raise TrainingError(msg)
         record = self._record(result, target)
         with new_folder(target) as part:
             result.save(part)
@@ -83,9 +88,10 @@ class TrialWork:
         return record
 
     def _record(self, result: Epoch, target: Path) -> dict[str, Any]:
+        figures = {name: value for name, value in result.figures.items() if isfinite(value)}  # JSON has no others
         history = {
             "epoch": result.epoch,
-            "figures": result.figures,
+            "figures": figures,
             "train_loss": result.train_loss,
             "lr": result.lr,
             "seconds": result.seconds,
@@ -94,7 +100,7 @@ class TrialWork:
         attrs = {
             "checkpoint": str(target.relative_to(self._job.study)),
             "epoch": result.restored or result.epoch,
-            "figures": result.figures,
+            "figures": figures,
             "images_per_second": result.images_per_second,
             "seed": self._config.seed,
             "host": socket.gethostname(),
@@ -102,7 +108,7 @@ class TrialWork:
             **result.details,
             **self._spent(),
         }
-        value = result.figures[self._job.metric]
+        value = figures[self._job.metric]
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
 
 

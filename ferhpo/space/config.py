@@ -140,7 +140,9 @@ class TrialConfig:
     frozen: bool = _set(
         False, "train classifier and neck only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]
     )
-    image_size: int = _set(48, "pixels a side that the net sees", low=8, high=1024)
+    image_size: int = _set(
+        48, "pixels a side that the net sees; in a study the [data] size unless set", low=8, high=1024
+    )
     frames: int = _set(1, "of a sample, which its channels hold; the study's [data] frames", low=1, high=64)
     denoise: str = _set(
         "none", "3x3 filter that the net passes its images through first, wherever it is used", choices=FILTERS
@@ -248,7 +250,7 @@ class TrialConfig:
     )
     decay: float | None = _set(
         None,
-        "of exponential: the rate is e^-decay times that of the epoch before; without, the budget ends at a hundredth",
+        "of exponential: an epoch multiplies the rate by e^-decay; off lets the budget end at a hundredth of the peak",
         low=0,
         high=10,
         optional=True,

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from ferhpo.space.space import Dimension
-from ferhpo.space.spec import SECTIONS, StudySpec
+from ferhpo.space.spec import SECTIONS, StudySpec, of_images
 
 
 def render(spec: StudySpec) -> str:
@@ -20,7 +20,8 @@ def render(spec: StudySpec) -> str:
     reported = _changed(spec.reported)
     if reported:
         lines += ["", "[reported]", *(f"{name} = {_value(value)}" for name, value in reported.items())]
-    fixed = {name: value for name, value in spec.space.fixed.items() if name != "frames"}  # [data] says it
+    said = {"frames": spec.data.frames, **of_images(spec.data)}  # by [data]
+    fixed = {name: value for name, value in spec.space.fixed.items() if said.get(name) != value}
     lines += ["", "[space]", *(f"{name} = {_value(value)}" for name, value in fixed.items())]
     lines += [f"{dimension.name} = {_dimension(dimension)}" for dimension in spec.space.dimensions]
     for one in spec.tries:

@@ -89,8 +89,8 @@ class BudgetSpec:
         timeout: wall time of one run, like "30m" or "2h", the default of `--timeout`; none if left out.
         max_failures: failed trials in a row after which the search gives up.
         trial_time: wall time of a trial, from its first step to its last validation, in place of ``epochs``: each has
-            as many as fit, and the learning rate runs over the time. Needs a scheduler and sampler that do not count
-            epochs.
+            as many as fit, and the learning rate runs over the time. Needs the scheduler none and another sampler than
+            fidelity, since these compare epochs.
     """
 
     epochs: int = 8
@@ -118,8 +118,8 @@ class SamplerSpec:
     """What to try next.
 
     Args:
-        name: fidelity (a model over configuration and epoch, `search/sampler.py`), or Optuna's tpe, gp, cmaes, random,
-            qmc, grid, nsga2.
+        name: fidelity (a model over configuration and epoch, `search/sampler.py`), grid, or Optuna's tpe, gp, cmaes,
+            random, qmc, nsga2.
         startup: random trials before the sampler's model is used (fidelity, tpe, gp, cmaes).
         points: values that grid takes of a range without a step.
     """

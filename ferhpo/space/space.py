@@ -164,6 +164,14 @@ class Dimension:
             raise UsageError(msg)
         return value
 
+    def has(self, value: Any) -> bool:
+        """Tell whether a value is one of this dimension."""
+        try:
+            self.check(value)
+        except UsageError:
+            return False
+        return True
+
     def grid(self, points: int) -> tuple[Any, ...]:
         """Return every choice or step, or ``points`` values of a range without steps, evenly, its ends included."""
         if self.choices:
@@ -218,6 +226,15 @@ class Space:
         names = {d.name for d in self.dimensions}
         return tuple(d.name for d in self.dimensions if names & {*d.when, *_read_by(d.name)})
 
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """Return the dimensions that no trial is asked for, whatever the others are."""
+        options = {name: [value] for name, value in (TrialConfig().params() | dict(self.fixed)).items()}
+        for d in self.dimensions:
+            named = [value for other in self.dimensions for value in other.when.get(d.name, ())]
+            options[d.name] = [*d.choices] or [d.low, d.high, d.default, *(v for v in named if d.has(v))]
+        return tuple(d.name for d in self.dimensions if not _may_apply(d, options, {}))
+
     def defaults(self) -> dict[str, Any]:
         """Return the parameters of the default trial: the default of every dimension that applies."""
         return self._walk(lambda d: d.default)[1]
@@ -270,6 +287,15 @@ def applies(dimension: Dimension, settings: Mapping[str, Any]) -> bool:
     if matters is not None and not matters(settings):
         return False
     return all(settings[other] in values for other, values in dimension.when.items())
+
+
+def _may_apply(dimension: Dimension, options: Mapping[str, list[Any]], chosen: Mapping[str, Any]) -> bool:
+    """Tell whether a dimension applies for some values of the settings that it looks at, as far as not chosen yet."""
+    try:
+        return applies(dimension, chosen)
+    except KeyError as error:
+        name = error.args[0]
+        return any(_may_apply(dimension, options, {**chosen, name: value}) for value in options[name])
 
 
 class _Read(dict[str, Any]):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import METRICS, quantity
 from ferhpo.space.aims import Constraint, check_constraints, check_objectives
-from ferhpo.space.config import SETTINGS
+from ferhpo.space.config import SETTINGS, TrialConfig
 from ferhpo.space.reported import Reported
 from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
 from ferhpo.space.space import Space, dimension_from_toml
@@ -95,7 +95,11 @@ def read_spec(path: Path) -> StudySpec:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
         raise SpecError(msg, path) from None
-    return parse_spec(text, name=path.stem, path=path)
+    spec = parse_spec(text, name=path.stem, path=path)
+    for name in spec.space.unreachable:  # of a text from a database it is too late to say so
+        msg = f"{name} never applies beside the other settings of [space]; remove it, or change what rules it out"
+        raise spec.error(msg, "space", name)
+    return spec
 
 
 def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> StudySpec:
@@ -119,7 +123,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         values[section] = reader.section(section, made, table.get(section, {}))
     values["reported"] = reader.reported(table.get("reported", {}))
     values["space"] = reader.space(table.get("space", {}))
-    values["space"] = _with_frames(values["space"], values["data"].frames, text, path)
+    values["space"] = _seeing(values["space"], values["data"], text, path)
     values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
         SETTINGS["seed"].check(values.get("seed", 0))
@@ -145,12 +149,23 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     return found
 
 
-def _with_frames(space: Space, frames: int, text: str, path: Path | str) -> Space:
-    """Let every net of a study know of how many frames its samples are, which the data alone decide."""
-    if "frames" in (*space.fixed, *(d.name for d in space.dimensions)):
+def of_images(data: DataSpec) -> dict[str, int]:
+    """Return the settings of every net that its images decide and that differ from a setting's default.
+
+    Their frames, and, unless `[space]` says another, their size.
+    """
+    usual = TrialConfig()
+    seen = {"frames": data.frames, "image_size": data.size}
+    return {name: value for name, value in seen.items() if value != getattr(usual, name)}
+
+
+def _seeing(space: Space, data: DataSpec, text: str, path: Path | str) -> Space:
+    named = {*space.fixed, *(d.name for d in space.dimensions)}
+    if "frames" in named:
         msg = "frames belongs to the images; set it in [data]"
         raise SpecError(msg, path, line_of(text, "space", "frames"))
-    return space if frames == 1 else replace(space, fixed={**space.fixed, "frames": frames})
+    said = {name: value for name, value in of_images(data).items() if name not in named}
+    return replace(space, fixed={**space.fixed, **said})
 
 
 @dataclass(frozen=True, slots=True)

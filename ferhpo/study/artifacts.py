@@ -1,4 +1,4 @@
-"""Checkpoints and held-out predictions on disk: the best K stay, the rest go."""
+"""Checkpoints and held-out predictions on disk: those of the best K and of the front stay, the rest go."""
 
 import shutil
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ def drop_state(epoch: Path) -> None:
 def keep_best(
     study: Study, *, keep: int = KEEP, also: Collection[int] = (), found: Sequence[Trial] | None = None
 ) -> list[int]:
-    """Delete the files of ended trials that are not among the best; those of repeats stay.
+    """Delete the files of ended trials that are neither among the best nor on the front; those of repeats stay.
 
     Args:
         study: the study.
@@ -34,6 +34,8 @@ def keep_best(
     found = study.every() if found is None else found
     repeats = {t.number for t in found if t.repeats}
     kept = {t.number for t in study.candidates(found)[:keep]} | set(also) | repeats
+    if len(study.objectives) > 1:  # whose best by the metric are the dear ones alone
+        kept |= {t.number for t in study.front([t for t in found if not t.repeats])}
     ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
     dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)
     for number in dropped:

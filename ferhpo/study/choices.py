@@ -13,9 +13,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from ferhpo.space.space import Space
+from ferhpo.study.repeats import is_repeat
+from ferhpo.study.view import Around
 
 Choices = Mapping[str, tuple[Any, ...]]
 
@@ -37,13 +39,13 @@ def ever_offered(space: Space, stored: Mapping[str, BaseDistribution]) -> Choice
 
 
 def outside(space: Space, trials: Sequence[FrozenTrial]) -> int:
-    """Count the ended trials with a choice that the space does not offer."""
+    """Count the ended trials with a choice that the space does not offer, of those that count towards ``--trials``."""
     choices = {d.name: d.choices for d in space.dimensions if d.choices}
-    ended = [t for t in trials if t.state.is_finished()]
+    ended = [t for t in trials if t.state.is_finished() and not is_repeat(t) and not t.user_attrs.get("interrupted")]
     return sum(any(name in t.params and t.params[name] not in choices[name] for name in choices) for t in ended)
 
 
-class Offered(BaseSampler):
+class Offered(Around):
     """Another sampler, whose proposals keep to the choices that are offered now.
 
     Args:
@@ -53,38 +55,26 @@ class Offered(BaseSampler):
     """
 
     def __init__(self, inner: BaseSampler, choices: Choices, seed: int) -> None:
-        self._inner, self._choices, self._rng = inner, choices, np.random.default_rng(seed)
+        super().__init__(inner)
+        self._choices, self._rng = choices, np.random.default_rng(seed)
 
     def reseed_rng(self) -> None:
         """Draw other numbers than a copy in another process."""
-        self._inner.reseed_rng()
+        super().reseed_rng()
         self._rng = np.random.default_rng()
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what the sampler proposes together."""
-        return self._inner.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the sampler's proposal."""
-        found = self._inner.sample_relative(study, trial, search_space)
+        found = super().sample_relative(study, trial, search_space)
         return {name: self._offered(name, value) for name, value in found.items()}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return the sampler's value of one parameter."""
-        value = self._inner.sample_independent(study, trial, param_name, param_distribution)
-        return self._offered(param_name, value)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Tell the sampler."""
-        self._inner.before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Tell the sampler."""
-        self._inner.after_trial(study, trial, state, values)
+        return self._offered(param_name, super().sample_independent(study, trial, param_name, param_distribution))
 
     def _offered(self, name: str, value: Any) -> Any:
         choices = self._choices.get(name, (value,))

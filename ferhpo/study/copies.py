@@ -11,6 +11,8 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from ferhpo.study.quantities import COSTS
+
 COPIED_FROM = "copied_from"  # attribute of a trial: number of the one whose training it took over
 COPIED_AT = "copied_at"  # likewise: epochs that were behind that one then; values up to there are its
 
@@ -32,10 +34,11 @@ def copy_of(
         drawn_from: their ranges as they are now.
         config: every setting, by name.
     """
+    costs = {COSTS: source.user_attrs[COSTS]} if COSTS in source.user_attrs else {}  # the same net: measured once
     return optuna.trial.create_trial(
         state=TrialState.WAITING,
         params={**source.params, **params},
         distributions={**source.distributions, **drawn_from},
-        user_attrs={COPIED_FROM: source.number, COPIED_AT: epoch, "config": config},
+        user_attrs={COPIED_FROM: source.number, COPIED_AT: epoch, "config": config, **costs},
         intermediate_values={e: value for e, value in source.intermediate_values.items() if e <= epoch},
     )

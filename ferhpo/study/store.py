@@ -21,6 +21,7 @@ from sqlalchemy import URL, delete, event, insert, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from ferhpo._atomic import locked
 from ferhpo.errors import StudyError, UsageError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -135,17 +136,25 @@ def read_only_url(path: Path) -> str:
 
 @contextmanager
 def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
-    """Hold a PostgreSQL study's lock, which the server drops with our connection.
+    """Hold the lock of a study in its database, whatever folder a writer keeps checkpoints in.
 
-    Elsewhere nothing is held: the lock file of the study's folder serves.
+    Of PostgreSQL it is the server's, which drops it with our connection; of SQLite a file beside the database. Of other
+    databases nothing is held: the lock file of the study's folder serves.
 
     Raises:
-        BlockingIOError: another process, on whatever machine, holds it.
+        BlockingIOError: another process, on PostgreSQL on whatever machine, holds it.
     """
-    if storage.engine.dialect.name != "postgresql":
+    kind = storage.engine.dialect.name
+    if kind == "sqlite":
+        file = sqlite_file(storage.url)
+        with locked(file.with_name(f"{file.name}-{name}.lock"), wait=False):
+            yield
+        return
+    if kind != "postgresql":
         yield
         return
-    with storage.engine.connect() as connection:
+    outside_transactions = storage.engine.execution_options(isolation_level="AUTOCOMMIT")  # an idle one may be ended
+    with outside_transactions.connect() as connection:
         query = text("SELECT pg_try_advisory_lock(hashtext(:name))")
         if not connection.execute(query, {"name": f"ferhpo {name}"}).scalar():
             raise BlockingIOError
@@ -202,7 +211,10 @@ def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, 
     try:
         return RDBStorage(url, engine_kwargs=engine_kwargs, **kwargs)
     except ImportError as error:
-        msg = f"this --storage needs a database driver ({error.name}); for PostgreSQL: pip install 'ferhpo[postgres]'"
+        msg = (
+            f"this --storage needs a database driver ({error.name}); for PostgreSQL run pip install '.[postgres]' in "
+            "ferhpo's clone"
+        )
         raise UsageError(msg) from None
     except (StorageInternalError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]

@@ -1,7 +1,8 @@
 """`Study`: what a study holds, read without torch, without Ray and without the right to write."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ferhpo import _layout
-from ferhpo._atomic import is_locked
+from ferhpo._atomic import is_locked, locked
 from ferhpo.errors import CheckpointError, StudyError, did_you_mean
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
@@ -26,10 +27,12 @@ from ferhpo.study.trial import Trial, read_trial
 from ferhpo.study.view import searched
 
 RUN_LOCK = "run.lock"
+AMEND_LOCK = "amend.lock"  # of what commands beside a search write down
 VALIDATION = "val.npz"
 STANDING = "standing"
 PRIOR = "prior"
 ELSEWHERE = "elsewhere"
+OPENINGS = "test_openings"
 OBJECTIVES = "objectives"  # of a study with several: their names in order
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
@@ -124,7 +127,7 @@ class Study:
     @property
     def openings(self) -> list[dict[str, str]]:
         """Every opening of the sealed test split: date, version, command."""
-        return list(self.attrs.get("test_openings", []))
+        return list(self.attrs.get(OPENINGS, []))
 
     @property
     def standing(self) -> Mapping[str, list[Any]]:
@@ -160,7 +163,11 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
-        return [read_trial(t, self.folder, names, metric, orphaned=orphaned) for t in self._frozen()]
+        on_disk = set(_layout.trials_on_disk(self.folder))  # one look at the disk, where thousands of trials left none
+        return [
+            read_trial(t, self.folder if t.number in on_disk else None, names, metric, orphaned=orphaned)
+            for t in self._frozen()
+        ]
 
     def confirmed(self) -> list[Confirmed]:
         """Return the configurations that were trained again and what came of it, best mean first."""
@@ -235,14 +242,13 @@ class Study:
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""
-        writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
         entry = {
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "version": version,
             "command": command,
         }
-        openings = [*writer.user_attrs.get("test_openings", []), entry]
-        writer.set_user_attr("test_openings", openings)
+        with self._amended(OPENINGS) as openings:
+            openings.append(entry)
         return len(openings)
 
     @property
@@ -252,14 +258,21 @@ class Study:
 
     def record_elsewhere(self, entry: Mapping[str, Any], place: int | None = None) -> int:
         """Write down an evaluation on other data, before it is made (without figures) or, at its place, afterwards."""
-        writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
-        entries = list(writer.user_attrs.get(ELSEWHERE, []))
-        if place is None:
-            place = len(entries)
-            entries.append({})
-        entries[place] = dict(entry)
-        writer.set_user_attr(ELSEWHERE, entries)
+        with self._amended(ELSEWHERE) as entries:
+            if place is None:
+                place = len(entries)
+                entries.append({})
+            entries[place] = dict(entry)
         return place
+
+    @contextmanager
+    def _amended(self, key: str) -> Generator[list[Any]]:
+        """Yield a list that the study keeps and store what becomes of it; two commands at once lose nothing."""
+        with locked(self.folder / AMEND_LOCK):
+            writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
+            found = list(writer.user_attrs.get(key, []))
+            yield found
+            writer.set_user_attr(key, found)
 
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         """Return label and duplicate group of each validation row, both int64.

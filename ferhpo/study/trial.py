@@ -26,7 +26,7 @@ class Trial:
         values: the metric after each epoch, by epoch from 1.
         checkpoint: the kept epoch folder, None if it was deleted or never was.
         attrs: seconds, images_per_second, parameters, seed, host, versions, error, figures, costs, history ...
-        started: when the trial was first asked for.
+        started: when the trial was last begun or gone on with.
         ended: when it ended.
         objectives: every objective at the end, by name, as far as it is known.
         feasible: no constraint of the study is known to be broken; what is broken stands in the attribute ``broken``.
@@ -78,18 +78,18 @@ class Trial:
         return "" if self.copied_from is None else f"copy of {self.copied_from} after {self.inherited}"
 
 
-def read_trial(t: FrozenTrial, folder: Path, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:
+def read_trial(t: FrozenTrial, folder: Path | None, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:
     """Return a trial of the database.
 
     Args:
         t: Optuna's.
-        folder: the study's.
+        folder: the study's, None where the trial has no files.
         names: of its objectives.
         metric: the one that trials are ranked by.
         orphaned: no search runs, so that a trial that is RUNNING was interrupted.
     """
     kept = t.user_attrs.get("checkpoint")
-    checkpoint = folder / kept if kept else None
+    checkpoint = folder / kept if folder and kept else None
     objectives = _objectives(t, names, metric)
     return Trial(
         number=t.number,

@@ -205,8 +205,16 @@ class StudyWriter:
         """Return the trials of the search that wait to go on, by number, with the epochs behind each."""
         return {t.number: max(t.intermediate_values) for t in self._waiting() if t.intermediate_values}
 
+    def queued(self) -> int:
+        """Count the trials of the search that wait to begin."""
+        return sum(not t.intermediate_values for t in self._waiting())
+
+    def marks(self, number: int) -> Mapping[str, Any]:
+        """Return what is stored with a trial besides its parameters and values."""
+        return self._rdb.get_trial(self._id(number)).user_attrs
+
     def queue_repeats(self, sources: Sequence[int], seeds: Sequence[int]) -> None:
-        """Queue a repeat of each trial with each seed, unless there is one that ended or will.
+        """Queue a repeat of each trial with each seed, unless there is one that ended well or may.
 
         Args:
             sources: numbers of ended trials.
@@ -217,7 +225,7 @@ class StudyWriter:
         there = {
             (t.user_attrs[REPEATS], t.user_attrs[SEED])
             for t in trials.values()
-            if is_repeat(t) and not t.user_attrs.get("interrupted")
+            if is_repeat(t) and t.state != TrialState.FAIL
         }
         for seed in seeds:
             for source in sources:
@@ -246,8 +254,12 @@ class StudyWriter:
         number = len(self._study.get_trials(deepcopy=False))
         frozen = self._rdb.get_trial(self._id(source))
         config = finish(TrialConfig.from_params(frozen.user_attrs["config"]).with_params(params), number)
-        ranges = {d.name: d.distribution() for d in self.spec.space.dimensions if d.name in params and not d.choices}
-        self._study.add_trial(copy_of(frozen, epoch, params, ranges, config.params()))
+        drawn_from = {
+            d.name: CategoricalDistribution(self._grown.get(d.name, d.choices)) if d.choices else d.distribution()
+            for d in self.spec.space.dimensions
+            if d.name in params
+        }
+        self._study.add_trial(copy_of(frozen, epoch, params, drawn_from, config.params()))
         return number, config
 
     def waiting_repeats(self) -> dict[int, int]:
@@ -343,10 +355,13 @@ class StudyWriter:
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
         self._study.tell(number, values, state=TrialState[state])
 
-    def hand_back(self, number: int) -> None:
-        """Put a running trial back: it goes on later under its own number, values kept."""
-        self._rdb.set_trial_state_values(self._id(number), TrialState.WAITING)
+    def hand_back(self, number: int) -> bool:
+        """Put a running trial back: it goes on later under its own number, values kept; tell whether it was running."""
+        running = self._rdb.get_trial(self._id(number)).state == TrialState.RUNNING
+        if running:
+            self._rdb.set_trial_state_values(self._id(number), TrialState.WAITING)
         self._history.pop(number, None)
+        return running
 
     def requeue(self, number: int, reason: str) -> None:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
@@ -361,11 +376,17 @@ class StudyWriter:
             self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
         self.finish(number, "FAIL", None, {"interrupted": True, "error": reason})
 
-    def unsettled(self) -> list[tuple[int, str, Mapping[int, float]]]:
-        """Return number, state and values of trials that an earlier run left: RUNNING, or WAITING with values."""
+    def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:
+        """Return number and values of the trials that an earlier run began and did not end.
+
+        One that waits may have been handed back while its worker was still at work.
+        """
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
-        left = [t for t in trials if t.state == TrialState.RUNNING or t.intermediate_values]
-        return [(t.number, t.state.name, t.intermediate_values) for t in left]
+        return [
+            (t.number, t.intermediate_values)
+            for t in trials
+            if t.state == TrialState.RUNNING or t.intermediate_values or ("config" in t.user_attrs and not is_repeat(t))
+        ]
 
     def _stored_history(self, number: int) -> list[dict[str, Any]]:
         return list(self._rdb.get_trial(self._id(number)).user_attrs.get("history", []))

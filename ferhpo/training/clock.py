@@ -6,17 +6,19 @@ MARGIN = 1.15  # a validation is expected to take up to so many times what the s
 
 
 class Clock:
-    """Wall time from the first step to the end of the last validation, held below ``seconds``.
+    """Wall time from now to the end of the last validation, held below ``seconds``.
 
     Args:
         seconds: the budget.
         spent: what an earlier part of the run has used of it.
         validation: expected seconds of one validation; the slowest one seen takes its place.
+        idle: how much of ``spent`` went by before a first step.
     """
 
-    def __init__(self, seconds: float, spent: float, validation: float) -> None:
-        self.seconds = seconds
-        self._started = time.perf_counter() - spent
+    def __init__(self, seconds: float, spent: float, validation: float, idle: float = 0.0) -> None:
+        self.seconds, self.idle = seconds, idle
+        self._made = time.perf_counter()
+        self._started = self._made - spent
         self._reserve = validation * MARGIN
         self._step = 0.0
         self._progress = 0.0
@@ -25,9 +27,13 @@ class Clock:
         """Seconds used so far."""
         return time.perf_counter() - self._started
 
+    def begin(self) -> None:
+        """Begin the first step: what went by since the clock was made, such as compiling, is spent but no progress."""
+        self.idle += time.perf_counter() - self._made
+
     def progress(self) -> float:
         """Share of the training time that is used, 0..1; it never goes back."""
-        share = self.spent() / max(self.seconds - self._reserve, 1e-9)
+        share = (self.spent() - self.idle) / max(self.seconds - self._reserve - self.idle, 1e-9)
         self._progress = min(1.0, max(self._progress, share))
         return self._progress
 

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from ferhpo.models import registry
-from ferhpo.training.guard import seeded
+from ferhpo.space.config import TrialConfig
+from ferhpo.training.guard import give_back, seeded
 from ferhpo.training.precision import Precision
 
 OPTIONS: dict[str, Any] = {"mode": "reduce-overhead"}  # CUDA graphs
@@ -21,6 +22,7 @@ SECONDS = 60.0  # that compiling is taken to last before one was seen
 SAFETY = 2.0  # compiling must give back so many times what it takes
 RUNS = 8
 _LAST: dict[str, float] = {}  # what this process compiled last, by key: seconds it took
+_VAIN: set[str] = set()  # keys of what this process could not compile, or was no faster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,21 @@ class Compiled:
     def __str__(self) -> str:
         """Return e.g. ``2.1 times as fast after 40 s``."""
         return f"{self.gain:.1f} times as fast after {self.seconds:.0f} s"
+
+
+def kind(config: TrialConfig, classes: int) -> str:
+    """Return what is the same for nets that one compiled net serves: structure, and the shares that are dropped.
+
+    A graph holds those as constants: its guards refuse a net of another share, which is then compiled again.
+    """
+    return f"{config.net()} {config.dropout} {config.feature_dropout} {config.denoise} {classes} classes"
+
+
+def forget(device: str) -> None:
+    """Give back the memory of what this process compiled last, CUDA graphs' pools with it."""
+    _LAST.clear()
+    torch.compiler.reset()
+    give_back(device)
 
 
 def pays(*, full: float, half: float, steps: float, cost: float) -> bool:
@@ -81,20 +98,20 @@ def choose(
 
     Args:
         model: on the device, in its final memory format; it comes back as it was.
-        key: names nets of one structure, of which a process compiles the first.
+        key: of `kind`; of nets of one kind a process compiles the first.
         precision: of the passes.
         shape: of a batch.
         device: cpu or cuda[:n].
         steps: how many updates are left if one takes so many seconds.
     """
-    if torch.device(device).type == "cpu" or shape[0] < 4:
+    name = f"{key} {precision} {shape}"
+    if torch.device(device).type == "cpu" or shape[0] < 4 or name in _VAIN:
         return None
     try:
         full = _seconds(model, model, precision, shape, device)
         half = _seconds(model, model, precision, (shape[0] // 2, *shape[1:]), device)
     except torch.OutOfMemoryError:
         return None  # the training will find out, and knows what to do
-    name = f"{key} {precision} {shape}"
     cost = 0.0 if name in _LAST else max(_LAST.values(), default=SECONDS)
     if not pays(full=full, half=half, steps=steps(full), cost=cost):
         return None
@@ -106,7 +123,7 @@ def make(
 ) -> Compiled | None:
     """Compile a net; None if it cannot be compiled, or is no faster than ``full`` seconds a batch."""
     if name not in _LAST:
-        torch.compiler.reset()  # gives back the last net's memory
+        forget(device)
     start = time.perf_counter()
     fast = torch.compile(model, **OPTIONS)
     try:
@@ -114,11 +131,13 @@ def make(
         seconds = time.perf_counter() - start
         took = _seconds(fast, model, precision, shape, device)
     except Exception:  # noqa: BLE001 - whatever a compiler dies of, the net runs without it
+        seconds, took = 0.0, full
+    if took >= full:
+        forget(device)
+        _VAIN.add(name)
         return None
-    if name not in _LAST:
-        _LAST.clear()
-        _LAST[name] = seconds
-    return Compiled(net=model, fast=fast, shape=shape, seconds=seconds, gain=full / took) if took < full else None
+    _LAST.setdefault(name, seconds)
+    return Compiled(net=model, fast=fast, shape=shape, seconds=seconds, gain=full / took)
 
 
 def _seconds(

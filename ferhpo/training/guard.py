@@ -1,5 +1,6 @@
 """What is watched while a training runs: its loss, its memory, and the random generators that it borrows."""
 
+import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 from math import isfinite
@@ -26,7 +27,7 @@ class Losses:
         self._epoch = epoch
         self._every = 1 if torch.device(device).type == "cpu" else CHECK_EVERY
         self._waiting: list[tuple[torch.Tensor, float]] = []
-        self._sum, self._steps = 0.0, 0
+        self._sum, self._steps, self._lr = 0.0, 0, 0.0
 
     def add(self, loss: torch.Tensor, lr: float) -> None:
         """Take in a step's loss.
@@ -43,16 +44,18 @@ class Losses:
         self._look()
         return self._sum / max(self._steps, 1)
 
+    @property
+    def where(self) -> str:
+        """The last step that was looked at, and the last loss that was finite."""
+        last = "none" if self.last is None else f"{self.last:.4g}"
+        return f"epoch {self._epoch}, step {self._steps}, lr {self._lr:.3g} (last finite loss: {last})"
+
     def _look(self) -> None:
         values = torch.stack([loss for loss, _ in self._waiting]).tolist() if self._waiting else []
         for value, (_, lr) in zip(values, self._waiting, strict=True):
-            self._steps += 1
+            self._steps, self._lr = self._steps + 1, lr
             if not isfinite(value):
-                last = "none" if self.last is None else f"{self.last:.4g}"
-                msg = (
-                    f"a loss must be finite, got {value} at epoch {self._epoch}, step {self._steps}, lr {lr:.3g} "
-                    f"(last finite loss: {last}); set a lower lr"
-                )
+                msg = f"a loss must be finite, got {value} at {self.where}; set a lower lr"
                 raise TrainingError(msg)
             self._sum += value
             self.last = value
@@ -64,6 +67,27 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+
+
+def give_back(device: str) -> None:
+    """Free what a failed computation held; call it out of the handler, whose error holds the computation's tensors."""
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def threads(count: int) -> Generator[None]:
+    """Compute with so many CPU threads in a block; torch has as many as before after it."""
+    before = torch.get_num_threads()
+    if count == before:  # set once more, and oneDNN would build its kernels anew
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

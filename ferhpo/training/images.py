@@ -4,8 +4,10 @@ import mmap
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -17,6 +19,7 @@ RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; be
 CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be there still when they are used again
 AHEAD = 2  # batches that are read while one is used
 BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
+OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _RESIDENT: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()  # (key, device) -> rows; kept for the next trial
 _RESIDENT_PARTS = 4
 
@@ -92,7 +95,8 @@ class Rows:
         self._rows = np.arange(len(images)) if rows is None else np.asarray(rows)
         self._device = torch.device(device)
         self._resident = None if key is None or self._device.type == "cpu" else self._settle(key)
-        self.streamed = self._resident is None and (self._device.type == "cuda" or self._beyond_memory())
+        # asked on a GPU as well: it tells the kernel in what order rows come that memory does not keep
+        self.streamed = self._resident is None and (self._beyond_memory() or self._device.type == "cuda")
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -112,7 +116,7 @@ class Rows:
         return ahead(self.take, positions) if self.streamed else map(self.take, positions)
 
     def _beyond_memory(self) -> bool:
-        if self._bytes <= CACHED_SHARE * psutil.virtual_memory().available:
+        if self._bytes <= CACHED_SHARE * free_memory():
             return False
         if isinstance(self._images.base, mmap.mmap):  # rows are wanted in any order: the neighbours of one are no use
             self._images.base.madvise(mmap.MADV_RANDOM)
@@ -138,6 +142,22 @@ class Rows:
             block = torch.from_numpy(self._images[self._rows[start : start + step]])
             rows[start : start + step] = block.permute(0, 3, 1, 2)
         return _RESIDENT.setdefault(name, rows)
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that are free, or the limit of this process's control groups where that is less."""
+    found = [psutil.virtual_memory().available]
+    with suppress(OSError):  # elsewhere than on Linux
+        for line in OWN_GROUPS.read_text().splitlines():
+            _, kinds, own = line.split(":", 2)
+            if kinds not in ("", "memory"):
+                continue
+            top, limit = (GROUPS / kinds, "memory.limit_in_bytes") if kinds else (GROUPS, "memory.max")
+            folder = top / own.lstrip("/")
+            for group in (folder, *folder.parents[: len(folder.relative_to(top).parts)]):
+                with suppress(OSError, ValueError):  # a group that is not seen from here; no limit is "max"
+                    found.append(int((group / limit).read_text()))
+    return min(found)
 
 
 Item = TypeVar("Item")

@@ -1,10 +1,10 @@
 """The training loop: a generator of one `EpochResult` an epoch; whoever takes them decides to stop.
 
 It knows neither Ray, Optuna nor the study. Every random number comes from a seed derived from the config's seed, what
-it is for and the epoch, so that a run resumed after any epoch equals the uninterrupted one, to the bit on a CPU.
+it is for and the epoch, so that a run resumed after any epoch equals the uninterrupted one, to the bit on a CPU with as
+many threads.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -27,7 +27,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
 from ferhpo.training.feed import Feed
-from ferhpo.training.guard import Losses, out_of_memory, seeded
+from ferhpo.training.guard import Losses, give_back, out_of_memory, seeded, threads
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
@@ -50,8 +50,10 @@ class EpochResult:
         images_per_second: of the training steps.
         done: the budget is finished or the training stopped early; no further epoch follows.
         restored: with patience, at the end: the epoch whose weights, figures and probabilities these are.
-        details: parameters, precision, device, threads, torch, batch_size as it came out, accumulate (2 where memory
-            held half a batch only; batch norm saw halves then), compiled (how much it gained; None where it is not).
+        details: parameters, precision, device, threads, threads_before (of the parts before, where a run went on with
+            another number and so is not the uninterrupted one to the bit), torch, batch_size as it came out,
+            accumulate (2 where memory held half a batch only; batch norm saw halves then), compiled (how much it
+            gained; None where it is not).
         save: writes this epoch's files (`_layout`) into an empty folder; call it before asking for the next epoch.
     """
 
@@ -86,7 +88,8 @@ def train(
         metric: the study's, which patience watches unless the config names another.
         device: cpu or cuda[:n].
         seconds: wall time from the first step to the end of the last validation, in place of the config's epochs.
-        resume: an epoch's folder with its state; the run goes on after that epoch.
+        resume: an epoch's folder with its state; the run goes on after that epoch, on a CPU with no more threads than
+            before unless it has ``seconds``.
         provenance: goes into the checkpoints' cards.
         teacher: soft labels, float32 train rows x classes in the order of ``data.part("train")``; where the config
             distils. A resumed run needs the same.
@@ -106,6 +109,16 @@ def train(
         said = f"a batch of {config.batch_size} did not, nor half of it at a time; set a smaller batch_size"
         msg = f"a training must fit into the memory of {device}, {said}"
         raise TrainingError(msg) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fitted:
+    """What an epoch's steps came to: mean loss, learning rate of the last one, images a second, the last in words."""
+
+    loss: float
+    lr: float
+    rate: float
+    last: str
 
 
 class _Run:
@@ -152,31 +165,50 @@ class _Run:
 
     def epochs(self, seconds: float | None) -> Iterator[EpochResult]:
         """Yield until the budget is finished or patience is lost."""
+        self._settle_threads(kept=seconds is None and torch.device(self.device).type == "cpu")
         clock = None if seconds is None else self._clock(seconds)
         self._compile(clock)
+        if clock is not None:
+            clock.begin()
+            self.at.idle = clock.idle
         done = clock is None and self.at.epoch >= self.config.epochs
         while not done:
-            start = time.perf_counter()
-            self.at.epoch += 1
-            train_loss, lr, rate = self._fit_in_memory(clock)
-            begun = time.perf_counter()
-            now = self.validation.evaluate(self.update.evaluated, self.at.epoch)
-            if clock is not None:
-                clock.saw_validation(time.perf_counter() - begun)
-            self.at.spent = self.at.spent + time.perf_counter() - start if clock is None else clock.spent()
-            lost = self.at.watch(now, self.watched, self.config)
-            out_of_time = clock is not None and not clock.step_fits()
-            done = lost or out_of_time or (clock is None and self.at.epoch >= self.config.epochs)
-            restored = self.at.best if done else None
-            yield self._result(
-                self._attacked(restored or now) if done else now,
-                restored=restored.epoch if restored else None,
-                train_loss=train_loss,
-                lr=lr,
-                seconds=time.perf_counter() - start,
-                images_per_second=rate,
-                done=done,
-            )
+            with threads(self.at.threads[-1]):
+                result = self._epoch(clock)
+            done = result.done
+            yield result
+
+    def _settle_threads(self, *, kept: bool) -> None:
+        """Take the CPU threads that there are; to be the uninterrupted run to the bit, no more than there were."""
+        before, there = self.at.threads, torch.get_num_threads()
+        if kept and before:
+            there = min(there, before[-1])
+        if before[-1:] != [there]:
+            self.at.threads = [*before, there]
+
+    def _epoch(self, clock: Clock | None) -> EpochResult:
+        """Train and validate once."""
+        start = time.perf_counter()
+        self.at.epoch += 1
+        fitted = self._fit_in_memory(clock)
+        begun = time.perf_counter()
+        now = self.validation.evaluate(self.update.evaluated, self.at.epoch, fitted.last)
+        if clock is not None:
+            clock.saw_validation(time.perf_counter() - begun)
+        self.at.spent = self.at.spent + time.perf_counter() - start if clock is None else clock.spent()
+        lost = self.at.watch(now, self.watched, self.config)
+        out_of_time = clock is not None and not clock.step_fits()
+        done = lost or out_of_time or (clock is None and self.at.epoch >= self.config.epochs)
+        restored = self.at.best if done else None
+        return self._result(
+            self._attacked(restored or now) if done else now,
+            restored=restored.epoch if restored else None,
+            train_loss=fitted.loss,
+            lr=fitted.lr,
+            seconds=time.perf_counter() - start,
+            images_per_second=fitted.rate,
+            done=done,
+        )
 
     def _attacked(self, shown: Evaluated) -> Evaluated:
         """Return the last result with its robust accuracy, where the training was on attacked images."""
@@ -208,7 +240,7 @@ class _Run:
             needed = took + attacked
             msg = f"a time budget must hold more than a validation of {needed:.1f} s, got {seconds:g} s; give more time"
             raise TrainingError(msg)
-        return Clock(seconds - attacked, self.at.spent, took)
+        return Clock(seconds - attacked, self.at.spent, took, self.at.idle)
 
     def _compile(self, clock: Clock | None) -> None:
         """Let steps run compiled where that pays; images that grow would be compiled at every size."""
@@ -217,7 +249,7 @@ class _Run:
             return
         self.compiled = compiling.choose(
             self.update.model,
-            f"{config.net()} {config.dropout} {config.denoise} {len(self.data.classes)} classes",
+            compiling.kind(config, len(self.data.classes)),
             self.precision,
             (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
             self.device,
@@ -225,7 +257,7 @@ class _Run:
         )
         self.update.forward = self.compiled or self.update.model
 
-    def _fit_in_memory(self, clock: Clock | None) -> tuple[float, float, float]:
+    def _fit_in_memory(self, clock: Clock | None) -> _Fitted:
         """Train one epoch; where memory does not suffice, once more from its start in half batches."""
         before = state.copied(self._state()) if self.at.parts == 1 else None
         try:
@@ -233,15 +265,16 @@ class _Run:
         except (RuntimeError, MemoryError) as error:
             if before is None or not out_of_memory(error):
                 raise
-        gc.collect()  # out of the handler, so that nothing of the failed step is held
-        if torch.device(self.device).type == "cuda":
-            torch.cuda.empty_cache()
+        if self.compiled is not None:  # for whole batches, of which there are no more
+            self.compiled, self.update.forward = None, self.update.model
+            compiling.forget(self.device)
+        give_back(self.device)
         self.at = state.unpack(before, self.update)
         self.at.parts = 2
         return self._fit(clock)
 
-    def _fit(self, clock: Clock | None) -> tuple[float, float, float]:
-        """Train one epoch; return mean loss, last learning rate and images a second."""
+    def _fit(self, clock: Clock | None) -> _Fitted:
+        """Train one epoch."""
         config, at = self.config, self.at
         first, total = at.step, config.epochs * self.feed.steps
 
@@ -271,7 +304,7 @@ class _Run:
                     clock.saw_step(last - before)
             mean = found.mean()  # waits for a GPU
         at.last_loss = found.last
-        return mean, lr, seen / (time.perf_counter() - start)
+        return _Fitted(loss=mean, lr=lr, rate=seen / (time.perf_counter() - start), last=found.where)
 
     def _result(self, shown: Evaluated, *, done: bool, **fields: Any) -> EpochResult:
         parameters = sum(w.numel() for w in self.update.model.parameters())
@@ -281,6 +314,7 @@ class _Run:
             "precision_why": self.precision.why,
             "device": self.device,
             "threads": torch.get_num_threads(),
+            "threads_before": self.at.threads[:-1],
             "torch": torch.__version__,
             "batch_size": self.feed.batch,
             "accumulate": self.at.parts,

@@ -65,11 +65,14 @@ def load(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> 
         KeyError, RuntimeError: the tensors are of another model.
     """
     weights = _weights(optimizer)
+    fused = {id(weight) for group in optimizer.param_groups if group.get("fused") for weight in group["params"]}
     optimizer.state.clear()
     for name, value in tensors.items():
         index, _, key = name.partition("/")
         weight = weights[int(index)]
-        like = weight if value.ndim else torch.empty((), dtype=value.dtype, device=weight.device)
+        like = weight
+        if key == "step":  # fused kernels read it on the device; others on the host, where they would wait for a GPU
+            like = torch.empty((), dtype=value.dtype, device=weight.device if id(weight) in fused else "cpu")
         optimizer.state[weight][key] = torch.empty_like(like, requires_grad=False).copy_(value)
 
 

@@ -6,6 +6,7 @@ GPU a net may be so small that autocast's own kernels cost more than they save.
 
 import copy
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -107,26 +108,28 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
 
     Args:
         model: on the device.
-        shape: of a batch; of fewer rows where a step takes long.
+        shape: of a batch; of fewer rows where a step takes long on a CPU.
         device: cpu or cuda[:n].
     """
-    tried = candidates(device)
+    tried, on_gpu = candidates(device), torch.device(device).type == "cuda"
     copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]
     best = [float("inf")] * len(tried)
     with seeded(0, device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        if torch.device(device).type == "cuda":  # its libraries load, which takes seconds
+        if on_gpu:  # its libraries load, which takes seconds
             for net, p in zip(copies, tried, strict=True):
                 _step_seconds(net, p, (FEW_ROWS, *shape[1:]), device)
         end = time.perf_counter() + PROBE_SECONDS
         for turn in range(ROUNDS):
-            # the first turn builds kernels, and tells whether rows have to be few
-            rows = FEW_ROWS if turn == 0 else shape[0]
+            # the first turn builds kernels, and on a CPU tells whether rows have to be few: few rows on a GPU take as
+            # long as their kernels take to be launched, of which autocast has more
+            rows = FEW_ROWS if turn == 0 and not on_gpu else shape[0]
             for i, p in enumerate(tried):
                 spent = _step_seconds(copies[i], p, (rows, *shape[1:]), device)
                 best[i] = spent if turn <= 1 else min(best[i], spent)
-            if turn == 0 and max(best) * shape[0] / FEW_ROWS * len(tried) > 2 * PROBE_SECONDS:
+            if turn == 0 and not on_gpu and max(best) * shape[0] / FEW_ROWS * len(tried) > 2 * PROBE_SECONDS:
                 shape = (FEW_ROWS, *shape[1:])
-            if turn >= (1 if shape[0] > FEW_ROWS else 3) and time.perf_counter() > end:
+            least = 3 if shape[0] <= FEW_ROWS else 2 if on_gpu else 1
+            if turn >= least and time.perf_counter() > end:
                 break
     chosen = tried[best.index(min(best))]
     said = ", ".join(f"{p} {shape[0] / spent:.0f}" for p, spent in zip(tried, best, strict=True))
@@ -185,7 +188,10 @@ def _read(cache: Path) -> dict[str, Any]:
 
 def _key(config: TrialConfig, channels: int, rows: int, device: str) -> str:
     if torch.device(device).type == "cpu":
-        processor = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}-threads"
+        able = {"bf16": torch.cpu._is_avx512_bf16_supported(), "amx": torch.cpu._is_amx_tile_supported()}  # noqa: SLF001
+        units = (name for name, there in able.items() if there)
+        words = (torch.backends.cpu.get_cpu_capability(), *units, os.environ.get("ONEDNN_MAX_CPU_ISA", "all"))
+        processor = " ".join((*words, f"{torch.get_num_threads()}-threads"))
     else:
         processor = torch.cuda.get_device_name(device)
     return " ".join(map(str, (config.net(), f"{rows}x{channels}", platform.node(), processor, torch.__version__)))

@@ -49,8 +49,7 @@ def probabilities(
     """
     views = own_views(preprocessing) if views is None else views
     source = Rows(images, rows, device, key)
-    pixels = BATCH_PIXELS["cuda" if torch.device(device).type == "cuda" else "cpu"]
-    batch = batch or max(1, pixels // preprocessing.image_size**2)
+    batch = batch or batch_size(preprocessing, device)
     model.eval()
     parts = []
     with torch.inference_mode(), precision.autocast(device):
@@ -62,6 +61,12 @@ def probabilities(
                 total = total + model(x).float().softmax(1)
             parts.append(total / len(views))
     return torch.cat(parts).cpu().numpy()
+
+
+def batch_size(preprocessing: Preprocessing, device: str) -> int:
+    """Return how many images are predicted at a time unless somebody says how many."""
+    pixels = BATCH_PIXELS["cuda" if torch.device(device).type == "cuda" else "cpu"]
+    return max(1, pixels // preprocessing.image_size**2)
 
 
 def own_views(preprocessing: Preprocessing) -> tuple[View, ...]:

@@ -15,7 +15,7 @@ from ferhpo.training.step import Step
 from ferhpo.training.validation import Evaluated
 
 PROBS = "best/probs"  # no weight is called so
-SCALARS = ("step", "spent", "last_loss", "waited", "parts")  # of Progress, as they are
+SCALARS = ("step", "spent", "idle", "last_loss", "waited", "parts", "threads")  # of Progress, as they are
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,21 +26,25 @@ class Progress:
         epoch: epochs finished, or under way.
         step: updates made.
         spent: seconds of training and validation.
+        idle: seconds of a time budget that went by before a first step, compiling above all.
         last_loss: last finite loss, None before the first step.
         waited: epochs since the best one, where patience is set.
         best: the best epoch, where patience is set.
         plateau: of the schedule of that name.
         parts: that a batch is computed in; 2 once its whole did not fit into memory.
+        threads: CPU threads of its parts, in their order; more than one where a run went on with another number.
     """
 
     epoch: int = 0
     step: int = 0
     spent: float = 0.0
+    idle: float = 0.0
     last_loss: float | None = None
     waited: int = 0
     best: Evaluated | None = None
     plateau: Plateau = field(default_factory=Plateau)
     parts: int = 1
+    threads: list[int] = field(default_factory=list)
 
     def watch(self, now: Evaluated, metric: Metric, config: TrialConfig) -> bool:
         """Take in an epoch's validation; keep the best one where patience is set, and tell whether it is lost."""

@@ -43,7 +43,7 @@ class Step:
         self.model, self._loss, self._precision, self._device = model, loss, precision, device
         self._clip, self._attack, self._attacked_share = config.clip, attack, config.adversarial_share
         self._optimizer = optim.build(model, config, precision.dtype)
-        self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision.format == "fp16")
+        self._scaler = self._new_scaler()
         self._ema = Ema(model, config.ema) if config.ema else None
 
     @property
@@ -99,6 +99,9 @@ class Step:
         registry.train_mode(self.model)
         return mixed
 
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(torch.device(self._device).type, enabled=self._precision.format == "fp16")
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what `load` puts back, by name; the live tensors, not copies."""
         found = {f"model/{n}": w for n, w in self.model.state_dict().items()}
@@ -123,6 +126,7 @@ class Step:
         optim.load(self._optimizer, groups["optimizer"])
         if self._ema is not None:
             self._ema.model.load_state_dict(groups["ema"])
+        self._scaler = self._new_scaler()  # the old one may hold how far an update came that broke off
         if self._scaler.is_enabled():
             scale, tracker = (groups["scaler"][n].item() for n in SCALER)
             self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})

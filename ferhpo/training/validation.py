@@ -1,7 +1,9 @@
 """The validation rows: what a model scores on them, and how long that takes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +13,14 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import DataError, TrainingError
 from ferhpo.metrics import figures
 from ferhpo.training.adversarial import TEST_ROWS, TEST_STEPS, Attack, still
+from ferhpo.training.guard import give_back, out_of_memory
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.precision import Precision
-from ferhpo.training.predict import BATCH_PIXELS, own_views, probabilities
+from ferhpo.training.predict import batch_size, own_views, probabilities
 
 ROBUST = "robust_accuracy"
 PASSES = 1 + 3 * TEST_STEPS  # forward passes that an attacked row costs at most: a step goes back as well
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class Evaluated:
 
 
 class Validation:
-    """The validation rows of a data set.
+    """The validation rows of a data set, in batches that are halved wherever memory does not hold one.
 
     Args:
         data: has at least one.
@@ -49,16 +53,22 @@ class Validation:
             raise DataError(msg)
         self._rows, self._labels = part.rows, part.labels
         self._data, self._preprocessing, self._device, self._precision = data, preprocessing, device, precision
+        self._batch = batch_size(preprocessing, device)
 
-    def evaluate(self, model: nn.Module, epoch: int) -> Evaluated:
+    def evaluate(self, model: nn.Module, epoch: int, after: str) -> Evaluated:
         """Score a model's weights of an epoch.
 
+        Args:
+            model: on the device.
+            epoch: that it was trained for.
+            after: the last step in words, `Losses.where`.
+
         Raises:
-            TrainingError: a probability is not finite.
+            TrainingError: a probability is not finite, or memory does not hold one image.
         """
         probs = self._probabilities(model, self._rows, f"{self._data.folder} {self._data.fingerprint} val")
         if not np.isfinite(probs).all():
-            msg = f"validation probabilities must be finite, epoch {epoch} gave others; set a lower lr"
+            msg = f"validation probabilities must be finite, got others after {after}; set a lower lr"
             raise TrainingError(msg)
         scored = figures(probs.astype(np.float64), self._labels)
         return Evaluated(epoch=epoch, weights=model.state_dict(), figures=scored, probs=probs)
@@ -83,13 +93,18 @@ class Validation:
             found: of `evaluate`.
             attack: on the rows, of which `TEST_ROWS` are looked at where there are more.
         """
+        most = min(batch_size(self._preprocessing, "cpu"), TEST_ROWS, len(self._rows))  # an attack goes back as well
+        share = self._in_memory(lambda batch: self._right(model, attack, batch), most)
+        return replace(found, figures={**found.figures, ROBUST: share})
+
+    def _right(self, model: nn.Module, attack: Attack, batch: int) -> float:
+        """Return the share of rows that is right attacked or not."""
         rows = slice(None, None, -(-len(self._rows) // TEST_ROWS))
         labels = torch.from_numpy(self._labels[rows])
         source = Rows(self._data.images, self._rows[rows], self._device)
-        size = max(1, BATCH_PIXELS["cpu"] // self._preprocessing.image_size**2)
         right = torch.zeros((), dtype=torch.int64, device=self._device)
         still(model)
-        positions = torch.arange(len(source)).split(size)
+        positions = torch.arange(len(source)).split(batch)
         for places, images in zip(positions, source.batches(positions), strict=True):
             x = self._preprocessing.normalise(self._preprocessing.scaled(images))
             x, y = x.to(memory_format=self._precision.memory_format), labels[places].to(self._device)
@@ -102,7 +117,7 @@ class Validation:
             with torch.no_grad():
                 right += (self._log_probabilities(model, x).argmax(1) == y).sum()
         model.eval()
-        return replace(found, figures={**found.figures, ROBUST: int(right) / len(labels)})
+        return int(right) / len(labels)
 
     def _log_probabilities(self, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         with self._precision.autocast(self._device):
@@ -110,12 +125,34 @@ class Validation:
         return torch.stack(views).log_softmax(2).logsumexp(0)
 
     def _probabilities(self, model: nn.Module, rows: np.ndarray, key: str | None) -> np.ndarray:
-        return probabilities(
-            model,
-            self._data.images,
-            self._preprocessing,
-            rows=rows,
-            device=self._device,
-            precision=self._precision,
-            key=key,
+        return self._in_memory(
+            lambda batch: probabilities(
+                model,
+                self._data.images,
+                self._preprocessing,
+                rows=rows,
+                device=self._device,
+                batch=batch,
+                precision=self._precision,
+                key=key,
+            ),
+            len(rows),
         )
+
+    def _in_memory(self, compute: Callable[[int], Found], most: int) -> Found:
+        """Return what comes of a batch size, halved until memory suffices; the next time it is that small at once."""
+        while True:
+            batch = min(self._batch, most)
+            try:
+                return compute(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                if batch == 1:
+                    msg = (
+                        f"a validation must fit into the memory of {self._device}, one image at a time did not; "
+                        "set a smaller image_size or a smaller net"
+                    )
+                    raise TrainingError(msg) from error
+            self._batch = (batch + 1) // 2
+            give_back(self._device)

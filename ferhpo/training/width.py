@@ -8,12 +8,14 @@ import torch
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
+from ferhpo.errors import TrainingError
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import precision, schedule
+from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
-from ferhpo.training.guard import seeded
+from ferhpo.training.guard import give_back, out_of_memory, seeded
 from ferhpo.training.loop import PRECISIONS
+from ferhpo.training.step import Step
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96)
 PASSES = 1 / 3  # over the training rows for each channel of width: size and data grow together
@@ -45,8 +47,9 @@ class Fitted:
 def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, device: str, seconds: float) -> Fitted:
     """Return the widest whose net gets a pass for every three channels, the narrowest if none does.
 
-    Wider nets learn more from a pass and get fewer of them; that size and data should grow in step is what Hoffmann et
-    al. 2022 (arXiv 2203.15556) found for language models. Steps are timed on this machine, about a second a width.
+    A net that memory does not hold a step of is too wide. Wider nets learn more from a pass and get fewer of them; that
+    size and data should grow in step is what Hoffmann et al. 2022 (arXiv 2203.15556) found for language models. Steps
+    are timed on this machine, about a second a width.
 
     Args:
         config: all but the width; of one of our own architectures.
@@ -54,47 +57,64 @@ def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, 
         widths: to choose from, ascending.
         device: cpu or cuda[:n].
         seconds: of the training.
+
+    Raises:
+        TrainingError: memory does not hold a step of the narrowest.
     """
     rows = len(data.part("train").rows)
     best = None
     for width in widths:
-        rate = images_per_second(config.with_params({"width": width}), data, device)
+        rate = _rate_in_memory(config.with_params({"width": width}), data, device)
+        if rate is None:
+            break
         found = Fitted(width=width, images_per_second=rate, passes=rate * seconds / rows)
         if best is not None and found.passes < PASSES * width:
             break
         best = found
-    assert best is not None
+    if best is None:
+        said = f"width {widths[0]} at a batch of {config.batch_size} did not"
+        msg = f"a training must fit into the memory of {device}, {said}; set a smaller batch_size"
+        raise TrainingError(msg)
     return best
+
+
+def _rate_in_memory(config: TrialConfig, data: Prepared, device: str) -> float | None:
+    try:
+        return images_per_second(config, data, device)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    give_back(device)
+    return None
 
 
 def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float:
     """Return how fast a configuration trains here, averaged over the image sizes that it goes through.
 
     Args:
-        config: of any architecture; weights are random whatever it says.
+        config: of any architecture; weights are random and there is no teacher, whatever it says.
         data: its images' shape and number count.
         device: cpu or cuda[:n].
     """
     cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
-    return _rate(config.with_params({"pretrained": False}), data, device) / cost
+    return _rate(config.with_params({"pretrained": False, "distill": 0.0}), data, device) / cost
 
 
 def _rate(config: TrialConfig, data: Prepared, device: str) -> float:
-    """Return images a second of forward and backward at the full image size."""
+    """Return images a second of updates at the full image size."""
     channels, rows = data.images.shape[-1], min(config.batch_size, len(data.part("train").rows))
     with seeded(derive(config.seed, "width"), device):
         model = registry.build(config, classes=len(data.classes), channels=channels).to(device)
         chosen = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
-        model.to(memory_format=chosen.memory_format).train()
+        registry.train_mode(model.to(memory_format=chosen.memory_format))
+        counts_c = torch.ones(len(data.classes), device=device)
+        update = Step(model, config, losses.build(config, counts_c), chosen, device)
         x = torch.rand(rows, channels, config.image_size, config.image_size, device=device)
-        x = x.to(memory_format=chosen.memory_format)
+        x, targets = x.to(memory_format=chosen.memory_format), counts_c.expand(rows, -1) / len(counts_c)
         best = float("inf")
         for step in range(STEPS + 1):
             start = time.perf_counter()
-            with chosen.autocast(device):
-                loss = model(x).float().square().mean()
-            loss.backward()
-            loss.item()  # waits for a GPU
+            update(x, targets, lr=config.lr, t=step).item()  # waits for a GPU
             if step:
                 best = min(best, time.perf_counter() - start)
     return rows / best

@@ -89,7 +89,7 @@ def test_prepare_aligns_faces_whose_eyes_are_found(run: Run, tmp_path: Path, mon
     small_csv(tmp_path / "a.csv")
     monkeypatch.setattr("ferhpo.data.align.find_spec", lambda name: None)
     said = run("data", "prepare", "-d", "a.csv", "--align").failed(2)
-    assert "run pip install 'ferhpo[align]'" in said
+    assert "run pip install '.[align]'" in said
     eyes = iter([(0.2 + 0.3j, 0.6 + 0.5j)] * 40 + [None] * 60)
     monkeypatch.setattr("ferhpo.data.align.finder", lambda: lambda grey: next(eyes))
     ran = run("data", "prepare", "-d", "a.csv", "--align", "--out", "made")

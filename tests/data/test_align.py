@@ -86,7 +86,7 @@ def test_boxes_that_are_no_pair_of_eyes_give_none(eyes: list[complex]) -> None:
 
 def test_without_opencv_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(align, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"got none; run pip install 'ferhpo\[align\]'"):
+    with pytest.raises(UsageError, match=r"got none; in ferhpo's clone run pip install '\.\[align\]'"):
         align.finder()
 
 

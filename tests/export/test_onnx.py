@@ -68,7 +68,7 @@ def test_a_graph_that_says_something_else_is_refused_and_the_old_file_stays(
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnxscript" else sys)
-    with pytest.raises(UsageError, match=r"got no onnxscript; run pip install 'ferhpo\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"got no onnxscript; in ferhpo's clone run pip install '\.\[onnx\]'"):
         onnx.export(folder, folder.parent / "never.onnx")
     assert not (folder.parent / "never.onnx").exists()
 

@@ -30,15 +30,19 @@ def made(**limits: Any) -> Budget:
     return Budget.of([], Limits(trials=100, **limits), metric("accuracy"), lambda: next(now))
 
 
+def none() -> int:
+    return 0
+
+
 def test_without_limits_a_budget_never_ends() -> None:
     budget = made()
     budget.epochs, budget.device_seconds, budget.values = 10**9, 1e12, [0.5] * 99
-    assert budget.reason() is None
+    assert budget.reason(none) is None
 
 
 def test_wall_time_is_counted_from_the_begin_of_this_run() -> None:
     budget = made(seconds=3)
-    assert [budget.reason() is None for _ in range(4)] == [True, True, False, False]
+    assert [budget.reason(none) is None for _ in range(4)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +70,19 @@ def test_a_flat_search_ends_with_what_it_expected() -> None:
     budget = made(flat=0.01)
     rng = np.random.default_rng(0)
     budget.values = list(rng.normal(0.5, 0.1, 60))
-    assert budget.reason() is None
+    assert budget.reason(lambda: 40) is None
     budget.values = [0.9, *rng.normal(0.5, 0.01, 60)]
-    assert "39 more trials are expected to improve accuracy by" in (budget.reason() or "")
+    assert "39 more trials are expected to improve accuracy by" in (budget.reason(lambda: 39) or "")
+
+
+def test_trials_that_ended_without_a_value_are_none_of_those_left(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        session = Session(writer, Limits(trials=30, flat=0.01), emit=lambda _: None)
+        for _ in range(5):
+            writer.finish(writer.ask(lambda config, _: config)[0], "FAIL", None, {"error": "no memory"})
+        session._budget.values = [0.9, *np.random.default_rng(0).normal(0.5, 0.01, 20)]
+        assert session.over
+        assert "25 more trials are expected" in (session.stopping or "")
 
 
 def test_values_are_known_again_in_the_order_of_ending(root: Path, data: fakes.FakeData) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ferhpo.errors import SearchError
+from ferhpo.errors import SearchError, UsageError
 from ferhpo.search.cluster import NOTE, end_leftovers, started
 
 
@@ -48,8 +48,34 @@ def test_a_ray_that_does_not_start_is_one_sentence(
     def init(**_: object) -> None:
         raise error
 
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    monkeypatch.setitem(
+        sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None, is_initialized=lambda: False)
+    )
     reason = str(error).splitlines()[0] if str(error) else "RuntimeError"
     message = rf"needs Ray to start on this machine, which it did not \({reason}\)"
     with pytest.raises(SearchError, match=message), started(tmp_path, address=None):
+        pass
+
+
+def test_a_search_begins_a_ray_of_its_own_beside_any_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[object] = []
+
+    def init(**more: object) -> SimpleNamespace:
+        given.append(more["address"])
+        return SimpleNamespace(address_info={"session_dir": "x"})
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: None, is_initialized=lambda: False, cluster_resources=dict)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
+    with started(tmp_path, address=None):
+        pass
+    assert given == ["local"]
+
+
+def test_a_ray_that_this_process_uses_already_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def shutdown() -> None:
+        pytest.fail("ended somebody's Ray")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(shutdown=shutdown, is_initialized=lambda: True))
+    with pytest.raises(UsageError, match=r"call ray\.shutdown\(\) first"), started(tmp_path, address=None):
         pass

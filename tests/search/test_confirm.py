@@ -136,6 +136,34 @@ def test_a_repeat_whose_state_is_gone_is_trained_anew_as_a_repeat(
     assert opened.states()["WAITING"] == 0
 
 
+def test_a_repeat_that_failed_is_trained_again_when_it_is_asked_for_again(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    opened = study(6)
+    with open_writer(fakes.spec(), root, data) as writer:
+        asked = Confirmation(writer, Confirm(best=1, seeds=2), LIMITS, emit=lambda _: None)
+        repeat = asked.next_trial()
+        assert repeat is not None
+        asked.epoch(repeat.number, {"error": "out of memory"})
+        run_session(asked, data)
+        confirm(writer, data, best=1, seeds=2)
+    assert sorted(t.state for t in opened.repeats()) == ["COMPLETE", "COMPLETE", "FAIL"]
+
+
+def test_a_repeat_with_a_damaged_state_is_trained_in_the_same_run(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    opened = study(6)
+    with open_writer(fakes.spec(), root, data) as writer:
+        confirm(writer, data, best=1, seeds=1, spent=2)
+        folder = _layout.last_epoch(_layout.trial_folder(writer.folder, opened.repeats()[0].number))
+        assert folder is not None
+        (folder / _layout.STATE).write_text("{")
+    with open_writer(fakes.spec(), root, data) as writer:
+        confirm(writer, data, best=1, seeds=1)
+    assert [t.state for t in opened.repeats()] == ["FAIL", "COMPLETE"]
+
+
 def test_a_search_that_goes_on_leaves_waiting_repeats_alone_and_counts_none(
     study: Callable[..., Study], root: Path, data: fakes.FakeData
 ) -> None:

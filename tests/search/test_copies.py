@@ -106,6 +106,19 @@ def test_a_copy_goes_on_from_files_that_name_its_own_settings(root: Path, data: 
         assert writer.reader.states()["PRUNED"] == 1
 
 
+def test_a_copy_may_change_what_was_fixed_when_its_original_began(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(population(), root, data) as writer:
+        gather(Session(writer, Limits(trials=TRIALS), emit=lambda _: None), data)
+    more = "augment = { choices = [0.1, 0.9], default = 0.1 }\nflip = { low = 0.0, high = 1.0, default = 0.2 }"
+    with open_writer(population(dropout=f"{more}\ndropout"), root, data) as writer:
+        assert writer.config(0).flip is None
+        flip = changed(writer.spec.space, writer.config(0), np.random.default_rng(0))["flip"]
+        assert abs(flip - 0.2) == pytest.approx(0.05), "from its default"
+        number, config = writer.copy(0, 1, {"augment": 0.9, "flip": flip}, lambda config, _: config)
+        assert (config.augment, config.flip) == (0.9, flip)
+        assert writer.values(number).keys() == {1}
+
+
 def test_an_original_whose_files_are_gone_is_not_copied(root: Path, data: fakes.FakeData) -> None:
     with open_writer(population(), root, data) as writer:
         session = Session(writer, Limits(trials=TRIALS), emit=lambda _: None)

@@ -33,6 +33,17 @@ def test_a_net_is_timed_once_and_nothing_is_measured_that_nobody_asks_for(
     assert costs.of_net(CONFIG, fakes.job(tmp_path, data)) == {}
 
 
+def test_a_net_that_filters_its_images_is_timed_for_itself(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.folder.mkdir()
+    asked = fakes.job(tmp_path, data, fakes.spec(head='constraints = ["latency_ms <= 5"]\n'))
+    times = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(cost, "latency_ms", lambda *_, **__: next(times))
+    nets = [CONFIG, CONFIG.with_params({"denoise": "median"}), CONFIG, CONFIG.with_params({"denoise": "gaussian"})]
+    assert [costs.of_net(net, asked)["latency_ms"] for net in nets] == [1.0, 2.0, 1.0, 3.0]
+
+
 def test_memory_is_told_only_where_it_is_asked_for(tmp_path: Path, data: fakes.FakeData) -> None:
     asked = fakes.job(tmp_path, data, fakes.spec(head='constraints = ["memory_mib <= 5000"]\n'))
     costs.begin(asked)

@@ -23,8 +23,8 @@ from ferhpo.space.config import TrialConfig
 GIB = 1 << 30
 STAND_IN = """
 import json, sys, time
-bytes, share, ready = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-print(ready or json.dumps({"bytes": bytes, "gpu_bytes": bytes, "gpu_free": 2 * bytes}), flush=True)
+bytes, share, ready, free = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+print(ready or json.dumps({"bytes": bytes, "gpu_bytes": bytes, "gpu_free": free}), flush=True)
 for line in sys.stdin:
     word = line.split()[0]
     if word == "go":
@@ -35,9 +35,9 @@ for line in sys.stdin:
 """
 
 
-def command(*, memory: int = GIB, share: float = 0.5, ready: str = "") -> list[str]:
+def command(*, memory: int = GIB, share: float = 0.5, ready: str = "", free: int = 0) -> list[str]:
     """Return a process that answers as the probe does; its rate grows with the threads to the power of ``share``."""
-    return [sys.executable, "-c", STAND_IN, str(memory), str(share), ready]
+    return [sys.executable, "-c", STAND_IN, str(memory), str(share), ready, str(free)]
 
 
 def machine(cpus: int = 4, gpus: int = 0, memory: int = 64 * GIB) -> Machine:
@@ -110,7 +110,11 @@ def test_processes_are_timed_together_and_none_is_left() -> None:
 
 def test_only_what_fits_beside_the_first_process_is_started() -> None:
     assert set(measure(command(), machine(8, memory=4 * GIB)).rates) == {1, 2}
-    assert set(measure(command(), machine(16, gpus=1)).rates) == {1, 2}
+
+
+@pytest.mark.parametrize(("free", "fit"), [(1, {1}), (2, {1, 2}), (4, {1, 2}), (5, {1, 2, 4})])
+def test_a_gpu_keeps_memory_for_more_than_the_first_steps_of_its_trials(free: int, fit: set[int]) -> None:
+    assert set(measure(command(free=free * GIB), machine(16, gpus=1)).rates) == fit
 
 
 @pytest.mark.parametrize("ready", ["words", '{"error": "no such net"}'])

@@ -8,11 +8,12 @@ import optuna
 import pytest
 from conftest import open_writer, run_session
 
-from ferhpo.errors import UsageError
-from ferhpo.search.prior import records, trials
+from ferhpo.errors import StudyError, UsageError
+from ferhpo.search.prior import of_study, records, trials
 from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.study import Study
 
 
@@ -72,6 +73,40 @@ def test_trials_outside_the_space_are_no_knowledge_of_it(study: Callable[..., St
 def test_what_cannot_be_learned_from_is_refused(study: Callable[..., Study], spec: StudySpec, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         records(study(4), spec)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "given", "opened"),
+    [
+        ("postgresql://me@host/db", "postgresql://me:secret@host/db", "postgresql://me:secret@host/db"),
+        ("postgresql://me@host/db", "postgresql://me:secret@host/other", None),
+        (None, "postgresql://me:secret@host/db", "postgresql://me:secret@host/db"),
+        ("postgresql://me@host/db", None, None),
+    ],
+)
+def test_the_other_study_is_opened_with_the_password_of_its_database(
+    root: Path, monkeypatch: pytest.MonkeyPatch, remembered: str | None, given: str | None, opened: str | None
+) -> None:
+    if remembered:
+        (root / "toy").mkdir(parents=True)
+        (root / "toy" / STORAGE_FILE).write_text(remembered)
+    asked: list[object] = []
+
+    def open_other(*args: object) -> None:
+        asked.extend(args)
+        raise StudyError
+
+    monkeypatch.setattr(Study, "open", open_other)
+    with pytest.raises(StudyError):
+        of_study(root, "toy", new(), given)
+    assert asked == [root, "toy", opened]
+
+
+def test_a_study_in_its_own_folder_is_found_beside_another_database(
+    study: Callable[..., Study], root: Path, tmp_path: Path
+) -> None:
+    kept = of_study(root, study(4).name, new(), f"sqlite:///{tmp_path / 'shared.db'}")
+    assert len(kept["toy"]) == 4
 
 
 def test_prior_trials_are_kept_once_and_are_no_trials_of_the_study(

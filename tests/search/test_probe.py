@@ -15,6 +15,7 @@ from ferhpo.data.cache import prepare
 from ferhpo.search.probe import Steps, main
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import DataSpec
+from ferhpo.training import cost
 
 CONFIG = TrialConfig(width=4, image_size=12, batch_size=16, precision="fp32")
 
@@ -41,6 +42,11 @@ def test_steps_go_on_past_the_end_of_the_data_and_change_the_weights(prepared: P
         steps._step()
     assert any(not w.equal(b) for w, b in zip(steps._update.model.parameters(), before, strict=True))
     assert steps.memory()["bytes"] > 1 << 20
+
+
+def test_memory_is_the_process_s_own_and_not_its_parent_s(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "peak_mib", lambda device: {"cpu": 100.5}[device])  # ru_maxrss begins with the parent's
+    assert Steps(CONFIG, prepared, "cpu").memory()["bytes"] == int(100.5 * (1 << 20))
 
 
 def answers(

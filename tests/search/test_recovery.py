@@ -61,6 +61,38 @@ def test_an_epoch_that_was_saved_but_not_stored_is_stored_now(root: Path, data: 
         assert list(writer.values(0)) == [1]
 
 
+def test_an_epoch_that_a_worker_saved_after_its_trial_was_handed_back_is_not_lost(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=4, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        session = Session(writer, Limits(trials=1), emit=lambda _: None)
+        assignment = session.next_trial()
+        assert assignment is not None
+        worker = fakes.worker(assignment, fakes.job(writer.folder, data))
+        session.epoch(0, worker())
+        session.hand_back(0)  # a second Ctrl-C
+        worker()
+    assert run(spec, root, data, trials=1) == ["trial 0 was cut off and goes on after epoch 2"]
+    assert [(t.state, list(t.values)) for t in Study.open(root, spec.name).trials()] == [("COMPLETE", [1, 2, 3, 4])]
+
+
+def test_an_epoch_that_no_scheduler_saw_is_judged_before_its_trial_goes_on(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="asha")
+    with open_writer(spec, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=3), emit=lambda _: None), data)
+        session = Session(writer, Limits(trials=4), emit=lambda _: None)
+        session._rule.record(99, {1: 2.0})
+        writer._study.enqueue_trial({"lr": 0.001, "dropout": 0.8})
+        assignment = session.next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data))()
+    run(spec, root, data, trials=4)
+    last = Study.open(root, spec.name).trials()[3]
+    assert (last.state, list(last.values)) == ("PRUNED", [1])
+
+
 def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
     spec = fakes.spec(epochs=1)
     with open_writer(spec, root, data) as writer:

@@ -15,6 +15,7 @@ import pytest
 from ferhpo import _layout
 from ferhpo.errors import SpecError
 from ferhpo.search.runner import check_architectures, check_choice
+from ferhpo.search.session import LOST
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 
@@ -80,7 +81,13 @@ def test_an_unknown_architecture_is_refused_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "space", ["", '[space]\narch = "vgg8"\n', '[space]\narch = { choices = ["vgg8"], default = "vgg8" }\n']
+    "space",
+    [
+        "",
+        '[space]\narch = "vgg8"\n',
+        '[space]\narch = { choices = ["vgg8"], default = "vgg8" }\n',
+        '[space]\nloss = "focal"\nsmoothing = { low = 0.0, high = 0.2, default = 0.1 }\n',
+    ],
 )
 def test_a_space_with_nothing_to_choose_is_refused_unless_one_trial_is_asked_for(space: str) -> None:
     spec = parse_spec(space, name="x", path="x.toml")
@@ -124,7 +131,24 @@ def test_ctrl_c_ends_after_the_running_epochs_and_the_same_command_goes_on(root:
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_a_worker_that_dies_fails_its_trial_and_the_search_goes_on(root: Path) -> None:
+def test_two_ctrl_c_end_at_once_and_lose_no_epoch_that_was_saved(root: Path) -> None:
+    process = start(root, 12, 4, 0.6)
+    wait_for(process, "EpochEnded")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output = finish(process)
+    assert process.returncode == 130, output
+    again = start(root, 12, 4, 0.0)
+    output = finish(again)
+    assert again.returncode == 0, output
+    assert "its state is gone" not in output
+    check_whole(root, 12)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_trial_whose_worker_dies_goes_on_and_so_does_the_search(root: Path) -> None:
     process = start(root, 5, 4, 1.0)
     wait_for(process, "EpochEnded")
     titles = ("ray::_Inner", "ray::TrialActor")  # at work, and between two epochs
@@ -133,9 +157,10 @@ def test_a_worker_that_dies_fails_its_trial_and_the_search_goes_on(root: Path) -
     output = finish(process)
     assert process.returncode == 0, output
     study = Study.open(root, "toy")
-    assert study.states()["FAIL"] >= 1
-    assert study.states()["RUNNING"] == 0
-    assert any("worker process died" in t.attrs.get("error", "") for t in study.trials())
+    assert "worker process died" in output
+    assert not any("worker process died" in t.attrs.get("error", "") for t in study.trials())
+    assert any(LOST in t.attrs for t in study.trials())
+    check_whole(root, 5)
 
 
 @pytest.mark.ray

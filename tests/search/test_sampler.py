@@ -1,4 +1,4 @@
-"""Every sampler by name through one suite, and what `FidelitySampler` promises."""
+"""What `FidelitySampler` promises."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -6,43 +6,16 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from ferhpo.errors import SpecError
 from ferhpo.search import fidelity as fidelity_model
 from ferhpo.search import sampler as module
-from ferhpo.search.sampler import FidelitySampler, sampler
-from ferhpo.space.sections import SAMPLERS
-from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.search.sampler import FidelitySampler
 
 EPOCHS = 9
-FLAT = """
-lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
-dropout = { low = 0.0, high = 0.8, step = 0.2, default = 0.2 }
-width = { low = 8, high = 64, log = true, default = 32 }
-augment = { low = 0.0, high = 1.0, default = 0.5 }
-batch_size = { choices = [64, 128], default = 128 }
-"""
-CONDITIONAL = """
-optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
-lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
-momentum = { low = 0.5, high = 0.99, default = 0.9 }
-"""
-CHOICES = """
-optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
-batch_size = { choices = [64, 128], default = 64 }
-"""
-
-
-def spec(name: str, space: str = FLAT, sampler_extra: str = "") -> StudySpec:
-    text = f"[budget]\nepochs = {EPOCHS}\n[sampler]\nname = '{name}'\nstartup = 3\n{sampler_extra}\n[space]\n{space}"
-    return parse_spec(text, name="toy")
-
-
-def space_of(name: str) -> str:
-    return FLAT if name in {"cmaes", "grid"} else CONDITIONAL
 
 
 def run(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], trials: int) -> list[Any]:
@@ -57,66 +30,9 @@ def run(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], f
     return asked
 
 
-def drawn(name: str, done: int = 0, trials: int = 6) -> list[Any]:
-    made = spec(name, space_of(name))
-    study = optuna.create_study(direction="maximize", sampler=sampler(made, done))
-    return run(study, lambda t: (made.space.sample(t), t.params)[1], lambda p, e: -p["lr"] - 1 / e, trials)
-
-
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_the_same_seed_draws_the_same_points_in_a_space_it_takes(name: str) -> None:
-    first = drawn(name)
-    assert first == drawn(name)
-    assert len({str(sorted(params.items())) for params in first}) > 3
-
-
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "qmc"])  # its sequence goes on from the study
-def test_a_search_that_goes_on_draws_other_points_than_at_its_start(name: str) -> None:
-    assert drawn(name, done=0, trials=2) != drawn(name, done=5, trials=2)
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_a_study_of_running_failed_pruned_and_queued_trials_is_survived(name: str) -> None:
-    made = spec(name, space_of(name))
-    study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
-    study.enqueue_trial(made.space.defaults())
-    for number in range(8):
-        trial = study.ask()
-        made.space.sample(trial)
-        if number % 4 < 3:
-            trial.report(float(number), 1)
-            state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[number % 4]
-            study.tell(trial, number if state == TrialState.COMPLETE else None, state=state)
-    assert len(study.trials) == 8
-
-
-@pytest.mark.parametrize(
-    ("name", "space", "message"),
-    [
-        ("cmaes", CONDITIONAL, "toy.*:4: cmaes takes a space in which every dimension always applies, got momentum"),
-        ("grid", CONDITIONAL, "grid takes a space in which every dimension always applies"),
-        ("cmaes", CHOICES, "cmaes needs at least one range, got choices only"),
-    ],
-)
-def test_a_space_that_a_sampler_cannot_take_is_refused_in_one_sentence(name: str, space: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message.replace("toy.*:4", ":4")):
-        sampler(spec(name, space), 0)
-
-
-def test_a_grid_goes_through_every_point_once() -> None:
-    made = spec("grid", "lr = { low = 0.001, high = 0.1, log = true, default = 0.01 }\n" + CHOICES, "points = 3")
-    study = optuna.create_study(sampler=sampler(made, 0))
-    asked = run(study, lambda t: (made.space.sample(t), tuple(t.params.values()))[1], lambda p, e: 0.0, 12)
-    assert len(set(asked)) == 12
-    assert sorted({round(p[1], 6) for p in asked}) == [0.001, 0.01, 0.1]
-
-
-# --- FidelitySampler
 
 
 def fidelity(direction: Literal["maximize", "minimize"] = "maximize", seed: int = 0, startup: int = 10) -> Study:
@@ -346,6 +262,45 @@ def test_what_is_fixed_by_hand_is_kept_and_the_rest_proposed_for_it() -> None:
     asked = run(study, ask, value, 12)
     assert all(c == "a" for c, _ in asked)
     assert sum(x < 0.3 for _, x in asked) >= 6
+
+
+def test_a_parameter_that_is_searched_no_more_is_not_proposed() -> None:
+    study = fidelity(startup=3)
+    run(study, three, crossing, 12)
+    made = FidelitySampler(EPOCHS, 0, names=["x", "y", "new"])
+    assert made.infer_relative_search_space(study, study.ask()._cached_frozen_trial).keys() == {"x", "y"}
+
+
+def test_nothing_is_proposed_twice_beside_a_parameter_of_one_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    proposed: list[dict[str, Any]] = []
+    sample = FidelitySampler.sample_relative
+
+    def noted(*args: Any) -> dict[str, Any]:
+        proposed.append(sample(*args))
+        return proposed[-1]
+
+    monkeypatch.setattr(FidelitySampler, "sample_relative", noted)
+
+    def ask(trial: Trial) -> str:
+        trial.suggest_categorical("only", ["one"])
+        return trial.suggest_categorical("c", [*"abcdefghij"])
+
+    asked = run(fidelity(startup=3), ask, lambda c, e: float("abcdefghij".index(c)), 30)
+    assert any(proposed)
+    for i, one in enumerate(proposed):
+        assert one.get("c") not in asked[:i]
+
+
+@pytest.mark.parametrize("params", [{}, {"x": 0.9, "y": 0.9, "z": 0.9}])
+def test_a_trial_that_never_began_or_was_queued_again_tells_nothing(params: dict[str, float]) -> None:
+    ranges: dict[str, BaseDistribution] = dict.fromkeys(params, optuna.distributions.FloatDistribution(0, 1))
+    attrs = {"interrupted": True} if params else {}
+    alone, beside = fidelity(startup=5), fidelity(startup=5)
+    for _ in range(4):
+        beside.add_trial(
+            optuna.create_trial(state=TrialState.FAIL, params=params, distributions=ranges, user_attrs=attrs)
+        )
+    assert run(alone, three, crossing, 16) == run(beside, three, crossing, 16)
 
 
 def test_work_per_proposal_stays_bounded_at_5000_trials(monkeypatch: pytest.MonkeyPatch) -> None:

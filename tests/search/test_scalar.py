@@ -10,7 +10,8 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from ferhpo.errors import SpecError
-from ferhpo.search.sampler import FidelitySampler, logged_points, sampler
+from ferhpo.search.sampler import FidelitySampler
+from ferhpo.search.samplers import logged_points, sampler
 from ferhpo.search.scalar import directions, scalarised
 from ferhpo.space.spec import parse_spec
 

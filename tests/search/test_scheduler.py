@@ -20,7 +20,7 @@ from ferhpo.search.median import MedianRule
 from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.scheduler import scheduler
+from ferhpo.search.scheduler import idle, scheduler
 from ferhpo.search.session import Limits, Session, judged
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.study.study import Study
@@ -74,6 +74,17 @@ def check_whole(study: Study, trials: int) -> None:
 )
 def test_a_study_file_names_a_scheduler(name: str, kind: type) -> None:
     assert type(scheduler(SchedulerSpec(name=name), 9, maximize=True)) is kind
+
+
+def test_a_scheduler_that_never_acts_is_named_as_such() -> None:
+    assert idle(SchedulerSpec(name="asha", grace=8), 8) == (
+        "asha stops no trial: its grace, 8 epochs, is not shorter than a trial, 8; lower grace in [scheduler], or name "
+        'it "none"'
+    )
+    assert idle(SchedulerSpec(name="pbt", grace=9), 8) is not None
+    assert idle(SchedulerSpec(name="asha", grace=1), 8) is None
+    assert idle(SchedulerSpec(name="asha", grace=1), 1) is None, "there is nothing to stop"
+    assert idle(SchedulerSpec(name="none", grace=8), 8) is None
 
 
 def test_an_unknown_scheduler_is_refused() -> None:

@@ -10,9 +10,10 @@ from conftest import open_writer, run_session
 from ferhpo import _layout
 from ferhpo.errors import SpecError
 from ferhpo.search import costs
-from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
+from ferhpo.search.events import EpochEnded, Event, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import settle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Limits, Session, judged
+from ferhpo.space.tries import Try
 from ferhpo.study.overview import overview
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
@@ -108,13 +109,73 @@ def test_a_value_that_is_not_finite_is_a_failure_and_no_zombie(writer: StudyWrit
     assert "must be a finite number" in writer.reader.trials()[0].attrs["error"]
 
 
-def test_a_dead_worker_fails_its_trial_once(writer: StudyWriter) -> None:
+def test_a_trial_whose_worker_died_goes_on_once_and_then_fails(writer: StudyWriter) -> None:
     found = session(writer)
-    assignment = found.next_trial()
-    assert assignment is not None
-    found.lost(assignment.number, "its worker process died")
-    found.lost(assignment.number, "again")
-    assert [t.attrs["error"] for t in writer.reader.trials()] == ["its worker process died"]
+    for state in ("WAITING", "FAIL"):
+        assignment = found.next_trial()
+        assert assignment is not None
+        assert assignment.number == 0
+        for _ in range(2):  # the second time it is known
+            found.lost(0, "its worker process died")
+        assert [t.state for t in writer.reader.trials()] == [state]
+    assert writer.reader.trials()[0].attrs["error"] == "its worker process died"
+
+
+def test_an_epoch_that_a_dead_worker_had_saved_counts_and_a_later_death_is_a_new_one(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    with open_writer(fakes.spec(epochs=4, scheduler="none"), root, data) as writer:
+        found, job = session(writer, trials=1, emit=events.append), fakes.job(writer.folder, data)
+        for epoch in (0, 1, 2):
+            assignment = found.next_trial()
+            assert assignment is not None
+            assert (assignment.number, assignment.epoch) == (0, epoch)
+            fakes.worker(assignment, job)()
+            found.lost(0, "its worker process died")
+        assert list(writer.values(0)) == [1, 2, 3]
+        run_session(found, data)
+        assert [t.state for t in writer.reader.trials()] == ["COMPLETE"]
+    assert "trial 0 was cut off and goes on after epoch 2" in [e.text for e in events if isinstance(e, Note)]
+
+
+def test_a_node_that_dies_with_many_trials_does_not_end_the_search(writer: StudyWriter, data: fakes.FakeData) -> None:
+    found = session(writer, trials=6, max_failures=2)
+    begun = [found.next_trial() for _ in range(4)]
+    for assignment in begun:
+        assert assignment is not None
+        found.lost(assignment.number, "its worker process died")
+    run_session(found, data)
+    assert not found.gave_up
+    assert writer.count() == 6
+
+
+def test_what_was_queued_begins_although_as_many_trials_wait_as_there_is_room_for(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=4, scheduler="asha-promote")
+    with open_writer(spec, root, data) as writer:
+        run_session(session(writer, trials=4), data, epochs=2)
+        assert len(writer.waiting()) == 2
+    tries = [Try(given={"lr": 0.05}, params=spec.space.point({"lr": 0.05}))]
+    with open_writer(spec, root, data, tries=tries) as writer:
+        assignment = session(writer, trials=2).next_trial()
+        assert assignment is not None
+        assert (assignment.epoch, assignment.config.lr) == (0, 0.05)
+
+
+def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_trials(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(session(writer, trials=1), data)
+        for file in writer.folder.glob("study.db*"):
+            file.unlink()
+    with open_writer(spec, root, data) as writer:
+        session(writer, trials=1).next_trial()
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == []
+        assert writer.reader.states()["COMPLETE"] == 0
 
 
 def test_after_the_time_limit_no_trial_starts_and_running_ones_wait_with_their_values(
@@ -232,6 +293,15 @@ def test_the_best_trial_is_the_first_of_the_front_and_nobody_on_it_is_beaten(roo
             (b.value or 0) > (a.value or 0) and b.objectives["params"] < a.objectives["params"] for b in whole
         )
     assert overview(study.folder).best == {"number": front[0].number, "value": front[0].value}
+
+
+def test_the_epoch_after_which_a_trial_broke_a_constraint_sets_no_bar(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "of_training", lambda _: {"memory_mib": 900.0})
+    study = searched(root, data, trials=3, head='constraints = ["memory_mib <= 500"]\n')
+    assert [list(t.values) for t in study.trials()] == [[1]] * 3
+    assert [judged(t) for t in study.trials()] == [{}] * 3
 
 
 @pytest.mark.parametrize("name", ["asha", "asha-promote"])

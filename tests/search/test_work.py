@@ -64,6 +64,20 @@ def test_an_error_is_a_record_of_one_line(tmp_path: Path, data: fakes.FakeData) 
     assert work(tmp_path, data, lr=0.95).next() == {"error": "ValueError: lr is too high"}
 
 
+@pytest.mark.parametrize(
+    ("name", "error"), [("accuracy", "accuracy must be a finite number, got nan in epoch 1"), ("nll", None)]
+)
+def test_a_figure_that_is_not_finite_is_named_where_it_counts_and_left_out_elsewhere(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str, error: str | None
+) -> None:
+    figures = {"accuracy": 0.5, "nll": 1.0} | {name: float("nan")}
+    monkeypatch.setattr(fakes.FakeEpoch, "figures", figures)
+    monkeypatch.setattr(fakes.FakeEpoch, "save", lambda *_: None)
+    record = work(tmp_path, data).next()
+    assert record.get("error") == error
+    assert error or record["attrs"]["figures"] == {"accuracy": 0.5}
+
+
 def test_a_kill_while_an_epoch_is_written_leaves_the_epoch_before(tmp_path: Path, data: fakes.FakeData) -> None:
     def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[fakes.FakeEpoch]:
         epochs = fakes.trainer(config, job, resume)

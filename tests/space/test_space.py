@@ -236,6 +236,39 @@ def test_conditional_dimensions_are_those_that_another_one_switches_off() -> Non
     assert Space(dimensions=(LR, MOMENTUM), fixed={"optimizer": "sgd"}).conditional == ()
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "fixed", "unreachable"),
+    [
+        (ALL, {}, ()),
+        ((SMOOTHING, LR), {"loss": "focal"}, ("smoothing",)),
+        ((SMOOTHING, GAMMA), {"loss": "label_smoothing"}, ("focal_gamma",)),
+        ((WIDE,), {"width": 16}, ("dropout",)),
+        ((WIDE, Dimension(name="width", low=16, high=64, default=16)), {}, ()),
+        ((WIDE, Dimension(name="width", low=40, high=64, default=40)), {}, ("dropout",)),
+        (
+            (Dimension(name="activation", choices=("relu", "gelu"), default="relu"),),
+            {"arch": "timm:a"},
+            ("activation",),
+        ),
+        ((Dimension(name="activation", choices=("relu",), default="relu"),), {"arch": "timm:a", "head": 64}, ()),
+        ((Dimension(name="decay_after", low=0, high=9, default=0),), {"schedule": "exponential"}, ("decay_after",)),
+        ((Dimension(name="temperature", low=1, high=9, default=2.0),), {}, ("temperature",)),
+        (
+            (
+                Dimension(name="temperature", low=1, high=9, default=2.0),
+                Dimension(name="distill", low=0, high=1, default=0.0),
+            ),
+            {},
+            (),
+        ),
+    ],
+)
+def test_a_dimension_that_no_trial_is_asked_for_is_known(
+    dimensions: tuple[Dimension, ...], fixed: dict[str, Any], unreachable: tuple[str, ...]
+) -> None:
+    assert Space(dimensions=dimensions, fixed=fixed).unreachable == unreachable
+
+
 def test_a_grid_has_every_choice_and_step_and_even_points_of_a_range() -> None:
     assert OPTIMIZER.grid(5) == ("sgd", "adamw")
     assert BATCH.grid(2) == (32, 64, 96, 128)

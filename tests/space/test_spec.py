@@ -95,9 +95,19 @@ def test_every_key_reaches_its_value() -> None:
     assert (spec.scheduler.name, spec.scheduler.grace, spec.scheduler.reduction) == ("none", 2, 4)
     assert spec.scheduler.population == 6
     assert spec.data.frames == 4
-    assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1, "frames": 4}, "a net knows of its samples' frames"
+    seen = {"frames": 4, "image_size": 64}
+    assert dict(spec.space.fixed) == {"arch": "vgg8", "augment": 1, **seen}, "a net knows what its images are"
     assert [d.name for d in spec.space.dimensions] == ["optimizer", "lr"]
     assert (spec.name, spec.path, spec.text) == ("x", "x.toml", WHOLE)
+
+
+def test_nets_see_images_as_they_are_kept_unless_the_space_says_another_size() -> None:
+    kept = "[data]\nsize = 96\n[space]\n"
+    assert parse(kept).space.default_config().image_size == 96
+    assert parse(kept + "image_size = 32").space.default_config().image_size == 32
+    searched = parse(kept + "image_size = { choices = [32, 64], default = 64 }").space
+    assert searched.default_config().image_size == 64
+    assert "image_size" not in searched.fixed
 
 
 def test_the_whole_example_sets_every_key_there_is() -> None:
@@ -233,6 +243,18 @@ def test_the_name_is_the_files(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("seed = 3\n")
     spec = read_spec(tmp_path / "mine.toml")
     assert (spec.name, spec.path, spec.seed) == ("mine", tmp_path / "mine.toml", 3)
+
+
+def test_a_dimension_that_can_never_apply_is_refused(tmp_path: Path) -> None:
+    text = '[space]\nlr = { low = 0.1, high = 1.0, default = 0.1 }\nloss = "focal"\nsmoothing = { low = 0.0, high = 0.2'
+    (tmp_path / "mine.toml").write_text(f"{text}, default = 0.1 }}\n")
+    with pytest.raises(SpecError, match=r"mine\.toml:4: smoothing never applies beside the other settings"):
+        read_spec(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES[0].parent.rglob("*.toml")), ids=lambda p: p.stem)
+def test_every_dimension_of_ferhpos_study_files_may_apply(path: Path) -> None:
+    assert read_spec(path).space.unreachable == ()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fakes
+import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.search import costs
 from ferhpo.search.session import Limits, Session
 from ferhpo.study.artifacts import KEEP, drop_state, keep_best
 from ferhpo.study.study import Study
@@ -37,6 +39,19 @@ def test_named_trials_keep_theirs_whatever_their_rank(study: Callable[..., Study
     worst = opened.candidates()[-1].number
     keep_best(opened, keep=1, also=[worst])
     assert folders(opened) == {opened.candidates()[0].number, worst}
+
+
+def test_the_front_keeps_its_files_however_low_it_ranks_by_the_metric(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "of_net", fakes.net_costs)
+    spec = fakes.spec(head='metric = ["accuracy", "params"]\n', scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=12), emit=lambda _: None), data)
+        keep_best(writer.reader, keep=1)
+        front = {t.number for t in writer.reader.front()}
+        assert len(front) > 1
+        assert folders(writer.reader) == front
 
 
 def test_nothing_is_deleted_while_there_are_few(study: Callable[..., Study]) -> None:

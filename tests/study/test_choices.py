@@ -6,11 +6,13 @@ import fakes
 import optuna
 import pytest
 from conftest import open_writer, run_session
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from ferhpo.errors import SpecError
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.choices import outside
 from ferhpo.study.study import Study
 
 
@@ -51,6 +53,15 @@ def test_old_trials_stay_as_they_are_and_new_ones_keep_to_the_new_choices(
     assert set(chosen(root)[12:]) == {"plateau", "cosine", "constant"}
     assert searched(root, data, spec("plateau", "cosine", "constant", sampler=sampler), 26) == []
     assert "onecycle" not in chosen(root)[24:]
+
+
+def test_only_trials_that_count_are_told_of() -> None:
+    lists: dict[str, BaseDistribution] = {"schedule": CategoricalDistribution(["onecycle", "cosine"])}
+    trials = [
+        optuna.trial.create_trial(params={"schedule": "onecycle"}, distributions=lists, value=0.5, user_attrs=attrs)
+        for attrs in ({}, {"repeats": 0}, {"interrupted": True})
+    ]
+    assert outside(spec("cosine", "constant").space, trials) == 1
 
 
 def test_every_reader_sees_one_parameter_with_one_list(root: Path, data: fakes.FakeData) -> None:

@@ -25,3 +25,13 @@ def test_a_copy_keeps_values_up_to_its_epoch_and_what_it_does_not_change() -> No
     assert copy.distributions == {"lr": wider, "class_weighting": lists}
     assert copy.intermediate_values == {1: 0.3, 2: 0.4}
     assert copy.user_attrs == {"copied_from": 7, "copied_at": 2, "config": {"lr": 2.0}}
+
+
+def test_a_copy_knows_what_its_net_costs_which_is_not_measured_again() -> None:
+    source = optuna.trial.create_trial(
+        state=TrialState.WAITING,
+        params={"lr": 0.5},
+        distributions={"lr": FloatDistribution(0.1, 1.0)},
+        user_attrs={"costs": {"params": 1000.0}},
+    )
+    assert copy_of(source, 2, {}, {}, {}).user_attrs["costs"] == {"params": 1000.0}

@@ -225,6 +225,8 @@ def test_a_database_in_memory_is_refused(url: str) -> None:
         store.absolute(url)
 
 
-def test_the_lock_file_serves_where_the_database_has_no_locks(storage: RDBStorage) -> None:
-    with store.one_writer(storage, "toy"), store.one_writer(storage, "toy"):
+def test_a_study_in_a_sqlite_file_has_one_writer_whatever_its_folder(storage: RDBStorage) -> None:
+    with store.one_writer(storage, "toy"), store.one_writer(storage, "another"), pytest.raises(BlockingIOError):
+        store.one_writer(storage, "toy").__enter__()
+    with store.one_writer(storage, "toy"):
         pass

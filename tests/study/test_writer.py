@@ -88,7 +88,7 @@ def test_a_search_of_another_process_holds_the_study_until_it_is_killed(root: Pa
         process.wait()
     assert [t.state for t in Study.open(root, "toy").trials()] == ["INTERRUPTED"]
     with open_writer(fakes.spec(), root, data) as writer:
-        assert [(number, state) for number, state, _ in writer.unsettled()] == [(0, "RUNNING")]
+        assert [number for number, _ in writer.unsettled()] == [0]
 
 
 def test_other_data_are_refused_and_nothing_is_lost(
@@ -287,12 +287,15 @@ def test_a_kill_between_queueing_and_failing_queues_nothing_twice(
     assert [t.state for t in writer.reader.trials()] == ["FAIL", "WAITING"]
 
 
-def test_unsettled_are_running_trials_and_waiting_ones_with_values(writer: StudyWriter) -> None:
+def test_unsettled_are_running_trials_and_waiting_ones_that_had_begun(writer: StudyWriter) -> None:
     first, second = writer.ask(same)[0], writer.ask(same)[0]
     writer.report(first, 1, 0.6, record(1))
     writer.hand_back(first)
     writer._study.enqueue_trial({"lr": 0.2, "dropout": 0.1})
-    assert writer.unsettled() == [(first, "WAITING", {1: 0.6}), (second, "RUNNING", {})]
+    assert writer.unsettled() == [(first, {1: 0.6}), (second, {})]
+    writer.hand_back(second)
+    assert [number for number, _ in writer.unsettled()] == [first, second]
+    assert (writer.waiting(), writer.queued()) == ({first: 1}, 2)
 
 
 def test_validation_rows_are_kept_as_whole_numbers(writer: StudyWriter) -> None:

@@ -1,7 +1,15 @@
+from time import sleep
+
 import pytest
 
+from ferhpo.data.cache import Prepared
+from ferhpo.errors import TrainingError
+from ferhpo.metrics import metric
+from ferhpo.space.config import TrialConfig
 from ferhpo.training import clock as module
+from ferhpo.training import loop
 from ferhpo.training.clock import Clock
+from ferhpo.training.loop import train
 
 
 @pytest.fixture
@@ -28,6 +36,23 @@ def test_progress_never_goes_back_when_validation_proves_slow(now: list[float]) 
     assert clock.progress() > before
 
 
+def test_what_goes_by_before_the_first_step_is_spent_but_no_progress(now: list[float]) -> None:
+    clock = Clock(10, 0, 2)
+    now[0] += 4
+    clock.begin()
+    assert (clock.progress(), clock.spent(), clock.idle) == (0, 4, 4)
+    now[0] += 6 - 2 * module.MARGIN
+    assert clock.progress() == 1
+    assert not clock.epoch_fits()
+
+
+def test_what_went_by_before_the_first_step_of_an_earlier_part_is_no_progress_either(now: list[float]) -> None:
+    clock = Clock(12, 6, 0, idle=4)
+    now[0] += 2
+    clock.begin()
+    assert clock.progress() == 2 / 6
+
+
 def test_a_step_fits_only_if_a_validation_does_too(now: list[float]) -> None:
     clock = Clock(10, 0, 2)
     clock.saw_step(1)
@@ -48,3 +73,36 @@ def test_an_epoch_ends_only_if_more_training_can_follow(now: list[float]) -> Non
 
 def test_time_spent_before_a_resume_counts(now: list[float]) -> None:
     assert Clock(10, 4, 1).spent() == 4
+
+
+# --- in a training
+
+
+def test_a_time_budget_is_kept_and_the_learning_rate_ends_inside_it(data: Prepared, tiny: TrialConfig) -> None:
+    config = tiny.with_params({"epochs": 1})
+    results = list(train(config, data, metric=metric("accuracy"), seconds=3.0))
+    assert 0.8 < sum(r.seconds for r in results) <= 3.0 * 1.2  # a busy machine may stretch one step
+    assert len(results) > config.epochs
+    assert results[-1].lr < 0.3 * tiny.lr
+    assert [r.done for r in results] == [False] * (len(results) - 1) + [True]
+
+
+def test_time_that_goes_by_before_the_first_step_leaves_the_schedule_its_warm_up(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lrs: list[float] = []
+    run_step = loop.Step.__call__
+    monkeypatch.setattr(loop.compiling, "choose", lambda *_: sleep(1.0))
+    monkeypatch.setattr(
+        loop.Step, "__call__", lambda self, *a, lr, **k: lrs.append(lr) or run_step(self, *a, lr=lr, **k)
+    )
+    results = list(train(tiny, data, metric=metric("accuracy"), seconds=2.5))
+    assert lrs[0] < 0.2 * tiny.lr
+    assert max(lrs) > 0.8 * tiny.lr
+    assert lrs[-1] < 0.3 * tiny.lr
+    assert sum(r.seconds for r in results) <= 1.5 * 1.3  # a busy machine may stretch one step
+
+
+def test_a_time_budget_below_a_validation_is_refused(data: Prepared, tiny: TrialConfig) -> None:
+    with pytest.raises(TrainingError, match="a time budget must hold more than a validation"):
+        next(train(tiny, data, metric=metric("accuracy"), seconds=1e-4))

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -7,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from ferhpo.data.cache import Prepared
+from ferhpo.metrics import metric
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import compiling as module
-from ferhpo.training import losses
-from ferhpo.training.compiling import Compiled, choose, make, pays
+from ferhpo.training import loop, losses
+from ferhpo.training.compiling import Compiled, choose, kind, make, pays
+from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision
 from ferhpo.training.step import Step
 
@@ -24,6 +28,7 @@ seconds = st.floats(1e-4, 10)
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "_LAST", {})
+    monkeypatch.setattr(module, "_VAIN", set())
     yield
     torch.compiler.reset()
 
@@ -84,6 +89,36 @@ def test_a_net_that_is_no_faster_compiled_runs_as_it_is(monkeypatch: pytest.Monk
     assert make(net(), "net", PRECISION, SHAPE, "cpu", 1e9) is not None
 
 
+def test_a_net_that_gained_nothing_gives_its_memory_back_and_is_not_compiled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resets = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)
+    assert make(net(), f"net {PRECISION} {SHAPE}", PRECISION, SHAPE, "cpu", 0.0) is None
+    assert (len(resets), module._LAST) == (2, {})  # before it, for the last one's memory, and after it
+    monkeypatch.setattr(module, "_seconds", None)
+    assert choose(net(), "net", PRECISION, SHAPE, "cuda", lambda _: 10**9) is None
+
+
+def test_nets_that_drop_another_share_are_of_another_kind() -> None:
+    shares = [{name: share} for name in ("dropout", "feature_dropout") for share in (0.1, 0.2)]
+    assert len({kind(CONFIG.with_params({"head": 4, **share}), 3) for share in shares}) == 4
+    assert kind(CONFIG, 3) == kind(CONFIG.with_params({"lr": 0.5}), 3) != kind(CONFIG, 4)
+
+
+@pytest.mark.slow  # torch.compile loads
+@pytest.mark.filterwarnings("default")  # of its libraries
+@pytest.mark.parametrize("name", ["dropout", "feature_dropout"])
+def test_a_compiled_net_holds_the_share_that_it_drops(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    graphs = []
+    monkeypatch.setattr(module, "OPTIONS", {"backend": lambda graph, _: graphs.append(1) or graph})
+    for share in (0.1, 0.2, 0.2):
+        model = build(CONFIG.with_params({"head": 4, name: share}), classes=3, channels=1)
+        assert make(model, "net", PRECISION, SHAPE, "cpu", 1e9) is not None
+    assert len(graphs) == 2
+
+
 def test_trying_leaves_the_net_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
     model = net()
@@ -130,3 +165,38 @@ def test_a_compiled_net_trains_as_it_does_uncompiled_and_the_next_of_its_kind_is
     x, y = torch.rand(SHAPE), torch.eye(3)[torch.arange(8) % 3]
     found = [[float(step(a, b, lr=0.05, t=0)) for a, b in ((x, y), (x[:5], y[:5]), (x, y))] for step in steps]
     assert found[0] == found[1] == pytest.approx(found[2], rel=1e-4)
+
+
+# --- in a training
+
+
+def test_a_net_of_one_image_size_may_run_compiled_and_the_result_says_so(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def choose(net: torch.nn.Module, key: str, precision: Any, shape: tuple[int, ...], *_: Any) -> Compiled:
+        asked.append(shape)
+        return Compiled(net=net, fast=lambda x: seen.append(len(x)) or net(x), shape=shape, seconds=1, gain=2)
+
+    seen: list[int] = []
+    monkeypatch.setattr(loop.compiling, "choose", choose)
+    result = next(train(tiny, data, metric=metric("accuracy")))
+    assert result.details["compiled"] == "2.0 times as fast after 1 s"
+    assert (asked, seen) == ([(16, 1, 8, 8)], [16, 16, 16])
+    result = next(train(tiny.with_params({"image_size": 16, "grow": 0.5}), data, metric=metric("accuracy")))
+    assert (len(asked), result.details["compiled"]) == (1, None)
+
+
+def test_a_compiled_net_is_let_go_of_where_memory_holds_half_a_batch(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    forgotten: list[str] = []
+    choose = lambda net, *_: Compiled(net=net, fast=full, shape=(16, 1, 8, 8), seconds=1, gain=2)  # noqa: E731
+    monkeypatch.setattr(loop.compiling, "choose", choose)
+    monkeypatch.setattr(loop.compiling, "forget", forgotten.append)
+    result = next(train(tiny, data, metric=metric("accuracy")))
+    assert (result.details["accumulate"], result.details["compiled"], forgotten) == (2, None, ["cpu"])

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
-from ferhpo.training.guard import Losses, out_of_memory, seeded
+from ferhpo.metrics import metric
+from ferhpo.space.config import TrialConfig
+from ferhpo.training import optim
+from ferhpo.training.guard import Losses, out_of_memory, seeded, threads
+from ferhpo.training.loop import train
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_where_and_what_was_last() -> None:
@@ -22,6 +27,20 @@ def test_on_a_gpu_losses_are_looked_at_now_and_then_and_name_the_step_all_the_sa
         losses.add(torch.tensor(value), 0.1)
     with pytest.raises(TrainingError, match=r"got inf at epoch 1, step 3, lr 0.1 \(last finite loss: 3\)"):
         losses.mean()
+
+
+def test_where_a_training_is_names_the_last_step_that_was_looked_at() -> None:
+    losses = Losses(3, "cpu", None)
+    for value, lr in ((1.25, 0.1), (1.5, 0.2)):
+        losses.add(torch.tensor(value), lr)
+    assert losses.where == "epoch 3, step 2, lr 0.2 (last finite loss: 1.5)"
+
+
+def test_a_block_has_its_threads_and_gives_the_others_back() -> None:
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_the_mean_is_over_all_steps() -> None:
@@ -61,12 +80,13 @@ def test_memory_that_does_not_suffice_is_told_from_other_errors(error: Exception
 
 
 TRAINING = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
 from ferhpo.data.cache import Prepared
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
+from ferhpo.training import cost
 from ferhpo.training.loop import train
 
 rows, steps, val_rows = 28709, 5, 512  # all images are there, a few are trained on: a step's memory is every step's
@@ -81,7 +101,7 @@ data = Prepared(
 )
 config = TrialConfig(batch_size=256, patience=2, epochs=2)
 list(train(config, data, metric=metric("accuracy")))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(cost.peak_mib("cpu") / 1024)
 """
 
 
@@ -89,3 +109,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 def test_a_training_at_batch_256_stays_below_two_and_a_half_gib(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", TRAINING, str(tmp_path)], capture_output=True, text=True, check=True)
     assert float(ran.stdout) < 2.5
+
+
+# --- in a training
+
+
+def test_memory_that_does_not_suffice_is_said_with_what_to_do(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(optim, "set_lr", full)
+    with pytest.raises(
+        TrainingError, match="memory of cpu, a batch of 16 did not, nor half of it at a time; set a small"
+    ):
+        next(train(tiny, data, metric=metric("accuracy")))

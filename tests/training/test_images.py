@@ -1,5 +1,7 @@
+import mmap
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from ferhpo.training import images as module
-from ferhpo.training.images import AHEAD, Preprocessing, Rows, ahead
+from ferhpo.training.images import AHEAD, Preprocessing, Rows, ahead, free_memory
 
 
 def preprocessing(stored: int, size: int, channels: int = 1) -> Preprocessing:
@@ -94,6 +96,59 @@ def test_streamed_rows_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Rows(stored(), None, "cpu")
     assert rows.streamed
     assert all(a.equal(b) for a, b in zip(rows.batches(positions), plain, strict=True))
+
+
+class Watched(mmap.mmap):
+    """A map that keeps what the kernel is told."""
+
+    told: list[int]
+
+    def madvise(self, option: int, *_: int) -> None:
+        self.told.append(option)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_kernel_is_told_that_rows_which_memory_does_not_keep_come_in_any_order(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped = Watched(-1, stored().nbytes)
+    mapped.told = []
+    images = np.ndarray(stored().shape, np.uint8, mapped)
+    assert Rows(images, None, device).streamed == (device == "cuda")
+    assert mapped.told == []
+    free(monkeypatch, 0)
+    assert Rows(images, None, device).streamed
+    assert mapped.told == [mmap.MADV_RANDOM]
+
+
+@pytest.mark.parametrize(
+    ("groups", "limited"),
+    [
+        ("0::/\n", "memory.max"),
+        ("0::/job/step\n", "job/memory.max"),
+        ("0::/../elsewhere\n", "memory.max"),
+        ("12:cpu,cpuacct:/x\n3:memory:/docker/x\n", "memory/docker/x/memory.limit_in_bytes"),
+        ("3:memory:/not/seen/from/here\n", "memory/memory.limit_in_bytes"),
+    ],
+)
+def test_memory_beyond_the_limit_of_a_container_is_not_free(
+    groups: str, limited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "groups" / limited
+    limit.parent.mkdir(parents=True)
+    (tmp_path / "own").write_text(groups)
+    monkeypatch.setattr(module, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(module, "GROUPS", tmp_path / "groups")
+    free(monkeypatch, 5000)
+    for text, found in (("1000\n", 1000), ("9223372036854771712\n", 5000), ("max\n", 5000)):
+        limit.write_text(text)
+        assert free_memory() == found
+
+
+def test_without_control_groups_what_is_free_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OWN_GROUPS", tmp_path / "absent")
+    free(monkeypatch, 5000)
+    assert free_memory() == 5000
 
 
 def threads() -> list[str]:

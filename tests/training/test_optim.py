@@ -71,3 +71,13 @@ def test_muon_takes_filters_but_for_depthwise_and_frozen_ones() -> None:
     assert [w.shape for w in first] == [(6, 1, 3, 3)]
     assert [w.shape for w in second] == [(6, 1, 3, 3), (3, 4)]
     assert {w.ndim for w in third} == {1}
+
+
+@pytest.mark.parametrize(("fused", "place"), [(False, "cpu"), (True, "meta")])
+def test_the_count_of_steps_goes_to_a_device_for_fused_kernels_alone(fused: bool, place: str) -> None:
+    weight = torch.zeros(2, 3, device="meta", requires_grad=True)  # any device but the CPU
+    optimizer = torch.optim.AdamW([weight])
+    optimizer.param_groups[0]["fused"] = fused  # which torch refuses on such a device when it is made
+    optim.load(optimizer, {"0/step": torch.tensor(3.0), "0/exp_avg": torch.zeros(2, 3)})
+    state = optimizer.state[weight]
+    assert (state["step"].device.type, state["exp_avg"].device.type) == (place, "meta")

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,41 @@ def test_a_format_that_memory_does_not_hold_is_not_chosen(monkeypatch: pytest.Mo
             raise torch.OutOfMemoryError
 
     assert precision._step_seconds(Full(), precision.candidates("cpu")[0], (2, 1, 8, 8), "cpu") == float("inf")
+
+
+@pytest.mark.usefixtures("_bf16")
+@pytest.mark.parametrize(("launch", "row"), [(0.02, 1e-3), (0.0005, 1e-4)])
+def test_on_a_gpu_whole_batches_are_timed_but_for_the_turn_that_tries_kernels(
+    monkeypatch: pytest.MonkeyPatch, launch: float, row: float
+) -> None:
+    cost = {"fp32": (1, 3), "fp32 channels_last": (1, 2), "bf16 channels_last": (3, 1)}  # of launching, of computing
+    now, asked = [0.0], []
+
+    def seconds(_: nn.Module, p: Precision, shape: tuple[int, ...], device: str) -> float:
+        asked.append((str(p), shape[0]))
+        launches, rows = cost[str(p)]
+        tried = 5.0 if asked.count(asked[-1]) == 1 and p.format == "bf16" else 0.0  # kernels, where a shape is new
+        now[0] += (spent := launch * launches + row * rows * shape[0] + tried)
+        return spent
+
+    monkeypatch.setattr(precision, "_step_seconds", seconds)
+    monkeypatch.setattr(precision, "seeded", lambda *_: nullcontext())
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
+    assert str(probe(net(), (256, 1, 8, 8), "cuda")) == "bf16 channels_last"
+    assert [asked.count((name, 256)) for name in cost] == [3, 3, 3]
+
+
+def test_what_was_measured_with_other_instructions_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="bf16", channels_last=True))
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    for able in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda able=able: able)
+        choose(CONFIG, net(), 1, "cpu")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+    for _ in range(2):
+        choose(CONFIG, net(), 1, "cpu")
+    assert len(asked) == 3
 
 
 @pytest.mark.gpu

@@ -41,7 +41,8 @@ def test_what_is_packed_is_unpacked_with_its_best_epoch(tiny: TrialConfig) -> No
         epoch=2, weights=one.model.state_dict(), figures={"accuracy": 0.5}, probs=np.full((2, 3), 1 / 3, np.float32)
     )
     seen = Plateau(best=0.5, waited=1, drops=2)
-    at = Progress(epoch=3, step=12, spent=1.5, last_loss=0.7, waited=1, best=best, plateau=seen, parts=2)
+    at = Progress(epoch=3, step=12, spent=1.5, idle=0.5, last_loss=0.7, waited=1, best=best, plateau=seen, parts=2)
+    at.threads = [2, 1]
     packed = state.pack(Origin(config=tiny, data="f", teacher=None), PRECISION, one, at)
     found = state.unpack(packed, other)
     assert found.best is not None

@@ -138,3 +138,27 @@ def test_a_gradient_is_gone_after_its_update(config: TrialConfig) -> None:
     step = make(config)
     step(*batch(), lr=0.05, t=0)
     assert all(weight.grad is None for weight in step.model.parameters())
+
+
+@pytest.mark.parametrize("clip", [0.0, 1000.0])
+def test_with_fp16_an_update_that_broke_off_leaves_nothing_behind_in_the_next_one(
+    config: TrialConfig, monkeypatch: pytest.MonkeyPatch, clip: float
+) -> None:
+    def full() -> None:
+        raise torch.OutOfMemoryError
+
+    config = config.with_params({"precision": "fp16", "clip": clip})
+    step, plain = make(config), make(config)
+    kept = {name: tensor.clone() for name, tensor in plain.tensors().items()}
+    kept["scaler/scale"] = torch.tensor(256.0, dtype=torch.float64)
+    for one in (step, plain):
+        one.load(kept)
+    with monkeypatch.context() as broken:
+        broken.setattr(step._optimizer, "step", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            step(*batch(), lr=0.05, t=0)
+    step.load(kept)
+    for one in (step, plain):
+        one(*batch(), lr=0.05, t=0)
+    assert not torch.equal(step.tensors()["model/classifier.weight"], kept["model/classifier.weight"])
+    assert all(torch.equal(a, b) for a, b in zip(step.tensors().values(), plain.tensors().values(), strict=True))

@@ -9,10 +9,11 @@ from ferhpo.errors import DataError, TrainingError
 from ferhpo.metrics import figures
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.adversarial import of_testing
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.precision import Precision
 from ferhpo.training.predict import probabilities
-from ferhpo.training.validation import Validation
+from ferhpo.training.validation import ROBUST, Validation
 
 FP32 = Precision(format="fp32", channels_last=True)
 
@@ -23,7 +24,7 @@ def preprocessing(data: Prepared) -> Preprocessing:
 
 def test_an_epoch_is_scored_on_the_validation_rows_alone(data: Prepared, tiny: TrialConfig) -> None:
     model = build(tiny, classes=3, channels=1)
-    found = Validation(data, preprocessing(data), "cpu", FP32).evaluate(model, 7)
+    found = Validation(data, preprocessing(data), "cpu", FP32).evaluate(model, 7, "epoch 7")
     part = data.part("val")
     probs = probabilities(model, data.images, preprocessing(data), rows=part.rows)
     assert np.array_equal(found.probs, probs)
@@ -35,8 +36,52 @@ def test_an_epoch_is_scored_on_the_validation_rows_alone(data: Prepared, tiny: T
 def test_probabilities_that_are_not_finite_end_the_training(data: Prepared, tiny: TrialConfig) -> None:
     model = build(tiny, classes=3, channels=1)
     torch.nn.init.constant_(model.get_parameter("classifier.bias"), float("nan"))
-    with pytest.raises(TrainingError, match="must be finite, epoch 7 gave others; set a lower lr"):
-        Validation(data, preprocessing(data), "cpu", FP32).evaluate(model, 7)
+    with pytest.raises(TrainingError, match="must be finite, got others after epoch 7, step 3; set a lower lr"):
+        Validation(data, preprocessing(data), "cpu", FP32).evaluate(model, 7, "epoch 7, step 3")
+
+
+def holding(model: torch.nn.Module, most: int) -> list[int]:
+    """Let a model hold so many images at a time; return how many it was given."""
+    sizes: list[int] = []
+
+    def look(_: torch.nn.Module, args: tuple[torch.Tensor]) -> None:
+        sizes.append(len(args[0]))
+        if sizes[-1] > most:
+            raise torch.OutOfMemoryError
+
+    model.register_forward_pre_hook(look)
+    return sizes
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved_and_stays_so(data: Prepared, tiny: TrialConfig) -> None:
+    model = build(tiny, classes=3, channels=1)
+    validation = Validation(data, preprocessing(data), "cpu", FP32)
+    whole = validation.evaluate(model, 1, "").probs
+    sizes = holding(model, 5)
+    for _ in range(2):
+        assert np.allclose(validation.evaluate(model, 1, "").probs, whole, atol=1e-6)
+    assert sizes == [24, 12, 6] + 16 * [3]
+
+
+def test_attacked_rows_that_memory_does_not_hold_are_halved_too(data: Prepared, tiny: TrialConfig) -> None:
+    model = build(tiny, classes=3, channels=1)
+    validation = Validation(data, preprocessing(data), "cpu", FP32)
+    found = validation.evaluate(model, 1, "")
+    sizes = holding(model, 6)
+    attacked = validation.attacked(model, found, of_testing(tiny, preprocessing(data)))
+    assert 0 <= attacked.figures[ROBUST] <= found.figures["accuracy"]
+    assert sizes[:2] == [24, 12]
+    assert max(sizes[2:]) <= 6
+
+
+def test_a_net_of_which_memory_does_not_hold_one_image_fails_with_what_to_do(data: Prepared, tiny: TrialConfig) -> None:
+    model = build(tiny, classes=3, channels=1)
+    sizes = holding(model, 0)
+    with pytest.raises(
+        TrainingError, match="validation must fit into the memory of cpu, one image at a time did not; "
+    ):
+        Validation(data, preprocessing(data), "cpu", FP32).evaluate(model, 1, "")
+    assert sizes == [24, 12, 6, 3, 2, 1]
 
 
 def test_a_data_set_without_validation_rows_is_refused(make_data: Callable[..., Prepared]) -> None:

@@ -1,8 +1,10 @@
 """The width is the widest that gets its passes, measured; the clock is made up here."""
 
 import pytest
+import torch
 
 from ferhpo.data.cache import Prepared
+from ferhpo.errors import TrainingError
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import width
 
@@ -49,9 +51,43 @@ def test_small_images_at_first_leave_time_for_a_wider_net(data: Prepared, rates:
     assert grown.images_per_second > 1.3 * whole.images_per_second or grown.width > whole.width
 
 
-def test_a_width_is_timed_for_real(data: Prepared) -> None:
-    config = TrialConfig(image_size=8, batch_size=8, precision="fp32")
+@pytest.mark.parametrize("most", [8, 16])
+def test_a_width_that_memory_does_not_hold_does_not_fit(
+    data: Prepared, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rate(config: TrialConfig, data: Prepared, device: str) -> float:
+        if config.width > most:
+            raise torch.OutOfMemoryError
+        return 1e6
+
+    monkeypatch.setattr(width, "_rate", rate)
+    assert width.fit(TrialConfig(), data, device="cpu", seconds=1e6).width == most
+    with pytest.raises(
+        TrainingError, match="memory of cpu, width 24 at a batch of 128 did not; set a smaller batch_size"
+    ):
+        width.fit(TrialConfig(), data, [24, 32], device="cpu", seconds=1e6)
+
+
+def test_other_errors_of_a_net_are_raised(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> float:
+        msg = "mat1 and mat2 shapes cannot be multiplied"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(width, "_rate", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        width.fit(TrialConfig(), data, device="cpu", seconds=1.0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_a_width_is_timed_for_real_with_the_trainings_own_update(
+    data: Prepared, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[TrialConfig] = []
+    real = width.Step
+    monkeypatch.setattr(width, "Step", lambda model, config, *rest: made.append(config) or real(model, config, *rest))
+    config = TrialConfig(image_size=8, batch_size=8, precision="fp32", optimizer=optimizer, lr=0.01, distill=0.5)
     found = width.fit(config, data, device="cpu", seconds=1e-6)
+    assert [(c.optimizer, c.width) for c in made] == [(optimizer, 8), (optimizer, 12)]
     assert found.width == 8
     assert found.images_per_second > 0
     assert "width 8 fits the time" in str(found)

@@ -1,0 +1,120 @@
+"""The sampler `grid`: every point once, in random order, however often a search is begun again; and where that ends.
+
+Optuna's goes by a point's place in a list that its seed shuffles, so after a changed seed or range it would repeat
+points and leave others out. Here a point was visited if a trial has its settings.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from ferhpo.search.budget import Limits
+from ferhpo.search.events import Emit, Note
+from ferhpo.space.space import Dimension
+from ferhpo.space.spec import StudySpec
+
+if TYPE_CHECKING:
+    from ferhpo.study.writer import StudyWriter
+
+Values = Mapping[str, Sequence[Any]]
+Key = tuple[Any, ...]
+MOST = 100_000  # points, all of which are looked at for a trial near the end
+
+
+class Grid(BaseSampler):
+    """Proposes the points of a grid that no trial of the study has; when none is left, the first again.
+
+    Args:
+        values: of each parameter.
+        seed: of the order of the points.
+    """
+
+    def __init__(self, values: Values, seed: int) -> None:
+        self._names = tuple(values)
+        points = list(product(*values.values()))
+        order = np.random.default_rng(seed).permutation(len(points))
+        self._points = {_key(points[i]): points[i] for i in order}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return nothing: a trial's point is known from the parameters that it has so far."""
+        del study, trial
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return nothing."""
+        del study, trial, search_space
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return the parameter's value at the first point left that has the parameters that the trial has so far."""
+        del param_distribution
+        visited = _visited([t for t in study.get_trials(deepcopy=False) if t.number != trial.number], self._names)
+        given = _settings(trial)
+        told = [(i, _key([given[name]])[0]) for i, name in enumerate(self._names) if name in given]
+        fits = [key for key in self._points if all(key[i] == value for i, value in told)] or list(self._points)
+        key = next((key for key in fits if key not in visited), fits[0])
+        return self._points[key][self._names.index(param_name)]
+
+
+def grid(spec: StudySpec) -> Values:
+    """Return the values of each dimension of a study's grid.
+
+    Raises:
+        SpecError: it has more than `MOST` points.
+    """
+    dimensions = spec.space.dimensions
+    size = max(map(_steps, dimensions), default=1)
+    if size <= MOST:  # else the values of one dimension are already too many to write down
+        values = {d.name: d.grid(spec.sampler.points) for d in dimensions}
+        size = prod(map(len, values.values()))
+        if size <= MOST:
+            return values
+    msg = f"grid takes at most {MOST} points, got at least {size}; give fewer choices, steps or points, or name random"
+    raise spec.error(msg, "sampler", "name")
+
+
+def within_grid(writer: "StudyWriter", limits: Limits, emit: Emit) -> Limits:
+    """Return limits that end a search over a grid with its last point, and say so; those of another one as they are."""
+    spec = writer.spec
+    if spec.sampler.name != "grid" or spec.scheduler.name == "pbt":  # whose copies stand on no point
+        return limits
+    values, trials = grid(spec), writer.reader.searched.get_trials(deepcopy=False)
+    points = {_key(point) for point in product(*values.values())}
+    left = len(points - _visited(trials, tuple(values)))
+    total = writer.count() + sum(not t.state.is_finished() for t in trials) + left
+    if total >= limits.trials:
+        return limits
+    emit(Note(text=f"of the grid's {len(points)} points {left} are left: the search ends with {total} trials"))
+    return replace(limits, trials=total)
+
+
+def _steps(dimension: Dimension) -> int:
+    low, high, step = dimension.low, dimension.high, dimension.step
+    return 1 if low is None or high is None or step is None else 1 + round((high - low) / step)
+
+
+def _visited(trials: Sequence[FrozenTrial], names: Sequence[str]) -> set[Key]:
+    every = map(_settings, trials)
+    return {_key([given[name] for name in names]) for given in every if given.keys() >= set(names)}
+
+
+def _settings(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what a trial has been asked for, and what it is queued with."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def _key(values: Sequence[Any]) -> Key:
+    """Return values in a form in which a range's end that was computed equals the one that was written."""
+    return tuple(f"{v:.9g}" if isinstance(v, (int, float)) else v for v in values)

@@ -1,0 +1,114 @@
+"""What to try next, by the study file's name: our own sampler, the grid, and Optuna's."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+
+from optuna import samplers
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from ferhpo._seeding import derive
+from ferhpo.metrics import COSTS
+from ferhpo.search.grid import Grid, grid
+from ferhpo.search.prior import Records, trials
+from ferhpo.search.sampler import FidelitySampler, Points
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.current import Current
+from ferhpo.study.quantities import by_epoch
+
+
+class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under the class's name
+    """Optuna's, which would end with an error where a changed range leaves one parent of a generation."""
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """Return the parents, none where one alone could be crossed with nobody: the trial is then random."""
+        found = super().get_parent_population(study, generation)
+        return found if len(found) > 1 else []
+
+
+def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
+    """Return the sampler that a study file names.
+
+    Args:
+        spec: the study file.
+        done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points
+            again. Not of that of qmc and grid, which go on with their sequence.
+        prior: what the study keeps of other ones, see `prior`; fidelity alone learns from it.
+
+    Raises:
+        SpecError: the sampler cannot take the space.
+    """
+    _check_space(spec)
+    seed, space = derive(spec.seed, "sampler", done) % 2**32, spec.space
+    match spec.sampler.name:
+        case "fidelity":
+            return FidelitySampler(
+                spec.budget.epochs,
+                seed,
+                startup=spec.sampler.startup,
+                choices={d.name: d.choices for d in space.dimensions if d.choices},
+                prior=[t for kept in prior.values() for t in trials(kept, space)],
+                points=partial(logged_points, spec.objectives),
+                names=[d.name for d in space.dimensions],
+            )
+        case "random":
+            return RandomSampler(seed=seed)
+        case "grid":
+            return Grid(grid(spec), derive(spec.seed, "sampler") % 2**32)
+        case _:
+            return Current(_optunas(spec, seed), space)
+
+
+def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
+    startup = spec.sampler.startup
+    with warnings.catch_warnings():  # Optuna still calls some of them, and `group`, experimental
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        match spec.sampler.name:
+            case "tpe":  # `group` is what conditional spaces need
+                return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+            case "gp":
+                return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+            case "cmaes":
+                return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+            case "qmc":
+                return samplers.QMCSampler(
+                    seed=derive(spec.seed, "sampler") % 2**32,
+                    scramble=True,
+                    warn_independent_sampling=False,
+                    warn_asynchronous_seeding=False,
+                )
+            case _:
+                return NSGAIISampler(seed=seed)
+
+
+def logged_points(objectives: Sequence[str], trial: FrozenTrial) -> Points:
+    """Return a trial's objectives by epoch as ferhpo stores them; costs as logarithms, since they differ by factors."""
+    rows = by_epoch(trial.user_attrs, objectives)
+    logged = [name in COSTS for name in objectives]
+    return {
+        epoch: [math.log(max(value, 1e-9)) if log else value for value, log in zip(row, logged, strict=True)]
+        for epoch, row in rows.items()
+    }
+
+
+def _check_space(spec: StudySpec) -> None:
+    """Refuse a space, or objectives, that the sampler would search badly or not at all."""
+    name, space = spec.sampler.name, spec.space
+    if len(spec.objectives) > 1 and (name == "cmaes" or (name == "tpe" and spec.scheduler.name != "none")):
+        why = "one objective" if name == "cmaes" else "several objectives only where no trial is stopped early"
+        msg = f"{name} takes {why}, got {', '.join(spec.objectives)}; choose fidelity, gp or nsga2"
+        raise spec.error(msg, "sampler", "name")
+    if name in {"cmaes", "grid"} and space.conditional:
+        msg = (
+            f"{name} takes a space in which every dimension always applies, got {space.conditional[0]}, which depends "
+            "on another one; choose fidelity or tpe, or fix it"
+        )
+        raise spec.error(msg, "sampler", "name")
+    if name == "cmaes" and all(d.choices for d in space.dimensions):
+        msg = "cmaes needs at least one range, got choices only; choose fidelity, tpe or grid"
+        raise spec.error(msg, "sampler", "name")

@@ -1,0 +1,104 @@
+"""Every sampler by name through one suite."""
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from ferhpo.errors import SpecError
+from ferhpo.search.samplers import sampler
+from ferhpo.space.sections import SAMPLERS
+from ferhpo.space.spec import StudySpec, parse_spec
+from tests.search.test_sampler import EPOCHS, run
+
+FLAT = """
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+dropout = { low = 0.0, high = 0.8, step = 0.2, default = 0.2 }
+width = { low = 8, high = 64, log = true, default = 32 }
+augment = { low = 0.0, high = 1.0, default = 0.5 }
+batch_size = { choices = [64, 128], default = 128 }
+"""
+CONDITIONAL = """
+optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
+lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
+momentum = { low = 0.5, high = 0.99, default = 0.9 }
+"""
+CHOICES = """
+optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
+batch_size = { choices = [64, 128], default = 64 }
+"""
+
+
+def spec(name: str, space: str = FLAT, sampler_extra: str = "") -> StudySpec:
+    text = f"[budget]\nepochs = {EPOCHS}\n[sampler]\nname = '{name}'\nstartup = 3\n{sampler_extra}\n[space]\n{space}"
+    return parse_spec(text, name="toy")
+
+
+def space_of(name: str) -> str:
+    return FLAT if name in {"cmaes", "grid"} else CONDITIONAL
+
+
+def drawn(name: str, done: int = 0, trials: int = 6) -> list[Any]:
+    made = spec(name, space_of(name))
+    study = optuna.create_study(direction="maximize", sampler=sampler(made, done))
+    return run(study, lambda t: (made.space.sample(t), t.params)[1], lambda p, e: -p["lr"] - 1 / e, trials)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_same_seed_draws_the_same_points_in_a_space_it_takes(name: str) -> None:
+    first = drawn(name)
+    assert first == drawn(name)
+    assert len({str(sorted(params.items())) for params in first}) > 3
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in {"qmc", "grid"}])  # which go on from the study
+def test_a_search_that_goes_on_draws_other_points_than_at_its_start(name: str) -> None:
+    assert drawn(name, done=0, trials=2) != drawn(name, done=5, trials=2)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_study_of_running_failed_pruned_and_queued_trials_is_survived(name: str) -> None:
+    made = spec(name, space_of(name))
+    study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
+    study.enqueue_trial(made.space.defaults())
+    for number in range(8):
+        trial = study.ask()
+        made.space.sample(trial)
+        if number % 4 < 3:
+            trial.report(float(number), 1)
+            state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[number % 4]
+            study.tell(trial, number if state == TrialState.COMPLETE else None, state=state)
+    assert len(study.trials) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "message"),
+    [
+        ("cmaes", CONDITIONAL, "toy.*:4: cmaes takes a space in which every dimension always applies, got momentum"),
+        ("grid", CONDITIONAL, "grid takes a space in which every dimension always applies"),
+        ("cmaes", CHOICES, "cmaes needs at least one range, got choices only"),
+    ],
+)
+def test_a_space_that_a_sampler_cannot_take_is_refused_in_one_sentence(name: str, space: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message.replace("toy.*:4", ":4")):
+        sampler(spec(name, space), 0)
+
+
+def test_the_default_one_searches_what_the_study_file_does_whatever_trials_had_before() -> None:
+    study = optuna.create_study(direction="maximize")
+    made = sampler(spec("fidelity", "lr = { low = 0.001, high = 1.0, default = 0.1 }\ndropout = 0.3"), 12)
+    for _ in range(3):
+        study.add_trial(
+            optuna.create_trial(
+                params={"lr": 0.5, "dropout": 0.5},
+                distributions=dict.fromkeys(("lr", "dropout"), optuna.distributions.FloatDistribution(0, 1)),
+                value=1.0,
+            )
+        )
+    assert made.infer_relative_search_space(study, study.ask()._cached_frozen_trial).keys() == {"lr"}
