@@ -105,9 +105,8 @@ def search(
         cluster.end_leftovers(writer.folder / LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
-        for note in (idle(spec.scheduler, spec.budget.epochs), *writer.notes, *settle(writer)):
-            if note:
-                emit(Note(text=note))
+        for note in (*advice(spec), *writer.notes, *settle(writer)):
+            emit(Note(text=note))
         limits = within_grid(writer, limits, emit)
         before = writer.count()
         session = Session(writer, limits, emit=emit)
@@ -162,6 +161,13 @@ def check_choice(spec: StudySpec, trials: int) -> None:
             "add one, or give --trials 1 or `ferhpo train`"
         )
         raise spec.error(msg, "space")
+
+
+def advice(spec: StudySpec) -> list[str]:
+    """Return what a study file asks for that never comes to pass, a sentence each."""
+    never = "is not searched: it applies beside none of the other settings of [space]"
+    stops = idle(spec.scheduler, spec.budget.epochs)
+    return [*(f"{name} {never}" for name in spec.space.unreachable), *([stops] if stops else [])]
 
 
 def check_architectures(spec: StudySpec) -> None:

@@ -95,11 +95,7 @@ def read_spec(path: Path) -> StudySpec:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
         raise SpecError(msg, path) from None
-    spec = parse_spec(text, name=path.stem, path=path)
-    for name in spec.space.unreachable:  # of a text from a database it is too late to say so
-        msg = f"{name} never applies beside the other settings of [space]; remove it, or change what rules it out"
-        raise spec.error(msg, "space", name)
-    return spec
+    return parse_spec(text, name=path.stem, path=path)
 
 
 def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> StudySpec:

@@ -14,7 +14,7 @@ import pytest
 
 from ferhpo import _layout
 from ferhpo.errors import SpecError
-from ferhpo.search.runner import check_architectures, check_choice
+from ferhpo.search.runner import advice, check_architectures, check_choice
 from ferhpo.search.session import LOST
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
@@ -94,6 +94,15 @@ def test_a_space_with_nothing_to_choose_is_refused_unless_one_trial_is_asked_for
     with pytest.raises(SpecError, match=r"x\.toml.* a search needs something to choose"):
         check_choice(spec, 2)
     check_choice(spec, 1)
+
+
+def test_what_a_study_file_asks_for_in_vain_is_said() -> None:
+    ranges = "lr = { low = 0.1, high = 1.0, default = 0.1 }\nsmoothing = { low = 0.0, high = 0.2, default = 0.1 }"
+    spec = parse_spec(f'[scheduler]\ngrace = 9\n[space]\nloss = "focal"\n{ranges}\n', name="x")
+    smoothing, stops = advice(spec)
+    assert smoothing == "smoothing is not searched: it applies beside none of the other settings of [space]"
+    assert stops.startswith("asha stops no trial")
+    assert advice(parse_spec(f"[space]\n{ranges}\n", name="x")) == []
 
 
 @pytest.mark.ray

@@ -245,13 +245,6 @@ def test_the_name_is_the_files(tmp_path: Path) -> None:
     assert (spec.name, spec.path, spec.seed) == ("mine", tmp_path / "mine.toml", 3)
 
 
-def test_a_dimension_that_can_never_apply_is_refused(tmp_path: Path) -> None:
-    text = '[space]\nlr = { low = 0.1, high = 1.0, default = 0.1 }\nloss = "focal"\nsmoothing = { low = 0.0, high = 0.2'
-    (tmp_path / "mine.toml").write_text(f"{text}, default = 0.1 }}\n")
-    with pytest.raises(SpecError, match=r"mine\.toml:4: smoothing never applies beside the other settings"):
-        read_spec(tmp_path / "mine.toml")
-
-
 @pytest.mark.parametrize("path", sorted(STUDIES[0].parent.rglob("*.toml")), ids=lambda p: p.stem)
 def test_every_dimension_of_ferhpos_study_files_may_apply(path: Path) -> None:
     assert read_spec(path).space.unreachable == ()
