@@ -129,10 +129,13 @@ def show(report: "EnsembleReport") -> None:
     rows = [(single, report.best_val)]
     rows += [(f"{name} *" if name == report.method else name, figures) for name, figures in report.candidates.items()]
     print_table(HEAD, map(_line, rows), title=f"validation, cross-fitted, {report.n_val} rows")
+    priced = [_priced(point) for point in report.front if point.best or point.kind == "chosen"]
+    heads = ("", "trials", report.metric.replace("_", " "), "parameters", "ms an image")
+    shown = len(heads) - all(latency is None for *_, latency in priced)  # measured where a limit asks for it
     print_table(
-        ("", "trials", report.metric.replace("_", " "), "parameters", "ms an image"),
-        [_priced(point) for point in report.front if point.best or point.kind == "chosen"],
-        title="what less gives: nothing as cheap is better on the validation rows",
+        heads[:shown],
+        [row[:shown] for row in priced],
+        title="cheaper alternatives: nothing as cheap is better on the validation rows",
     )
     say(_calibration(report))
     if report.test is None:

@@ -104,6 +104,7 @@ def test_a_limit_is_kept_and_the_front_is_shown(opened: Study, run: Run) -> None
     assert ran.code == 0
     assert "uniform (in use)" in ran.out
     assert "2,468" in ran.out  # two of the members' 1,234 parameters
+    assert "ms an image" not in ran.out, "nobody measured one"
     found = run("ensemble", "--study", "toy", "--top", 4, "--max-members", 2, "--format", "json").json
     assert len(found["members"]) <= 2
     assert all(point["costs"]["members"] <= 2 for point in found["front"])
