@@ -218,6 +218,8 @@ class Session:
         note = settle_one(self.writer, number, values)
         if note:
             self.emit(Note(text=note))
+        if number in self.writer.waiting():  # perhaps after an epoch that the scheduler has not seen
+            self._rule.record(number, self.writer.values(number), self.writer.marks(number))
 
     def hand_back(self, number: int, state: str = "WAITING") -> None:
         """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one."""

@@ -138,6 +138,19 @@ def test_an_epoch_that_a_dead_worker_had_saved_counts_and_a_later_death_is_a_new
     assert "trial 0 was cut off and goes on after epoch 2" in [e.text for e in events if isinstance(e, Note)]
 
 
+def test_a_scheduler_that_pauses_knows_of_an_epoch_that_a_dead_worker_had_saved(
+    root: Path, data: fakes.FakeData
+) -> None:
+    with open_writer(fakes.spec(epochs=4, scheduler="asha-promote"), root, data) as writer:
+        found = session(writer, trials=1)
+        assignment = found.next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data))()
+        found.lost(0, "its worker process died")
+        run_session(found, data)
+        assert [(t.state, list(t.values)) for t in writer.reader.trials()] == [("COMPLETE", [1, 2, 3, 4])]
+
+
 def test_a_node_that_dies_with_many_trials_does_not_end_the_search(writer: StudyWriter, data: fakes.FakeData) -> None:
     found = session(writer, trials=6, max_failures=2)
     begun = [found.next_trial() for _ in range(4)]
