@@ -93,6 +93,21 @@ def test_an_epoch_that_no_scheduler_saw_is_judged_before_its_trial_goes_on(root:
     assert (last.state, list(last.values)) == ("PRUNED", [1])
 
 
+def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_trials(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
+        for file in writer.folder.glob("study.db*"):
+            file.unlink()
+    with open_writer(spec, root, data) as writer:
+        Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == []
+        assert writer.reader.states()["COMPLETE"] == 0
+
+
 def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
     spec = fakes.spec(epochs=1)
     with open_writer(spec, root, data) as writer:

@@ -176,21 +176,6 @@ def test_what_was_queued_begins_although_as_many_trials_wait_as_there_is_room_fo
         assert (assignment.epoch, assignment.config.lr) == (0, 0.05)
 
 
-def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_trials(
-    root: Path, data: fakes.FakeData
-) -> None:
-    spec = fakes.spec(epochs=2, scheduler="none")
-    with open_writer(spec, root, data) as writer:
-        run_session(session(writer, trials=1), data)
-        for file in writer.folder.glob("study.db*"):
-            file.unlink()
-    with open_writer(spec, root, data) as writer:
-        session(writer, trials=1).next_trial()
-    with open_writer(spec, root, data) as writer:
-        assert settle(writer) == []
-        assert writer.reader.states()["COMPLETE"] == 0
-
-
 def test_after_the_time_limit_no_trial_starts_and_running_ones_wait_with_their_values(
     writer: StudyWriter, data: fakes.FakeData
 ) -> None:
