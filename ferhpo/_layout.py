@@ -18,6 +18,8 @@ PROBABILITIES = "val_probs.npy"  # float32, validation rows x classes, of the sa
 RECORD = "record.json"  # what the worker reported for the epoch, for a search that was cut off before it was stored
 STATE_TENSORS = "state.safetensors"  # with STATE: what a training needs to go on; deleted once it is over
 STATE = "state.json"
+LOGS = "logs"  # every event of every search, and the note of a Ray that may have to be ended
+SEARCH_LOG = f"{LOGS}/search.log"
 
 
 def study_folder(root: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ferhpo import _layout
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -137,7 +138,7 @@ def search(
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
     say(describe(prepared))
     remember(named, root)
-    with watching(root / spec.name / "logs" / "search.log") as emit:
+    with watching(root / spec.name / _layout.SEARCH_LOG) as emit:
         outcome = run(
             spec,
             prepared,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.compare import systems
 from ferhpo.compare.judge import judge
@@ -216,7 +217,7 @@ def _run(
     """Run a study of the comparison to its end, or what is left of it; None if it was interrupted."""
     name = f"{spec.name}-{kind}"
     own = _study_spec(spec, kind, name, data, how, scale, place)
-    with watch(place.out / name / "logs" / "search.log") as emit:
+    with watch(place.out / name / _layout.SEARCH_LOG) as emit:
         outcome = search(own, data, place.out, emit=emit, limits=limits_of(own), workers=_workers(kind, place.device))
     if outcome.interrupted:
         return None

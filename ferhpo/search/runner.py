@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ferhpo import __version__
+from ferhpo import __version__, _layout
 from ferhpo.errors import UsageError
 from ferhpo.metrics import COSTS, metric
 from ferhpo.models.registry import check
@@ -37,8 +37,6 @@ from ferhpo.study.writer import StudyWriter
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
-
-LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ def search(
     with StudyWriter(
         spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
     ) as writer:
-        cluster.end_leftovers(writer.folder / LOGS)  # before its trials are settled: they may still be at work
+        cluster.end_leftovers(writer.folder / _layout.LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
         for note in (*advice(spec), *writer.notes, *settle(writer)):
@@ -143,7 +141,7 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
     if recorded_data(root, spec.name, storage) is None or not Study.open(root, spec.name, storage).running:
         make_sampler = partial(sampler, spec)
         with StudyWriter(spec, root, storage=storage, data=record, make_sampler=make_sampler) as writer:
-            cluster.end_leftovers(writer.folder / LOGS)
+            cluster.end_leftovers(writer.folder / _layout.LOGS)
             settle(writer)
     return Study.open(root, spec.name, storage)
 
@@ -202,7 +200,7 @@ def data_record(data: "Prepared") -> dict[str, Any]:
 def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
     """Run the session under Ray; return whether it was interrupted."""
     spec, folder = session.writer.spec, session.writer.folder
-    logs = folder / LOGS
+    logs = folder / _layout.LOGS
     with cluster.started(logs, address=workers.address) as resources:
         split = _split(session, data, workers, trainer, resources)
         best = session.writer.reader.best()

@@ -118,17 +118,22 @@ def test_more_seeds_add_only_what_is_missing(study: Callable[..., Study], root: 
     assert len(opened.repeats()) == 6
 
 
+def cut_off(opened: Study, root: Path, data: fakes.FakeData) -> Path:
+    """Begin to confirm, break off in the only repeat, and return the folder of its last epoch."""
+    with open_writer(fakes.spec(), root, data) as writer:
+        confirm(writer, data, best=1, seeds=1, spent=2)
+    folder = _layout.last_epoch(_layout.trial_folder(opened.folder, opened.repeats()[0].number))
+    assert folder is not None
+    return folder
+
+
 def test_a_repeat_whose_state_is_gone_is_trained_anew_as_a_repeat(
     study: Callable[..., Study], root: Path, data: fakes.FakeData
 ) -> None:
     opened = study(6)
-    with open_writer(fakes.spec(), root, data) as writer:
-        confirm(writer, data, best=1, seeds=1, spent=2)
-        cut_off = opened.repeats()[0].number
-        for file in (_layout.STATE, _layout.RECORD):
-            folder = _layout.last_epoch(_layout.trial_folder(writer.folder, cut_off))
-            assert folder is not None
-            (folder / file).unlink()
+    folder = cut_off(opened, root, data)
+    for file in (_layout.STATE, _layout.RECORD):
+        (folder / file).unlink()
     with open_writer(fakes.spec(), root, data) as writer:
         confirm(writer, data, best=1, seeds=1)
         assert writer.count() == 6
@@ -154,11 +159,7 @@ def test_a_repeat_with_a_damaged_state_is_trained_in_the_same_run(
     study: Callable[..., Study], root: Path, data: fakes.FakeData
 ) -> None:
     opened = study(6)
-    with open_writer(fakes.spec(), root, data) as writer:
-        confirm(writer, data, best=1, seeds=1, spent=2)
-        folder = _layout.last_epoch(_layout.trial_folder(writer.folder, opened.repeats()[0].number))
-        assert folder is not None
-        (folder / _layout.STATE).write_text("{")
+    (cut_off(opened, root, data) / _layout.STATE).write_text("{")
     with open_writer(fakes.spec(), root, data) as writer:
         confirm(writer, data, best=1, seeds=1)
     assert [t.state for t in opened.repeats()] == ["FAIL", "COMPLETE"]
