@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from facts import facts, spread
 from trainer import ACCURACY, STUDY, open_images, said
@@ -25,6 +24,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.search.packing import ON_A_GPU, Machine, measure
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import read_spec
+from ferhpo.training.images import free_memory
 from ferhpo.training.loop import train
 
 
@@ -39,7 +39,7 @@ def trials_an_hour(data: Prepared, rounds: int) -> dict[str, dict[str, float]]:
     """Return trials an hour by trials at a time, those numbers that fit into the memory and have a CPU each."""
     spec = read_spec(STUDY)
     images = spec.budget.epochs * len(data.part("train").rows)
-    machine = Machine(cpus=os.cpu_count() or 1, gpus=1, memory=psutil.virtual_memory().available)
+    machine = Machine(cpus=os.cpu_count() or 1, gpus=1, memory=free_memory())
     words = [str(data.folder.resolve()), "cuda", spec.space.default_config().to_json()]
     command = [sys.executable, "-m", "ferhpo.search.probe", *words]
     found = [measure(command, machine).rates for _ in range(rounds)]

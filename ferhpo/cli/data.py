@@ -106,8 +106,8 @@ def prepare(
     """
     from dataclasses import replace
 
-    from ferhpo.cli.search import describe
     from ferhpo.data.cache import write_prepared
+    from ferhpo.data.summary import in_one_line
     from ferhpo.errors import UsageError
 
     spec, path = _spec(data, size or 48), data[0] if data else None
@@ -126,7 +126,7 @@ def prepare(
         print_json({"folder": str(made.folder.resolve()), "counts": made.counts, "dropped": made.dropped})
         return
     _print_counts({name: {"rows": sum(counts.values()), "counts": counts} for name, counts in made.counts.items()})
-    say(describe(made))
+    say(in_one_line(made))
     say(f"written to {folder}; --data {folder} uses it")
 
 

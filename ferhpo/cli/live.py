@@ -6,7 +6,9 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -119,19 +121,23 @@ def watching(log: Path) -> Generator[Emit]:
     Args:
         log: file that every event is added to as a plain line with its time, whatever the screen shows.
     """
-    board = Board()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as lines, ExitStack() as stack:
-        on_terminal = sys.stderr.isatty() and sys.stdout.isatty()
-        if on_terminal:
-            console = Console(stderr=True)
-            stack.enter_context(Live(console=console, refresh_per_second=4, get_renderable=lambda: draw(board)))
+    board, on_terminal = Board(), sys.stderr.isatty() and sys.stdout.isatty()
+    with ExitStack() as stack:
+
+        @cache
+        def lines() -> TextIO:
+            """Begin to watch, at the first event: a search that is refused leaves no file and no table."""
+            if on_terminal:
+                console = Console(stderr=True)
+                stack.enter_context(Live(console=console, refresh_per_second=4, get_renderable=lambda: draw(board)))
+            log.parent.mkdir(parents=True, exist_ok=True)
+            return stack.enter_context(log.open("a", encoding="utf-8"))
 
         def emit(event: Event) -> None:
             board.take(event)
             text = line(board, event)
-            lines.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
-            lines.flush()
+            lines().write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
+            lines().flush()
             if not on_terminal:
                 say(text)
 

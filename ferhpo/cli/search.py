@@ -1,7 +1,7 @@
 """`ferhpo search`: run trials; run it again to go on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from ferhpo.cli.options import (
 )
 from ferhpo.cli.output import say
 from ferhpo.errors import SearchError
+
+if TYPE_CHECKING:
+    from ferhpo.search.runner import Outcome
 
 TrialsOption = Annotated[
     int | None,
@@ -110,82 +113,48 @@ def search(
     """
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study
-    from ferhpo.search.budget import limits_of
-    from ferhpo.search.confirm import confirm_of
-    from ferhpo.search.prior import of_study
-    from ferhpo.search.runner import search as run
-    from ferhpo.search.workers import Workers
-    from ferhpo.space.tries import read_tries
-    from ferhpo.study.source import open_data
-    from ferhpo.study.study import recorded_data
+    from ferhpo.search.api import search as run
 
     named = chosen(study, root)
     spec = find_spec(named, root)
-    again = confirm_of(confirm, seeds)
-    limits = limits_of(
-        spec,
-        none_too=again is not None,
-        trials=trials,
-        timeout=timeout,
-        max_failures=max_failures,
-        epochs_total=epochs_total,
-        device_seconds=device_seconds,
-        stop_when_flat=stop_when_flat,
-    )
-    tries = read_tries(enqueue, spec.space) if enqueue else ()
-    prior = of_study(root, from_study, spec, storage)
-    workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
-    prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name, storage))
-    say(describe(prepared))
     remember(named, root)
     with watching(root / spec.name / _layout.SEARCH_LOG) as emit:
         outcome = run(
             spec,
-            prepared,
-            root,
-            emit=emit,
-            limits=limits,
+            data=data,
+            root=root,
             storage=storage,
-            workers=workers,
-            tries=tries,
-            prior=prior,
-            confirm=again,
+            enqueue=enqueue,
+            from_study=from_study,
+            emit=emit,
+            trials=trials,
+            timeout=timeout,
+            max_failures=max_failures,
+            epochs_total=epochs_total,
+            device_seconds=device_seconds,
+            stop_when_flat=stop_when_flat,
+            confirm=confirm,
+            seeds=seeds,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+            concurrency=concurrency,
+            address=address,
         )
     show_study(outcome.study, output)
     if outcome.interrupted:
-        say(f"interrupted with {outcome.done} of {max(limits.trials, outcome.done)} trials; the same command goes on")
+        say(f"interrupted with {outcome.done} of {outcome.trials} trials; the same command goes on")
         return 130
     if outcome.gave_up or (outcome.done and outcome.study.best() is None):
         none = "none did" if not spec.constraints else "none did and kept the constraints"
         got = "too many failed in a row" if outcome.gave_up else none
         msg = f"a search needs a trial that works, and {got}; see `ferhpo study show`"
         raise SearchError(msg)
-    say(closing(outcome.done, limits.trials, reached=outcome.reached, nothing_new=outcome.new == 0))
+    say(closing(outcome))
     return 0
 
 
-def closing(done: int, trials: int, *, reached: bool, nothing_new: bool) -> str:
+def closing(outcome: "Outcome") -> str:
     """Return the last line of a search."""
-    if reached and nothing_new:
-        return f"the study has its {done} trials already; a larger --trials goes on"
-    return f"{done} of {trials} trials done" + ("" if reached else "; the same command goes on")
-
-
-def describe(prepared: object) -> str:
-    """Return one line about the data: source, rows per split, what was dropped."""
-    from ferhpo.data.cache import Prepared
-
-    assert isinstance(prepared, Prepared)
-    rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in prepared.counts.items())
-    reasons = {
-        "train_in_val": "training images also in validation",
-        "train_in_test": "training images also in test",
-        "val_in_test": "validation images also in test",
-        "train_near_val": "training images nearly in validation",
-        "train_near_test": "training images nearly in test",
-        "val_near_test": "validation images nearly in test",
-        "blank": "blank training images",
-    }
-    dropped = [f"{n} {reasons.get(key, key)}" for key, n in prepared.dropped.items() if n]
-    source = Path(prepared.source).name if prepared.source else "rendered faces"
-    return f"data: {source}: {rows}" + (f"; dropped {', '.join(dropped)}" if dropped else "")
+    if outcome.reached and not outcome.new:
+        return f"the study has its {outcome.done} trials already; a larger --trials goes on"
+    return f"{outcome.done} of {outcome.trials} trials done" + ("" if outcome.reached else "; the same command goes on")

@@ -59,13 +59,13 @@ def train(
     spec = find_spec(named, root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
     target = checked(out or root / spec.name / "train")
-    from ferhpo.cli.search import describe
+    from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
     from ferhpo.study.source import open_data
     from ferhpo.study.study import recorded_data
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
-    say(describe(prepared))
+    say(in_one_line(prepared))
     remember(named, root)
     import torch
 

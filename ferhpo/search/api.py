@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ferhpo.data.arrays import Images, keep
+from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.search import objective as objectives
 from ferhpo.search.budget import limits_of
 from ferhpo.search.confirm import confirm_of
-from ferhpo.search.events import Event
+from ferhpo.search.events import Event, Note
 from ferhpo.search.job import train_trial
 from ferhpo.search.objective import Objective
 from ferhpo.search.prior import of_study
@@ -119,11 +120,14 @@ def search(
         raise UsageError(msg)
     else:
         trainer, prepared = objectives.trainer(objective), objectives.no_images(root / ".cache")
+    emit = emit or (lambda _: None)
+    if objective is None:
+        emit(Note(text=in_one_line(prepared)))
     return run(
         spec,
         prepared,
         root,
-        emit=emit or (lambda _: None),
+        emit=emit,
         limits=limits,
         storage=storage,
         workers=workers,

@@ -37,10 +37,9 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float]) ->
     Returns:
         What became of it in one sentence, None if it waits as it is known.
     """
-    folder = _layout.last_epoch(_layout.trial_folder(writer.folder, number))
-    record = read_record(folder) if folder else None
-    if folder is not None and record is not None:
-        return _adopt(writer, number, folder, record, values)
+    record = last_record(writer.folder, number)
+    if record is not None:
+        return _adopt(writer, number, record, values)
     if values:
         writer.requeue(number, "interrupted, and its state is gone")
         return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
@@ -48,20 +47,24 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float]) ->
     return None
 
 
-def _adopt(
-    writer: StudyWriter, number: int, folder: Path, record: dict[str, Any], values: Mapping[int, float]
-) -> str | None:
+def _adopt(writer: StudyWriter, number: int, record: dict[str, Any], values: Mapping[int, float]) -> str | None:
     epoch = record["epoch"]
     new = epoch not in values
     if new:
         writer.mark(number, {UNJUDGED: epoch})  # first: killed between the two, it is judged once too often
         writer.report(number, epoch, record["value"], record["history"])
     if record["finished"]:
-        drop_state(folder)
+        drop_state(writer.folder / record["attrs"]["checkpoint"])
         writer.finish(number, "COMPLETE", record["value"], record["attrs"])
         return f"trial {number} had finished when the search was cut off: its result is kept"
     cut_off = writer.hand_back(number)
     return f"trial {number} was cut off and goes on after epoch {epoch}" if new or cut_off else None
+
+
+def last_record(study: Path, number: int) -> dict[str, Any] | None:
+    """Return what the worker reported, or was about to, for the last epoch whose files a trial of a study has."""
+    folder = _layout.last_epoch(_layout.trial_folder(study, number))
+    return None if folder is None else read_record(folder)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class Outcome:
     Args:
         study: for reading.
         done: trials that count.
-        reached: the total is reached.
+        trials: the total that was asked for, or the grid's where that has fewer points; never less than ``done``.
         interrupted: Ctrl-C or SIGTERM ended it.
         gave_up: too many failures in a row ended it.
         new: trials that ended in this run.
@@ -54,10 +54,15 @@ class Outcome:
 
     study: Study
     done: int
-    reached: bool
+    trials: int
     interrupted: bool
     gave_up: bool
     new: int
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the study has its total."""
+        return self.done == self.trials
 
 
 def search(
@@ -119,8 +124,8 @@ def search(
     return Outcome(
         study=Study.open(root, spec.name, storage),
         done=done,
+        trials=max(limits.trials, done),
         new=done - before,
-        reached=done >= limits.trials,
         interrupted=interrupted,
         gave_up=session.gave_up,
     )

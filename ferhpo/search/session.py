@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
-from ferhpo.search.recovery import UNJUDGED, read_record, settle_one
+from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import scheduler
 from ferhpo.search.work import one_line
@@ -101,21 +100,26 @@ class Session:
         room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
+        if self.writer.queued():  # what was asked for goes before what a scheduler holds back
+            return self._begin()
         waiting = self.writer.waiting()
         last = room <= len(waiting)
-        queued = self.writer.queued() > 0  # what was asked for goes before what a scheduler holds back
-        chosen = None if queued else self._rule.promote(waiting, running=len(self.running), last=last)
-        if chosen is None and last and not queued:
+        chosen = self._rule.promote(waiting, running=len(self.running), last=last)
+        if chosen is None:
+            if not last:
+                return self._begin()
             if not self.running:  # nobody is left who could still promote one of them
                 self._give_up(waiting)
             return None
-        epoch = 0 if chosen is None else waiting[chosen]
-        if chosen is not None and not self._passes(chosen, epoch):
+        epoch = waiting[chosen]
+        if not self._passes(chosen, epoch):
             self._give_up([chosen])
             return self.next_trial()
-        if chosen is not None and not last:
-            chosen = self._replaced(chosen, waiting)
-        number, config, params = self.writer.ask(self._complete, chosen)
+        return self._begin(chosen if last else self._replaced(chosen, waiting), epoch)
+
+    def _begin(self, number: int | None = None, epoch: int = 0) -> Assignment:
+        """Begin a trial, a queued one before a new one, or let one that waits go on after an epoch."""
+        number, config, params = self.writer.ask(self._complete, number)
         self.writer.mark(number, self._rule.begin(number))
         return self._begun(Assignment(number=number, config=config, epoch=epoch), params)
 
@@ -147,11 +151,6 @@ class Session:
         if "epoch" not in record:
             return self._affordable(number, record["costs"])
         value, epochs = record["value"], self.running[number].config.epochs
-        judged_by = {name: v for name, v in known(record["attrs"]).items() if name in self.writer.spec.quantities}
-        for name, v in (judged_by | {self._metric.name: value}).items():
-            if not isfinite(v):
-                self._failed(number, {"error": f"{name} must be a finite number, got {v} in epoch {record['epoch']}"})
-                return False
         self.writer.report(number, record["epoch"], value, record["history"])
         self._budget.epoch(record["history"]["seconds"])
         self.emit(
@@ -207,19 +206,20 @@ class Session:
         """
         if number not in self.running:
             return
-        values = self.writer.values(number)
-        behind = max(values, default=0)
+        record = last_record(self.writer.folder, number)
+        unheard = record is not None and record["epoch"] not in self.writer.values(number)
+        if record is not None and unheard and not self.epoch(number, record):
+            return  # it had saved its last epoch, or the one after which it stops
+        behind = max(self.writer.values(number), default=0)
         if self.writer.marks(number).get(LOST) == behind:
             self._failed(number, {"error": reason})
             return
         self.writer.mark(number, {LOST: behind})
         del self.running[number]
         self.emit(TrialEnded(number=number, state="WAITING", value=None, error=reason))
-        note = settle_one(self.writer, number, values)
+        note = settle_one(self.writer, number, self.writer.values(number))
         if note:
             self.emit(Note(text=note))
-        if number in self.writer.waiting():  # perhaps after an epoch that the scheduler has not seen
-            self._rule.record(number, self.writer.values(number), self.writer.marks(number))
 
     def hand_back(self, number: int, state: str = "WAITING") -> None:
         """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one."""
@@ -271,8 +271,7 @@ class Session:
     def _give_up(self, waiting: Iterable[int]) -> None:
         """End paused trials that are not promoted any more."""
         for number in waiting:
-            folder = _layout.last_epoch(_layout.trial_folder(self.writer.folder, number))
-            record = read_record(folder) if folder else None
+            record = last_record(self.writer.folder, number)
             if record is None:
                 reason = "it waited to be promoted, and its files are gone"
                 self._failed(number, {"error": reason})

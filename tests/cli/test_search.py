@@ -7,9 +7,10 @@ from pathlib import Path
 import fakes
 import pytest
 
-from ferhpo.cli.search import closing, describe
+from ferhpo.cli.search import closing
+from ferhpo.search.runner import Outcome
 from ferhpo.search.session import Limits, Session
-from ferhpo.space.spec import parse_spec, read_spec
+from ferhpo.space.spec import read_spec
 from ferhpo.study.source import open_data
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run
@@ -239,21 +240,18 @@ def test_a_study_without_a_usable_trial_is_a_failure(run: Run, toy: Path, csv: P
 
 
 @pytest.mark.parametrize(
-    ("reached", "nothing_new", "text"),
+    ("done", "new", "text"),
     [
-        (True, True, "the study has its 4 trials already; a larger --trials goes on"),
-        (True, False, "4 of 9 trials done"),
-        (False, False, "4 of 9 trials done; the same command goes on"),
+        (9, 0, "the study has its 9 trials already; a larger --trials goes on"),
+        (9, 2, "9 of 9 trials done"),
+        (4, 2, "4 of 9 trials done; the same command goes on"),
     ],
 )
-def test_the_last_line_says_how_to_go_on(reached: bool, nothing_new: bool, text: str) -> None:
-    assert closing(4, 9, reached=reached, nothing_new=nothing_new) == text
+def test_the_last_line_says_how_to_go_on(done: int, new: int, text: str) -> None:
+    outcome = Outcome(study=None, done=done, trials=9, interrupted=False, gave_up=False, new=new)  # pyright: ignore[reportArgumentType]
+    assert closing(outcome) == text
 
 
-def test_the_data_are_described_with_what_was_dropped(tmp_path: Path) -> None:
-    rows = [row((0, 3)[i % 2], "Training", seed=i) for i in range(20)]
-    rows += [row((0, 3)[i % 2], "PublicTest", seed=i) for i in (0, 1, 30, 31)]
-    rows += [row((0, 3)[i % 2], "PrivateTest", seed=40 + i) for i in range(4)]
-    path = write_csv(tmp_path / DATA, rows)
-    text = describe(open_data(parse_spec("", name="x"), tmp_path / "cache", given=path))
-    assert text == "data: fer2013.csv: train 18, val 4, test 4; dropped 2 training images also in validation"
+def test_what_is_refused_leaves_no_folder_of_the_study(run: Run, toy: Path, root: Path) -> None:
+    run("search", "--study", "toy", "--data", "none.csv").failed(1)
+    assert not (root / "toy").exists()

@@ -87,7 +87,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 while session.epoch(given.number, work.next()):
                     pass
         study = Study.open(root, spec.name)
-        return Outcome(study=study, done=limits.trials, reached=True, interrupted=False, gave_up=False, new=0)
+        return Outcome(study=study, done=limits.trials, trials=limits.trials, interrupted=False, gave_up=False, new=0)
 
     monkeypatch.setattr(runs, "search", search)
     return ran

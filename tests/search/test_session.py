@@ -96,19 +96,6 @@ def test_too_many_failures_in_a_row_end_the_search(root: Path, data: fakes.FakeD
         assert "3 trials in a row failed" in (found.stopping or "")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_value_that_is_not_finite_is_a_failure_and_no_zombie(writer: StudyWriter, value: float) -> None:
-    found = session(writer)
-    assignment = found.next_trial()
-    assert assignment is not None
-    assert not found.epoch(
-        assignment.number, {"epoch": 1, "value": value, "finished": False, "history": {}, "attrs": {}}
-    )
-    assert writer.reader.states()["FAIL"] == 1
-    assert writer.reader.states()["RUNNING"] == 0
-    assert "must be a finite number" in writer.reader.trials()[0].attrs["error"]
-
-
 def test_a_trial_whose_worker_died_goes_on_once_and_then_fails(writer: StudyWriter) -> None:
     found = session(writer)
     for state in ("WAITING", "FAIL"):
@@ -136,6 +123,24 @@ def test_an_epoch_that_a_dead_worker_had_saved_counts_and_a_later_death_is_a_new
         run_session(found, data)
         assert [t.state for t in writer.reader.trials()] == ["COMPLETE"]
     assert "trial 0 was cut off and goes on after epoch 2" in [e.text for e in events if isinstance(e, Note)]
+
+
+def test_a_trial_whose_worker_died_after_its_last_epoch_ends_like_any_other(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    with open_writer(fakes.spec(epochs=1), root, data) as writer:
+        found = session(writer, trials=3, epochs=1, emit=events.append)
+        assignment = found.next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data))()
+        found.lost(0, "its worker process died")
+        trial = writer.reader.trials()[0]
+        assert trial.checkpoint is not None
+        assert not (trial.checkpoint / _layout.STATE).exists()
+    assert [(e.state, e.value) for e in events if isinstance(e, TrialEnded)] == [("COMPLETE", trial.value)]
+    assert found.next_trial() is None
+    assert found.stopping is not None
+    assert "the study has had 1 of 1 epochs" in found.stopping
 
 
 def test_a_scheduler_that_pauses_knows_of_an_epoch_that_a_dead_worker_had_saved(

@@ -1,0 +1,23 @@
+"""A line that says what a study is about to learn from."""
+
+from pathlib import Path
+
+from ferhpo.data.cache import Prepared
+
+REASONS = {
+    "train_in_val": "training images also in validation",
+    "train_in_test": "training images also in test",
+    "val_in_test": "validation images also in test",
+    "train_near_val": "training images nearly in validation",
+    "train_near_test": "training images nearly in test",
+    "val_near_test": "validation images nearly in test",
+    "blank": "blank training images",
+}
+
+
+def in_one_line(data: Prepared) -> str:
+    """Return prepared images in one line: their source, rows of each split, and what was dropped."""
+    rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in data.counts.items())
+    dropped = ", ".join(f"{n} {REASONS.get(key, key)}" for key, n in data.dropped.items() if n)
+    source = Path(data.source).name if data.source else "rendered faces"
+    return f"data: {source}: {rows}" + (f"; dropped {dropped}" if dropped else "")
