@@ -1,9 +1,10 @@
 """What is watched while a training runs: its loss, its memory, and the random generators that it borrows."""
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import isfinite
+from typing import TypeVar
 
 import torch
 
@@ -11,6 +12,9 @@ from ferhpo.errors import TrainingError
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # as CUDA, torch on a CPU, and libraries say it
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
+
+
+Found = TypeVar("Found")
 
 
 class Losses:
@@ -74,6 +78,33 @@ def give_back(device: str) -> None:
     gc.collect()
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
+
+
+def halved(compute: Callable[[int], Found], batch: int, device: str) -> tuple[Found, int]:
+    """Return what comes of a batch size, halved until memory suffices, and that size.
+
+    Args:
+        compute: is given the images at a time.
+        batch: to begin with.
+        device: where it computes.
+
+    Raises:
+        TrainingError: memory does not hold one image.
+    """
+    while True:
+        try:
+            return compute(batch), batch
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if batch == 1:
+                msg = (
+                    f"a net must fit into the memory of {device}, one image at a time did not; set a smaller "
+                    "image_size or a smaller net"
+                )
+                raise TrainingError(msg) from error
+        batch = (batch + 1) // 2
+        give_back(device)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.models import registry, user
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
+from ferhpo.training.guard import halved
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.precision import Precision
 
@@ -42,25 +43,33 @@ def probabilities(
         preprocessing: what is done to an image first.
         rows: int64 rows of ``images``; all of them if None.
         device: cpu or cuda[:n].
-        batch: images at a time; by the image size if None.
+        batch: images at a time; if None by the image size, and halved until memory suffices.
         precision: of the forward passes.
         key: names images and rows, so that a GPU keeps them for the next call (`Rows`).
         views: what is averaged over; if None the image, and its mirror image where the preprocessing says so.
+
+    Raises:
+        TrainingError: memory does not hold one image.
     """
     views = own_views(preprocessing) if views is None else views
     source = Rows(images, rows, device, key)
-    batch = batch or batch_size(preprocessing, device)
     model.eval()
-    parts = []
-    with torch.inference_mode(), precision.autocast(device):
-        for images_b in source.batches(torch.arange(len(source)).split(batch)):
-            total = 0
-            for mirrored, down, right in views:
-                x = preprocessing.normalise(preprocessing.scaled(moved(images_b, down, right)))
-                x = (x.flip(3) if mirrored else x).to(memory_format=precision.memory_format)
-                total = total + model(x).float().softmax(1)
-            parts.append(total / len(views))
-    return torch.cat(parts).cpu().numpy()
+
+    def computed(batch: int) -> np.ndarray:
+        parts = []
+        with torch.inference_mode(), precision.autocast(device):
+            for images_b in source.batches(torch.arange(len(source)).split(batch)):
+                total = 0
+                for mirrored, down, right in views:
+                    x = preprocessing.normalise(preprocessing.scaled(moved(images_b, down, right)))
+                    x = (x.flip(3) if mirrored else x).to(memory_format=precision.memory_format)
+                    total = total + model(x).float().softmax(1)
+                parts.append(total / len(views))
+        return torch.cat(parts).cpu().numpy()
+
+    if batch is not None:
+        return computed(batch)
+    return halved(computed, min(batch_size(preprocessing, device), max(1, len(source))), device)[0]
 
 
 def batch_size(preprocessing: Preprocessing, device: str) -> int:

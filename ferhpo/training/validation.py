@@ -13,7 +13,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import DataError, TrainingError
 from ferhpo.metrics import figures
 from ferhpo.training.adversarial import TEST_ROWS, TEST_STEPS, Attack, still
-from ferhpo.training.guard import give_back, out_of_memory
+from ferhpo.training.guard import halved
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.precision import Precision
 from ferhpo.training.predict import batch_size, own_views, probabilities
@@ -141,18 +141,7 @@ class Validation:
 
     def _in_memory(self, compute: Callable[[int], Found], most: int) -> Found:
         """Return what comes of a batch size, halved until memory suffices; the next time it is that small at once."""
-        while True:
-            batch = min(self._batch, most)
-            try:
-                return compute(batch)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                if batch == 1:
-                    msg = (
-                        f"a validation must fit into the memory of {self._device}, one image at a time did not; "
-                        "set a smaller image_size or a smaller net"
-                    )
-                    raise TrainingError(msg) from error
-            self._batch = (batch + 1) // 2
-            give_back(self._device)
+        found, batch = halved(compute, min(self._batch, most), self._device)
+        if batch < most:
+            self._batch = batch
+        return found

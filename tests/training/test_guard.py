@@ -10,7 +10,7 @@ from ferhpo.errors import TrainingError
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import optim
-from ferhpo.training.guard import Losses, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, halved, out_of_memory, seeded, threads
 from ferhpo.training.loop import train
 
 
@@ -77,6 +77,21 @@ def test_a_seeded_block_repeats_itself_and_leaves_the_generators_alone() -> None
 )
 def test_memory_that_does_not_suffice_is_told_from_other_errors(error: Exception, memory: bool) -> None:
     assert out_of_memory(error) == memory
+
+
+def test_a_batch_is_halved_until_memory_suffices_and_for_no_other_error() -> None:
+    tried = []
+
+    def compute(batch: int) -> str:
+        tried.append(batch)
+        if batch > 5:
+            raise MemoryError
+        return "found"
+
+    assert halved(compute, 24, "cpu") == ("found", 3)
+    assert tried == [24, 12, 6, 3]
+    with pytest.raises(ZeroDivisionError):
+        halved(lambda _: 1 // 0, 24, "cpu")
 
 
 TRAINING = """

@@ -48,6 +48,21 @@ def test_rows_are_all_images_unless_given_and_batches_change_nothing(folder: Pat
     assert np.allclose(whole.sum(1), 1, atol=1e-5)
 
 
+def test_a_prediction_that_memory_does_not_hold_is_made_in_smaller_batches(folder: Path, data: Prepared) -> None:
+    model, card = load_model(folder)
+    preprocessing = Preprocessing.from_json(card["preprocessing"])
+    whole = probabilities(model, data.images, preprocessing)
+
+    def at_most_20(_: torch.nn.Module, args: tuple[torch.Tensor]) -> None:
+        if len(args[0]) > 20:
+            raise torch.OutOfMemoryError
+
+    model.register_forward_pre_hook(at_most_20)
+    assert np.allclose(probabilities(model, data.images, preprocessing), whole, atol=1e-6)
+    with pytest.raises(torch.OutOfMemoryError):
+        probabilities(model, data.images, preprocessing, batch=40)
+
+
 def test_a_mirrored_prediction_is_the_same_for_the_mirror_image(folder: Path, data: Prepared) -> None:
     model, card = load_model(folder)
     preprocessing = Preprocessing.from_json(card["preprocessing"])
