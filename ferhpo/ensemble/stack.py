@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ferhpo._threads import single_thread
 from ferhpo.ensemble.combine import Combination, Meta, apply_meta, centred_logs, softmax
 from ferhpo.ensemble.folds import deal
 from ferhpo.ensemble.simplex import minimise
@@ -18,8 +18,6 @@ INNER = 3  # folds in which C is chosen
 SEARCH_TOL, TOL = 1e-3, 1e-6  # largest scaled gradient left while C is chosen, and in the fit that is used
 CURVATURE = 0.1  # p (1 - p) of a typical class, for the scale of the steps alone
 RANK = 1e-9  # of the largest variance: a direction with less is none (a softmax ignores one a member)
-
-single_thread = partial(threadpool_limits, 1, user_api="blas")  # two took five times as long on a busy machine
 
 
 def linear_weights(probs_mnc: np.ndarray, y_n: np.ndarray) -> np.ndarray:

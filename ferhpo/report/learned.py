@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from ferhpo._threads import single_thread
 from ferhpo.report import frames
 from ferhpo.report.frames import PARAM, Importances
 from ferhpo.report.pick import col, rows
@@ -114,12 +115,13 @@ def pairs(study: Study, epochs: int | None) -> Pairs:
     maximize = study.maximize
     curves = [curve(t.params, t.intermediate_values, maximize=maximize) for t in found]
     last, rng = epochs or max(max(t.intermediate_values) for t in found), np.random.default_rng(0)
-    model = Surrogate(encoding, curves, last, rng, most=OBSERVATIONS)
-    explained = _explained(model, curves, complete, last)
-    if explained < TRUSTED:
-        told = f"it explains {max(explained, 0):.0%} of the variance of COMPLETE trials that it has not seen"
-        return _nothing(f"pairs need a model that predicts the final value, and {told}; more trials may help")
-    return Pairs(table=_decomposed(model, rng), reason="")
+    with single_thread():
+        model = Surrogate(encoding, curves, last, rng, most=OBSERVATIONS)
+        explained = _explained(model, curves, complete, last)
+        if explained >= TRUSTED:
+            return Pairs(table=_decomposed(model, rng), reason="")
+    told = f"it explains {max(explained, 0):.0%} of the variance of COMPLETE trials that it has not seen"
+    return _nothing(f"pairs need a model that predicts the final value, and {told}; more trials may help")
 
 
 def _distributions(found: Sequence[FrozenTrial], names: set[str]) -> dict[str, optuna.distributions.BaseDistribution]:

@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from ferhpo._threads import single_thread
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import proposed
@@ -114,10 +115,11 @@ class FidelitySampler(BaseSampler):
         if weights:
             values = scalarised([c.values for c in curves], np.array(weights))
             curves = [replace(c, values=v) for c, v in zip(curves, values, strict=True)]
-        surrogate = self._surrogate(search_space, curves, weights)
-        encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
-        pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
-        rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
+        with single_thread():
+            surrogate = self._surrogate(search_space, curves, weights)
+            encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
+            pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
+            rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
         proposals = (encoding.params(row) for row in rows)
         return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
 

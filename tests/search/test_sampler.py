@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ferhpo.search import fidelity as fidelity_model
 from ferhpo.search import sampler as module
@@ -348,3 +349,17 @@ def test_work_per_proposal_stays_bounded_at_5000_trials(monkeypatch: pytest.Monk
 def test_max_epochs_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="max_epochs must be at least 1, got 0"):
         FidelitySampler(0, 0)
+
+
+def test_a_proposal_takes_one_thread_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def proposed(*given: Any) -> np.ndarray:
+        threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return real(*given)
+
+    real = module.proposed
+    monkeypatch.setattr(module, "proposed", proposed)
+    with threadpool_limits(2, user_api="blas"):
+        run(fidelity(startup=2), lambda t: t.suggest_float("x", 0, 1), lambda x, epoch: x * epoch, 8)
+    assert set(threads) == {1}
