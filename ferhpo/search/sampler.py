@@ -88,8 +88,9 @@ class FidelitySampler(BaseSampler):
             for name, distribution in other.distributions.items():
                 if other.number >= self._space.get(name, (-1,))[0]:
                     self._space[name] = other.number, distribution
-            single = {name for name, d in other.distributions.items() if d.single()}  # which no proposal has
-            self._tried.add(frozenset(item for item in other.params.items() if item[0] not in single))
+            drawn_from = other.distributions
+            varied = [item for item in other.params.items() if not drawn_from[item[0]].single()]  # as in a proposal
+            self._tried.add(frozenset(varied))
             if other.state.is_finished():
                 self._finished[other.number] = self._curve(study, other)
         names = self._space if self._names is None else self._names

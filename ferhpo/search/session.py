@@ -207,8 +207,7 @@ class Session:
         if number not in self.running:
             return
         record = last_record(self.writer.folder, number)
-        unheard = record is not None and record["epoch"] not in self.writer.values(number)
-        if record is not None and unheard and not self.epoch(number, record):
+        if record is not None and record["epoch"] not in self.writer.values(number) and not self.epoch(number, record):
             return  # it had saved its last epoch, or the one after which it stops
         behind = max(self.writer.values(number), default=0)
         if self.writer.marks(number).get(LOST) == behind:
