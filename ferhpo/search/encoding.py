@@ -29,6 +29,11 @@ class Encoding:
             [len(d.choices) if isinstance(d, CategoricalDistribution) else 0 for d in self.distributions.values()]
         )
 
+    @property
+    def points(self) -> float:
+        """How many configurations there are with every parameter present; infinity where a range has no steps."""
+        return math.prod(map(_values, self.distributions.values()))
+
     def row(self, params: Mapping[str, Any]) -> np.ndarray:
         """Return the row of a configuration, one cell a parameter; old values may lie outside [0, 1]."""
         cells = [
@@ -133,6 +138,15 @@ class Presence:
                 fits = [np.isin(rows[:, q].round(6), values) for q, values in rule]
                 rows[~np.all(fits, axis=0) if fits else slice(0), p] = np.nan
         return rows
+
+
+def _values(distribution: BaseDistribution) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, Range)
+    return (
+        math.inf if distribution.step is None else 1 + round((distribution.high - distribution.low) / distribution.step)
+    )
 
 
 def _to_unit(value: Any, distribution: BaseDistribution) -> float:

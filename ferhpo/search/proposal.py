@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo.search.encoding import Presence
+from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Surrogate
 
 Allowed = Callable[[np.ndarray], np.ndarray]
@@ -43,15 +43,30 @@ def proposed(
         fixed: parameters that are given, as of an enqueued trial.
         rng: of every draw.
     """
-    present = Presence(surrogate.encoding, surrogate.rows[surrogate.own])
-
-    def allowed(rows: np.ndarray) -> np.ndarray:
-        """Return rows as they would be asked for: choices on offer, what is fixed, NaN where nothing is asked."""
-        return present(surrogate.encoding.with_fixed(surrogate.encoding.offered(rng, rows, choices), fixed))
-
+    allowed = allowing(surrogate.encoding, surrogate.rows[surrogate.own], choices, fixed, rng)
     if rng.random() < SPREAD:
         return _best_of_few(surrogate, allowed, rng)
     return _improving(surrogate, pending, allowed, rng)
+
+
+def allowing(
+    encoding: Encoding,
+    seen: np.ndarray,
+    choices: Mapping[str, Sequence[Any]],
+    fixed: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> Allowed:
+    """Return what makes of rows what would be asked for: choices on offer, what is fixed, NaN where nothing is asked.
+
+    Args:
+        encoding: of the rows.
+        seen: rows of the study's trials (n, parameters), which tell when a parameter is asked for.
+        choices: see `proposed`.
+        fixed: likewise.
+        rng: likewise.
+    """
+    present = Presence(encoding, seen)
+    return lambda rows: present(encoding.with_fixed(encoding.offered(rng, rows, choices), fixed))
 
 
 def _best_of_few(surrogate: Surrogate, allowed: Allowed, rng: np.random.Generator) -> np.ndarray:

@@ -15,13 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo._threads import single_thread
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Curve, Surrogate, curve
-from ferhpo.search.proposal import proposed
+from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
 
 Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
+SMALL = 1000  # configurations of a space in which a random trial repeats none while there are others
 PENDING = 32  # a running trial keeps others away until so many have begun after it: it may be a dead one
 
 
@@ -33,9 +34,10 @@ class FidelitySampler(BaseSampler):
     ``max_epochs`` or the best of a few random ones, see `proposal.py`. A configuration that failed or broke a
     constraint counts as a bad one, unless another trial of it worked. Trials that have just begun are taken to end as
     the model expects, so that parallel workers get different proposals. While few trials are complete, more of them are
-    random. Conditional spaces are learned from the trials. Works under `study.optimize` as under `study.ask` and
-    `study.tell`. In a study with several objectives, which Optuna lets report nothing, it learns from the final values,
-    or from what ``points`` knows, and each proposal improves them in one of some ten directions, see `scalar.py`.
+    random. Conditional spaces are learned from the trials; in one of few configurations none is tried twice while there
+    are others. Works under `study.optimize` as under `study.ask` and `study.tell`. In a study with several objectives,
+    which Optuna lets report nothing, it learns from the final values, or from what ``points`` knows, and each proposal
+    improves them in one of some ten directions, see `scalar.py`.
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
@@ -108,7 +110,7 @@ class FidelitySampler(BaseSampler):
         curves += self._elsewhere(study, search_space)
         worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
         if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
-            return {}
+            return self._new(study, trial, search_space)
         if len(worked) < len(curves):
             known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
             curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
@@ -121,14 +123,28 @@ class FidelitySampler(BaseSampler):
             encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
             pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
             rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
-        proposals = (encoding.params(row) for row in rows)
-        return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
+        return self._untried(encoding, rows) or self._new(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return a random value."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _new(self, study: Study, trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """Return a random proposal that no trial has had, of a space so small that one might have; else nothing."""
+        encoding = Encoding(space)
+        if not space or encoding.points > SMALL:
+            return {}
+        others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
+        seen, fixed = np.array([encoding.row(t.params) for t in others]), trial.system_attrs.get("fixed_params", {})
+        allowed = allowing(encoding, seen, self._choices, fixed, self._rng)
+        return self._untried(encoding, allowed(encoding.random(self._rng, SMALL)))
+
+    def _untried(self, encoding: Encoding, rows: np.ndarray) -> dict[str, Any]:
+        """Return the first of some proposals that no trial has had, nothing if all were."""
+        proposals = (encoding.params(row) for row in rows)
+        return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
 
     def _explored(self, study: Study, told: int) -> float:
         """Return the share of random trials: large while few of those that tell something have seen the end."""

@@ -24,6 +24,12 @@ def rows(seed: int, n: int = 50) -> np.ndarray:
     return Encoding(SPACE).random(np.random.default_rng(seed), n)
 
 
+def test_configurations_are_counted_where_every_range_has_steps() -> None:
+    assert Encoding({name: SPACE[name] for name in ("dropout", "depth", "kind")}).points == 5 * 4 * 4
+    assert Encoding(SPACE).points == float("inf")
+    assert Encoding({}).points == 1
+
+
 @given(st.integers(0, 2**32), st.floats(0.01, 2))
 def test_every_row_is_a_configuration_that_its_distributions_allow(seed: int, width: float) -> None:
     encoding = Encoding(SPACE)

@@ -363,3 +363,19 @@ def test_a_proposal_takes_one_thread_whatever_the_machine_has(monkeypatch: pytes
     with threadpool_limits(2, user_api="blas"):
         run(fidelity(startup=2), lambda t: t.suggest_float("x", 0, 1), lambda x, epoch: x * epoch, 8)
     assert set(threads) == {1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_configuration_of_a_small_space_is_tried_twice_while_there_are_others(seed: int) -> None:
+    def ask(trial: Trial) -> tuple[Any, ...]:
+        width, kind = trial.suggest_int("width", 8, 32, step=8), trial.suggest_categorical("kind", ["sgd", "adam"])
+        return width, kind, trial.suggest_categorical("momentum", [0.8, 0.9]) if kind == "sgd" else None
+
+    asked = run(fidelity(seed=seed), ask, lambda given, epoch: given[0] * epoch, 14)
+    assert len(set(asked[:12])) == 12
+    assert len(set(asked)) == 12
+
+
+def test_running_trials_of_a_small_space_count_as_tried() -> None:
+    study = fidelity()
+    assert {study.ask().suggest_int("depth", 1, 6) for _ in range(6)} == {1, 2, 3, 4, 5, 6}
