@@ -72,7 +72,8 @@ def is_sqlite(url: str) -> bool:
 class OneWriter(_CachedStorage):
     """Optuna's cache of a database, read again only after a write of our own: nobody else writes the study's trials.
 
-    Optuna reads what is not finished, six queries, whenever anybody asks for the trials: some eight times a trial.
+    Optuna reads what is not finished, six queries, whenever anybody asks for the trials, some eight times a trial, and
+    a study's attributes as often.
 
     Args:
         backend: the database.
@@ -81,11 +82,19 @@ class OneWriter(_CachedStorage):
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
         self._read: set[int] = set()
+        self._attrs: dict[int, dict[str, Any]] = {}
         event.listen(backend.engine, "after_execute", self._note)
 
     def _note(self, _connection: object, statement: Any, *_rest: object) -> None:
         if getattr(statement, "is_dml", False):
             self._read.clear()
+            self._attrs.clear()
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return the attributes of a study."""
+        if study_id not in self._attrs:
+            self._attrs[study_id] = super().get_study_user_attrs(study_id)
+        return self._attrs[study_id]
 
     def _read_trials_from_remote_storage(self, study_id: int) -> None:
         if study_id not in self._read:

@@ -69,6 +69,20 @@ def test_the_one_writer_reads_trials_again_only_after_a_write(storage: RDBStorag
     assert [t.state for t in one_writer.get_all_trials(study_id)] == [TrialState.COMPLETE, TrialState.RUNNING]
 
 
+def test_the_one_writer_reads_a_studys_attributes_again_only_after_a_write(storage: RDBStorage) -> None:
+    study_id, _ = filled(storage)
+    study, statements = optuna.load_study(study_name="toy", storage=store.OneWriter(storage)), []
+    event.listen(storage.engine, "after_execute", lambda _c, statement, *_: statements.append(str(statement)))
+    before = study.user_attrs
+    for _ in range(3):
+        study.user_attrs["path"] = "x"  # into a copy
+        assert study.user_attrs == before
+    assert len([s for s in statements if "FROM study_user_attributes" in s]) == 1
+    study.set_user_attr("driver", {"host": "a"})
+    assert study.user_attrs == before | {"driver": {"host": "a"}}
+    assert storage.get_study_user_attrs(study_id) == study.user_attrs
+
+
 def test_a_trial_put_back_is_asked_again_under_its_number(storage: RDBStorage) -> None:
     _, trial_id = filled(storage)
     storage.set_trial_intermediate_value(trial_id, 1, 0.5)
