@@ -144,10 +144,15 @@ def search(
     if outcome.interrupted:
         say(f"interrupted with {outcome.done} of {outcome.trials} trials; the same command goes on")
         return 130
-    if outcome.gave_up or (outcome.done and outcome.study.best() is None):
+    if outcome.gave_up:
+        msg = (
+            f"a search needs trials that work, and too many failed in a row after {outcome.done} of {outcome.trials}; "
+            "`ferhpo study show` has the errors, and the same command goes on"
+        )
+        raise SearchError(msg)
+    if outcome.done and outcome.study.best() is None:
         none = "none did" if not spec.constraints else "none did and kept the constraints"
-        got = "too many failed in a row" if outcome.gave_up else none
-        msg = f"a search needs a trial that works, and {got}; see `ferhpo study show`"
+        msg = f"a search needs a trial that works, and {none}; see `ferhpo study show`"
         raise SearchError(msg)
     say(closing(outcome))
     return 0

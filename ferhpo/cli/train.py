@@ -131,14 +131,14 @@ def fitted(
     *,
     given: Collection[str],
 ) -> "TrialConfig":
-    """Return the configuration as it suits a time budget, where the study leaves the width open; else as it is."""
+    """Return the configuration as it suits a time budget, where the study searches over the width; else as it is."""
     searched = next((d for d in spec.space.dimensions if d.name == "width"), None)
     if searched is None:
         return config
-    from ferhpo.training.width import GROW, WIDTHS, fit
+    from ferhpo.training.width import WIDTHS, fit, growing
 
     if "grow" not in {*given, *spec.space.fixed}:
-        config = config.with_params({"grow": GROW})
+        config = growing(config, prepared)
     if "width" in given:
         return config
     widths = searched.choices or [w for w in WIDTHS if (searched.low or 0) <= w <= (searched.high or inf)]

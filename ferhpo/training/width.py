@@ -8,7 +8,7 @@ import torch
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import TrainingError
+from ferhpo.errors import ModelError, TrainingError
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import losses, precision, schedule
@@ -42,6 +42,23 @@ class Fitted:
         return (
             f"width {self.width} fits the time: about {self.images_per_second:.0f} images/s, {self.passes:.1f} passes"
         )
+
+
+def growing(config: TrialConfig, data: Prepared) -> TrialConfig:
+    """Return a configuration with images that grow from `GROW` of their size, or as it is if its net takes one size alone.
+
+    Args:
+        config: of any architecture.
+        data: its images' channels and classes count.
+    """
+    grown, channels, classes = config.with_params({"grow": GROW}), data.images.shape[-1], len(data.classes)
+    with seeded(derive(config.seed, "width"), "cpu"):
+        model = registry.build(grown.with_params({"pretrained": False}), classes=classes, channels=channels)
+    try:
+        registry.try_size(model, config.arch, schedule.size(grown, 0), classes=classes, channels=channels)
+    except ModelError:
+        return config
+    return grown
 
 
 def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, device: str, seconds: float) -> Fitted:

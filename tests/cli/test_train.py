@@ -128,6 +128,7 @@ def test_minutes_fit_the_width_where_the_study_searches_over_it(
         return Fitted(width=16, images_per_second=100.0, passes=6.0)
 
     monkeypatch.setattr("ferhpo.training.width.fit", fit)
+    monkeypatch.setattr("ferhpo.training.width.growing", lambda config, _: config.with_params({"grow": 0.5}))
     spec = parse_spec(f"[space]\n{space}\n", name="some")
     config = fitted(spec, spec.space.default_config(), cast("Prepared", None), "cpu", 60.0, given=given)
     assert (config.width, config.grow) == (width, grow)

@@ -51,6 +51,13 @@ def test_small_images_at_first_leave_time_for_a_wider_net(data: Prepared, rates:
     assert grown.images_per_second > 1.3 * whole.images_per_second or grown.width > whole.width
 
 
+@pytest.mark.parametrize(("arch", "grow"), [("resnet9s", 0.5), ("improved_cnn", 1.0), ("ensemble_cnn", 1.0)])
+def test_images_grow_where_the_net_takes_small_ones_too(data: Prepared, arch: str, grow: float) -> None:
+    config = TrialConfig(arch=arch, width=4)
+    found = width.growing(config, data)
+    assert found == config.with_params({"grow": grow})
+
+
 @pytest.mark.parametrize("most", [8, 16])
 def test_a_width_that_memory_does_not_hold_does_not_fit(
     data: Prepared, most: int, monkeypatch: pytest.MonkeyPatch
