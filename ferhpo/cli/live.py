@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,7 +45,6 @@ class Board:
     states: dict[str, int] = field(default_factory=dict)
     best: tuple[int, float] | None = None
     ensemble: tuple[int, float] | None = None  # members, value
-    notes: list[str] = field(default_factory=list)
     metric: Metric = field(default_factory=lambda: metric("accuracy"))
 
     def take(self, event: Event) -> None:
@@ -70,7 +69,7 @@ class Board:
             case EnsembleScored():
                 self.ensemble = (len(event.members), event.ensemble)
             case Note():
-                self.notes = [*self.notes[-2:], event.text]
+                pass  # said once, see `watching`
 
     def _end(self, event: TrialEnded) -> None:
         unseen = Row(number=event.number, params="", epoch=0, epochs=0)  # paused by an earlier run, and over now
@@ -115,18 +114,20 @@ class Board:
 
 
 @contextmanager
-def watching(log: Path) -> Generator[Emit]:
-    """Yield what a search emits its events to.
+def watching(log: Path, begun: Callable[[], None] = lambda: None) -> Generator[Emit]:
+    """Yield what a search emits its events to; a terminal keeps notes, as lines above the table.
 
     Args:
         log: file that every event is added to as a plain line with its time, whatever the screen shows.
+        begun: called at the first event, before which nothing is shown and no file is there: a search that is refused
+            leaves neither.
     """
     board, on_terminal = Board(), sys.stderr.isatty() and sys.stdout.isatty()
     with ExitStack() as stack:
 
         @cache
         def lines() -> TextIO:
-            """Begin to watch, at the first event: a search that is refused leaves no file and no table."""
+            begun()
             if on_terminal:
                 console = Console(stderr=True)
                 stack.enter_context(Live(console=console, refresh_per_second=4, get_renderable=lambda: draw(board)))
@@ -138,7 +139,7 @@ def watching(log: Path) -> Generator[Emit]:
             text = line(board, event)
             lines().write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
             lines().flush()
-            if not on_terminal:
+            if not on_terminal or isinstance(event, Note):
                 say(text)
 
         yield emit
@@ -172,7 +173,7 @@ def line(board: Board, event: Event) -> str:
 
 
 def draw(board: Board) -> Group:
-    """Return the live view: the running trials, the last ended ones, one status line, the newest notes."""
+    """Return the live view: the running trials, the last ended ones, one status line."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")
@@ -186,7 +187,7 @@ def draw(board: Board) -> Group:
     for row in [*ended[len(ended) - min(room, len(ended)) :], *running]:
         mark = " *" if board.best and board.best[0] == row.number else ""
         table.add_row(str(row.number), row.state, f"{row.epoch}/{row.epochs}", cell(row.value) + mark, Text(row.params))
-    return Group(table, Text(board.status(), style="bold"), *(Text(note, style="dim") for note in board.notes))
+    return Group(table, Text(board.status(), style="bold"))
 
 
 def clock(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """`ferhpo search`: run trials; run it again to go on."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,8 +118,7 @@ def search(
 
     named = chosen(study, root)
     spec = find_spec(named, root)
-    remember(named, root)
-    with watching(root / spec.name / _layout.SEARCH_LOG) as emit:
+    with watching(root / spec.name / _layout.SEARCH_LOG, begun=partial(remember, named, root)) as emit:
         outcome = run(
             spec,
             data=data,
@@ -146,8 +146,8 @@ def search(
         return 130
     if outcome.gave_up:
         msg = (
-            f"a search needs trials that work, and too many failed in a row after {outcome.done} of {outcome.trials}; "
-            "`ferhpo study show` has the errors, and the same command goes on"
+            "a search needs trials that work, and too many failed in a row; `ferhpo study show` has the errors, and "
+            "the same command goes on"
         )
         raise SearchError(msg)
     if outcome.done and outcome.study.best() is None:

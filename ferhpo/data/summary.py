@@ -1,8 +1,10 @@
 """A line that says what a study is about to learn from."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ferhpo.data.cache import Prepared
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
 
 REASONS = {
     "train_in_val": "training images also in validation",
@@ -15,7 +17,7 @@ REASONS = {
 }
 
 
-def in_one_line(data: Prepared) -> str:
+def in_one_line(data: "Prepared") -> str:
     """Return prepared images in one line: their source, rows of each split, and what was dropped."""
     rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in data.counts.items())
     dropped = ", ".join(f"{n} {REASONS.get(key, key)}" for key, n in data.dropped.items() if n)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ferhpo.data.arrays import Images, keep
-from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.search import objective as objectives
 from ferhpo.search.budget import limits_of
 from ferhpo.search.confirm import confirm_of
-from ferhpo.search.events import Event, Note
+from ferhpo.search.events import Event
 from ferhpo.search.job import train_trial
 from ferhpo.search.objective import Objective
 from ferhpo.search.prior import of_study
@@ -107,6 +106,8 @@ def search(
         device_seconds=device_seconds,
         stop_when_flat=stop_when_flat,
     )
+    tries = read_tries(Path(enqueue), spec.space) if enqueue else ()
+    prior = of_study(root, from_study, spec, storage)
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     if objective is None:
         trainer, record = train_trial, recorded_data(root, spec.name, storage)
@@ -120,19 +121,16 @@ def search(
         raise UsageError(msg)
     else:
         trainer, prepared = objectives.trainer(objective), objectives.no_images(root / ".cache")
-    emit = emit or (lambda _: None)
-    if objective is None:
-        emit(Note(text=in_one_line(prepared)))
     return run(
         spec,
         prepared,
         root,
-        emit=emit,
+        emit=emit or (lambda _: None),
         limits=limits,
         storage=storage,
         workers=workers,
         trainer=trainer,
-        tries=read_tries(Path(enqueue), spec.space) if enqueue else (),
-        prior=of_study(root, from_study, spec, storage),
+        tries=tries,
+        prior=prior,
         confirm=again,
     )

@@ -6,6 +6,7 @@ range is), the place of a choice in its list, and NaN where the space does not a
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,12 @@ class Encoding:
     @property
     def points(self) -> float:
         """How many configurations there are with every parameter present; infinity where a range has no steps."""
-        return math.prod(map(_values, self.distributions.values()))
+        return math.prod(map(_count, self.distributions.values()))
+
+    def every(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the rows of all `points` in random order (points, parameters)."""
+        rows = np.array(list(product(*map(_cells, self.distributions.values()))))
+        return rng.permutation(rows)
 
     def row(self, params: Mapping[str, Any]) -> np.ndarray:
         """Return the row of a configuration, one cell a parameter; old values may lie outside [0, 1]."""
@@ -140,13 +146,43 @@ class Presence:
         return rows
 
 
-def _values(distribution: BaseDistribution) -> float:
+class Tried:
+    """Tells which rows a trial has had already.
+
+    A trial that was not asked for some of a row's parameters has had it all the same, since `Presence` may take one for
+    asked for that is not; but not a trial from before the first one with such a parameter, which may be a new one.
+
+    Args:
+        rows: of the trials, in the order of their numbers (n, parameters).
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows, self._absent = rows.round(6), np.isnan(rows)
+        self._first = np.argmin(self._absent, axis=0) if len(rows) else np.zeros(0, int)
+
+    def __call__(self, row: np.ndarray) -> bool:
+        """Tell whether a trial has had a row, whose parameters were all asked for of some trial."""
+        since = self._first[~np.isnan(row)].max(initial=0)
+        absent = self._absent[since:]
+        same = (self._rows[since:] == row.round(6)) | absent
+        return bool((same.all(1) & ~absent.all(1)).any())
+
+
+def _count(distribution: BaseDistribution) -> float:
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     assert isinstance(distribution, Range)
-    return (
-        math.inf if distribution.step is None else 1 + round((distribution.high - distribution.low) / distribution.step)
-    )
+    low, high, step = distribution.low, distribution.high, distribution.step
+    return math.inf if step is None else 1 + round((high - low) / step)
+
+
+def _cells(distribution: BaseDistribution) -> list[float]:
+    """Return the cells of all values of a choice, or of a range with steps."""
+    places = range(int(_count(distribution)))
+    if isinstance(distribution, CategoricalDistribution):
+        return list(places)
+    assert isinstance(distribution, Range)
+    return [_to_unit(distribution.low + i * (distribution.step or 0), distribution) for i in places]
 
 
 def _to_unit(value: Any, distribution: BaseDistribution) -> float:

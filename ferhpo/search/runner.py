@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo import __version__, _layout
+from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.metrics import COSTS, metric
 from ferhpo.models.registry import check
@@ -108,7 +109,8 @@ def search(
         cluster.end_leftovers(writer.folder / _layout.LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
-        for note in (*advice(spec), *writer.notes, *settle(writer)):
+        images = [in_one_line(data)] if data.counts else []  # an objective has none
+        for note in (*images, *advice(spec), *writer.notes, *settle(writer)):
             emit(Note(text=note))
         limits = within_grid(writer, limits, emit)
         before = writer.count()

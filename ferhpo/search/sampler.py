@@ -1,7 +1,7 @@
 """What to try next: ferhpo's own sampler, which learns from every epoch of every trial."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._threads import single_thread
-from ferhpo.search.encoding import Encoding
+from ferhpo.search.encoding import Encoding, Tried
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
@@ -22,7 +22,7 @@ Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
-SMALL = 1000  # configurations of a space in which a random trial repeats none while there are others
+SMALL = 1000  # points of a space in which no trial repeats another one while there are others
 PENDING = 32  # a running trial keeps others away until so many have begun after it: it may be a dead one
 
 
@@ -110,7 +110,7 @@ class FidelitySampler(BaseSampler):
         curves += self._elsewhere(study, search_space)
         worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
         if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
-            return self._new(study, trial, search_space)
+            return self._untried(study, trial, Encoding(search_space)) if search_space else {}
         if len(worked) < len(curves):
             known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
             curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
@@ -123,7 +123,7 @@ class FidelitySampler(BaseSampler):
             encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
             pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
             rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
-        return self._untried(encoding, rows) or self._new(study, trial, search_space)
+        return self._untried(study, trial, encoding, rows)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -131,20 +131,18 @@ class FidelitySampler(BaseSampler):
         """Return a random value."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def _new(self, study: Study, trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Return a random proposal that no trial has had, of a space so small that one might have; else nothing."""
-        encoding = Encoding(space)
-        if not space or encoding.points > SMALL:
-            return {}
+    def _untried(
+        self, study: Study, trial: FrozenTrial, encoding: Encoding, rows: Iterable[np.ndarray] = ()
+    ) -> dict[str, Any]:
+        """Return the first proposal that no trial has had, in a small space else any such; nothing if there is none."""
+        if encoding.points > SMALL:
+            proposals = map(encoding.params, rows)
+            return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
         others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
-        seen, fixed = np.array([encoding.row(t.params) for t in others]), trial.system_attrs.get("fixed_params", {})
-        allowed = allowing(encoding, seen, self._choices, fixed, self._rng)
-        return self._untried(encoding, allowed(encoding.random(self._rng, SMALL)))
-
-    def _untried(self, encoding: Encoding, rows: np.ndarray) -> dict[str, Any]:
-        """Return the first of some proposals that no trial has had, nothing if all were."""
-        proposals = (encoding.params(row) for row in rows)
-        return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
+        seen = np.array([encoding.row(t.params) for t in others]).reshape(-1, len(encoding.names))
+        tried, fixed = Tried(seen), trial.system_attrs.get("fixed_params", {})
+        every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
+        return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
 
     def _explored(self, study: Study, told: int) -> float:
         """Return the share of random trials: large while few of those that tell something have seen the end."""

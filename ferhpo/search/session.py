@@ -207,8 +207,10 @@ class Session:
         if number not in self.running:
             return
         record = last_record(self.writer.folder, number)
-        if record is not None and record["epoch"] not in self.writer.values(number) and not self.epoch(number, record):
-            return  # it had saved its last epoch, or the one after which it stops
+        if record is not None and record["epoch"] not in self.writer.values(number):
+            self.emit(Note(text=f"trial {number}: {reason}; it had saved epoch {record['epoch']}"))
+            if not self.epoch(number, record):
+                return  # it was the last epoch, or one after which the trial stops
         behind = max(self.writer.values(number), default=0)
         if self.writer.marks(number).get(LOST) == behind:
             self._failed(number, {"error": reason})

@@ -73,7 +73,8 @@ class OneWriter(_CachedStorage):
     """Optuna's cache of a database, read again only after a write of our own: nobody else writes the study's trials.
 
     Optuna reads what is not finished, six queries, whenever anybody asks for the trials, some eight times a trial, and
-    a study's attributes as often.
+    a study's attributes as often. Of these other commands write some, such as openings of the test split: they are
+    seen after the next write here.
 
     Args:
         backend: the database.

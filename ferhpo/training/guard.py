@@ -99,8 +99,8 @@ def halved(compute: Callable[[int], Found], batch: int, device: str) -> tuple[Fo
                 raise
             if batch == 1:
                 msg = (
-                    f"a net must fit into the memory of {device}, one image at a time did not; set a smaller "
-                    "image_size or a smaller net"
+                    f"a net must fit into the memory of {device}, one image at a time did not; take a smaller net, a "
+                    "smaller image_size or another device"
                 )
                 raise TrainingError(msg) from error
         batch = (batch + 1) // 2

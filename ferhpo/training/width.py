@@ -45,7 +45,7 @@ class Fitted:
 
 
 def growing(config: TrialConfig, data: Prepared) -> TrialConfig:
-    """Return a configuration with images that grow from `GROW` of their size, or as it is if its net takes one size alone.
+    """Return a configuration with images that grow from `GROW` of their size; as it is if its net takes one size alone.
 
     Args:
         config: of any architecture.

@@ -1,7 +1,9 @@
 """The live view is a fold of events: one table on a terminal, plain lines elsewhere, and always a log."""
 
 import io
+import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -156,11 +158,6 @@ def test_running_trials_are_always_shown_and_then_the_last_that_ended(running: i
     assert rows == [str(n) for n in range(40 - max(SHOWN, running), 40)]
 
 
-def test_only_the_newest_notes_stay() -> None:
-    board = folded(began(), *(Note(text=f"note {n}") for n in range(5)))
-    assert board.notes == ["note 2", "note 3", "note 4"]
-
-
 def test_settings_with_brackets_are_shown_as_they_are() -> None:
     event = TrialBegan(number=0, params={"weights": "[red]a[/red]"}, epoch=0, epochs=3)
     assert "[red]a[/red]" in drawn(folded(began(), event))
@@ -181,6 +178,27 @@ def test_without_a_terminal_events_are_lines_on_stderr_and_in_the_log(
     kept = log.read_text().splitlines()
     assert [text.split(" ", 1)[1] for text in kept[:2]] == lines
     assert len(kept) == 4, "a later run adds to it"
+
+
+def test_nothing_is_there_before_the_first_event(tmp_path: Path) -> None:
+    log, began_at = tmp_path / "logs" / "search.log", []
+    with watching(log, begun=lambda: began_at.append(log.exists())) as emit:
+        assert not log.parent.exists()
+        emit(Note(text="one"))
+        emit(Note(text="two"))
+    assert began_at == [False]
+
+
+def test_a_terminal_keeps_notes_above_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("ferhpo.cli.live.Live", lambda **_: nullcontext())
+    monkeypatch.setattr("ferhpo.cli.live.say", said.append)
+    with watching(tmp_path / "search.log") as emit:
+        for event in (Note(text="data: faces"), began(), trial(0)):
+            emit(event)
+    assert said == ["data: faces"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")])

@@ -252,6 +252,14 @@ def test_the_last_line_says_how_to_go_on(done: int, new: int, text: str) -> None
     assert closing(outcome) == text
 
 
-def test_what_is_refused_leaves_no_folder_of_the_study(run: Run, toy: Path, root: Path) -> None:
-    run("search", "--study", "toy", "--data", "none.csv").failed(1)
+def test_what_is_refused_leaves_no_folder_and_is_not_the_study_last_used(
+    run: Run, toy: Path, csv: Path, root: Path
+) -> None:
+    more = csv.with_name("more.toml")
+    more.write_text("[[try]]\nlr = 7\n")
+    for words in (["--data", "none.csv"], ["--data", csv, "--enqueue", more], ["--data", csv, "--from-study", "none"]):
+        assert run("search", "--study", "toy", *words).code
+    toy.write_text(toy.read_text().replace("resnet9s", "resnet8s"))
+    assert run("search", "--study", "toy", "--data", csv).code
     assert not (root / "toy").exists()
+    assert not (root / ".last").exists()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from ferhpo.search.encoding import Encoding, Presence
+from ferhpo.search.encoding import Encoding, Presence, Tried
 
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1.0, log=True),
@@ -28,6 +28,27 @@ def test_configurations_are_counted_where_every_range_has_steps() -> None:
     assert Encoding({name: SPACE[name] for name in ("dropout", "depth", "kind")}).points == 5 * 4 * 4
     assert Encoding(SPACE).points == float("inf")
     assert Encoding({}).points == 1
+
+
+def test_all_configurations_come_once_each_in_an_order_that_is_drawn() -> None:
+    encoding = Encoding({name: SPACE[name] for name in ("dropout", "depth", "kind")})
+    one, other = (encoding.every(np.random.default_rng(seed)) for seed in (0, 1))
+    found = {tuple(encoding.params(row).values()) for row in one}
+    assert len(found) == len(one) == encoding.points
+    assert {depth for _, depth, _ in found} == {2, 5, 8, 11}
+    assert sorted(one.tolist()) == sorted(other.tolist())
+    assert one.tolist() != other.tolist()
+
+
+def test_a_row_was_tried_if_a_trial_has_all_of_it_or_was_not_asked_for_the_rest() -> None:
+    nan = float("nan")
+    tried = Tried(np.array([[0, nan], [nan, nan], [1, 0.5], [2, nan]]))
+    assert tried(np.array([1, 0.5 + 1e-9]))
+    assert not tried(np.array([1, 0.6]))
+    assert tried(np.array([2, 0.6])), "the trial could have been asked for the second, and was not"
+    assert not tried(np.array([0, 0.6])), "nobody knew of the second when that trial ran"
+    assert tried(np.array([0, nan]))
+    assert not tried(np.array([3, nan]))
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 2))

@@ -354,12 +354,15 @@ def test_max_epochs_below_one_is_refused() -> None:
 def test_a_proposal_takes_one_thread_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
 
-    def proposed(*given: Any) -> np.ndarray:
-        threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
-        return real(*given)
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+            return real(*given)
 
-    real = module.proposed
-    monkeypatch.setattr(module, "proposed", proposed)
+        return call
+
+    monkeypatch.setattr(module, "proposed", counted(module.proposed))
+    monkeypatch.setattr(fidelity_model, "_fitted", counted(fidelity_model._fitted))
     with threadpool_limits(2, user_api="blas"):
         run(fidelity(startup=2), lambda t: t.suggest_float("x", 0, 1), lambda x, epoch: x * epoch, 8)
     assert set(threads) == {1}
@@ -368,12 +371,25 @@ def test_a_proposal_takes_one_thread_whatever_the_machine_has(monkeypatch: pytes
 @pytest.mark.parametrize("seed", range(5))
 def test_no_configuration_of_a_small_space_is_tried_twice_while_there_are_others(seed: int) -> None:
     def ask(trial: Trial) -> tuple[Any, ...]:
-        width, kind = trial.suggest_int("width", 8, 32, step=8), trial.suggest_categorical("kind", ["sgd", "adam"])
-        return width, kind, trial.suggest_categorical("momentum", [0.8, 0.9]) if kind == "sgd" else None
+        dropout, kind = (
+            trial.suggest_float("dropout", 0, 0.3, step=0.1),
+            trial.suggest_categorical("kind", ["sgd", "adam"]),
+        )
+        return round(dropout, 6), kind, trial.suggest_categorical("momentum", [0.8, 0.9]) if kind == "sgd" else None
 
-    asked = run(fidelity(seed=seed), ask, lambda given, epoch: given[0] * epoch, 14)
-    assert len(set(asked[:12])) == 12
-    assert len(set(asked)) == 12
+    study = fidelity(seed=seed)
+    study.enqueue_trial({"dropout": 0.3, "kind": "adam"})  # 3 * 0.1 is a little more
+    assert len(set(run(study, ask, lambda given, epoch: given[0] * epoch, 12))) == 12
+    assert len(run(study, ask, lambda given, epoch: given[0] * epoch, 2)) == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_condition_that_the_trials_do_not_tell_costs_a_small_space_one_repeat_at_most(seed: int) -> None:
+    def ask(trial: Trial) -> tuple[Any, ...]:
+        patience, plateau = trial.suggest_categorical("patience", [0, 5]), trial.suggest_categorical("plateau", [0, 1])
+        return patience, plateau, trial.suggest_categorical("by", ["nll", "ece"]) if patience or plateau else None
+
+    assert len(set(run(fidelity(seed=seed), ask, lambda given, epoch: given[0] + epoch, 8))) == 7
 
 
 def test_running_trials_of_a_small_space_count_as_tried() -> None:

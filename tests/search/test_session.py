@@ -138,6 +138,9 @@ def test_a_trial_whose_worker_died_after_its_last_epoch_ends_like_any_other(
         assert trial.checkpoint is not None
         assert not (trial.checkpoint / _layout.STATE).exists()
     assert [(e.state, e.value) for e in events if isinstance(e, TrialEnded)] == [("COMPLETE", trial.value)]
+    assert [e.text for e in events if isinstance(e, Note)][:1] == [
+        "trial 0: its worker process died; it had saved epoch 1"
+    ]
     assert found.next_trial() is None
     assert found.stopping is not None
     assert "the study has had 1 of 1 epochs" in found.stopping
