@@ -288,3 +288,15 @@ def test_the_trainer_measures_both_loops(load: Any, tmp_path: Path, monkeypatch:
     found = trainer.speed(data, tmp_path, 128, 1)
     assert found["speedup"]["median"] > 0
     assert found["augment_share"]["n"] == 1
+
+
+@pytest.mark.parametrize(("flags", "kind"), [("avx2", "float32"), ("avx512f avx512_bf16", "bfloat16")])
+def test_the_product_that_a_step_stands_beside_is_not_emulated(
+    load: Any, monkeypatch: pytest.MonkeyPatch, flags: str, kind: str
+) -> None:
+    trainer, kinds = load("trainer"), set[str]()
+    monkeypatch.setattr(trainer, "cpu", lambda: flags)
+    monkeypatch.setattr(trainer, "device", lambda: "cpu")
+    monkeypatch.setattr(trainer.torch, "mm", lambda a, _: kinds.add(str(a.dtype)))
+    trainer.matmul(8)
+    assert kinds == {f"torch.{kind}"}
