@@ -158,7 +158,7 @@ class Tried:
 
     def __init__(self, rows: np.ndarray) -> None:
         self._rows, self._absent = rows.round(6), np.isnan(rows)
-        self._first = np.argmin(self._absent, axis=0) if len(rows) else np.zeros(0, int)
+        self._first = np.argmin(self._absent, axis=0) if len(rows) else np.zeros(rows.shape[1], int)
 
     def __call__(self, row: np.ndarray) -> bool:
         """Tell whether a trial has had a row, whose parameters were all asked for of some trial."""

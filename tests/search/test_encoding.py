@@ -49,6 +49,7 @@ def test_a_row_was_tried_if_a_trial_has_all_of_it_or_was_not_asked_for_the_rest(
     assert not tried(np.array([0, 0.6])), "nobody knew of the second when that trial ran"
     assert tried(np.array([0, nan]))
     assert not tried(np.array([3, nan]))
+    assert not Tried(np.empty((0, 2)))(np.array([3, nan]))
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 2))
