@@ -30,8 +30,7 @@ CLOSER = (0.1, 0.03, 0.01)  # how far the neighbours of the best candidates lie,
 def proposed(
     surrogate: Surrogate,
     pending: np.ndarray,
-    choices: Mapping[str, Sequence[Any]],
-    fixed: Mapping[str, Any],
+    allowed: Allowed,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return rows that a study may try, the one to try first (n, parameters).
@@ -39,11 +38,9 @@ def proposed(
     Args:
         surrogate: the model.
         pending: rows of trials under way (m, parameters), which are taken to end as the model expects.
-        choices: those that may be proposed of a parameter, where that is fewer than trials may have.
-        fixed: parameters that are given, as of an enqueued trial.
+        allowed: see `allowing`.
         rng: of every draw.
     """
-    allowed = allowing(surrogate.encoding, surrogate.rows[surrogate.own], choices, fixed, rng)
     if rng.random() < SPREAD:
         return _best_of_few(surrogate, allowed, rng)
     return _improving(surrogate, pending, allowed, rng)
@@ -61,9 +58,9 @@ def allowing(
     Args:
         encoding: of the rows.
         seen: rows of the study's trials (n, parameters), which tell when a parameter is asked for.
-        choices: see `proposed`.
-        fixed: likewise.
-        rng: likewise.
+        choices: those that may be proposed of a parameter, where that is fewer than trials may have.
+        fixed: parameters that are given, as of an enqueued trial.
+        rng: draws a choice in place of one that is not on offer.
     """
     present = Presence(encoding, seen)
     return lambda rows: present(encoding.with_fixed(encoding.offered(rng, rows, choices), fixed))

@@ -122,7 +122,8 @@ class FidelitySampler(BaseSampler):
             surrogate = self._surrogate(search_space, curves, weights)
             encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
             pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
-            rows = proposed(surrogate, pending, self._choices, fixed, self._rng)
+            allowed = allowing(encoding, surrogate.rows[surrogate.own], self._choices, fixed, self._rng)
+            rows = proposed(surrogate, pending, allowed, self._rng)
         return self._untried(study, trial, encoding, rows)
 
     def sample_independent(

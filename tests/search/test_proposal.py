@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ferhpo.search import proposal
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.fidelity import Surrogate, curve
-from ferhpo.search.proposal import expected_improvement, proposed
+from ferhpo.search.proposal import allowing, expected_improvement, proposed
 
 SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b", "c"])}
 NOTHING = np.empty((0, len(SPACE)))  # is under way
@@ -32,7 +32,8 @@ def proposing(seed: int, **given: dict[str, Any]) -> Callable[[np.ndarray], np.n
     params = [encoding.params(row) for row in encoding.random(rng, 40)]
     curves = [curve(p, {9: p["x"] if abs(p["y"] - 0.7) < 0.2 else 0.0}, maximize=True) for p in params]
     surrogate = Surrogate(encoding, curves, 9, rng)
-    return lambda pending: proposed(surrogate, pending, given.get("choices", {}), given.get("fixed", {}), rng)
+    allowed = allowing(encoding, surrogate.rows, given.get("choices", {}), given.get("fixed", {}), rng)
+    return lambda pending: proposed(surrogate, pending, allowed, rng)
 
 
 def test_half_of_the_proposals_are_the_best_of_a_few_and_lie_apart() -> None:
