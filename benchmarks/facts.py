@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ferhpo.search.runner import versions
+from ferhpo._versions import versions
 
 
 def facts() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from trainer import ACCURACY, STUDY, open_images, said
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared
+from ferhpo.errors import SearchError
 from ferhpo.search.packing import ON_A_GPU, Machine, measure
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import read_spec
@@ -35,14 +36,21 @@ def epoch_seconds(data: Prepared, rounds: int, device: str = "cuda") -> dict[str
     return spread([result.seconds for result in results])
 
 
-def trials_an_hour(data: Prepared, rounds: int) -> dict[str, dict[str, float]]:
-    """Return trials an hour by trials at a time, those numbers that fit into the memory and have a CPU each."""
+def trials_an_hour(data: Prepared, rounds: int) -> dict[str, dict[str, float]] | None:
+    """Return trials an hour by trials at a time, those numbers that fit into the memory and have a CPU each.
+
+    None where they cannot be measured, which is printed.
+    """
     spec = read_spec(STUDY)
     images = spec.budget.epochs * len(data.part("train").rows)
     machine = Machine(cpus=os.cpu_count() or 1, gpus=1, memory=free_memory())
     words = [str(data.folder.resolve()), "cuda", spec.space.default_config().to_json()]
     command = [sys.executable, "-m", "ferhpo.search.probe", *words]
-    found = [measure(command, machine).rates for _ in range(rounds)]
+    try:
+        found = [measure(command, machine).rates for _ in range(rounds)]
+    except SearchError as error:
+        print(f"trials an hour could not be measured: {error}")
+        return None
     hourly = {n: [3600 * rates[n] / images for rates in found if n in rates] for n in ON_A_GPU}
     return {str(n): spread(values) for n, values in hourly.items() if values}
 
@@ -64,7 +72,7 @@ def main() -> None:
             hourly = trials_an_hour(data, args.rounds)  # first: a training here would take of the GPU's memory
             found = {"rows": rows, "epoch_seconds": epoch_seconds(data, args.rounds), "trials_an_hour": hourly}
             print(f"seconds of an epoch ({rows} training rows): {said(found['epoch_seconds'])}")
-            for n, values in hourly.items():
+            for n, values in (hourly or {}).items():
                 print(f"trials an hour, {n} at a time: {said(values)}")
     if args.json:
         write_json(args.json, found | facts())

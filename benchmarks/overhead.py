@@ -1,10 +1,10 @@
 """Seconds of overhead a trial: no-op training through ferhpo's search, beside Ray Tune with OptunaSearch as it comes.
 
-    uv run python benchmarks/overhead.py [--trials 100 1000] [--usual 20] [--json FILE]
+    uv run python benchmarks/overhead.py [--trials 100 1000] [--usual 20] [--asks 5000] [--json FILE]
 
 Both sides run 20 epochs a trial, two trials at a time, one CPU each, without a scheduler, into SQLite; times are from
 the end of the first trial to the end of the last, so that Ray's start does not count. The usual side keeps Tune's
-default of a fresh actor for each trial.
+default of a fresh actor for each trial. Beside that, seconds of an ask of the sampler in a study of many trials.
 """
 
 import argparse
@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from facts import facts
+import optuna
+from facts import facts, spread
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 
 from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.job import Job
 from ferhpo.search.runner import search
+from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.session import Limits
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
@@ -80,7 +84,12 @@ class NoOp:
 def no_op(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[NoOp]:  # noqa: ARG001 - a trainer's arguments
     """Yield the epochs of a trial at once."""
     for epoch in range(1, EPOCHS + 1):
-        yield NoOp(epoch=epoch, value=1 / (1 + abs(config.lr - 0.1)) - 0.1 / epoch)
+        yield NoOp(epoch=epoch, value=quality(config.lr, epoch))
+
+
+def quality(lr: float, epoch: int) -> float:
+    """Return what a training is made out to have reached."""
+    return 1 / (1 + abs(lr - 0.1)) - 0.1 / epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +127,7 @@ def ours(trials: int) -> float:
             Path(folder),
             emit=emit,
             limits=Limits(trials=trials),
-            workers=Workers(cpus=1, concurrency=2),
+            workers=Workers(cpus=1, gpus=0, concurrency=2),
             trainer=no_op,
         )
     return (ends[-1] - ends[0]) / (len(ends) - 1)
@@ -126,14 +135,13 @@ def ours(trials: int) -> float:
 
 def usual(trials: int) -> float:
     """Return seconds a trial of Ray Tune with OptunaSearch, fresh actors, as its documentation shows it."""
-    import optuna
     import ray
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
     def train(config: dict[str, Any]) -> None:
         for epoch in range(1, EPOCHS + 1):
-            tune.report({"accuracy": 1 / (1 + abs(config["lr"] - 0.1)) - 0.1 / epoch})
+            tune.report({"accuracy": quality(config["lr"], epoch)})
 
     ends: list[float] = []
 
@@ -165,11 +173,37 @@ def usual(trials: int) -> float:
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
+def asks(trials: int) -> list[float]:
+    """Return seconds of 20 asks in a study of so many trials in memory, most of which a scheduler stopped early.
+
+    The first that does not draw at random fits the model.
+    """
+    distributions = {d.name: d.distribution() for d in parse_spec(SPEC, name="overhead").space.dimensions}
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    rng = np.random.default_rng(0)
+    for last in rng.choice([1, 3, 9, EPOCHS], size=trials, p=[0.66, 0.22, 0.08, 0.04]):
+        trial = study.ask(distributions)
+        for epoch in range(1, last + 1):
+            trial.report(quality(trial.params["lr"], epoch) + rng.normal(0, 0.01), epoch)
+        whole = last == EPOCHS
+        state = TrialState.COMPLETE if whole else TrialState.PRUNED
+        study.tell(trial, quality(trial.params["lr"], EPOCHS) if whole else None, state)
+    study.sampler = FidelitySampler(EPOCHS, seed=0)
+    found = []
+    for _ in range(20):
+        start = time.perf_counter()
+        trial = study.ask(distributions)
+        found.append(time.perf_counter() - start)
+        study.tell(trial, quality(trial.params["lr"], EPOCHS))
+    return found
+
+
 def main() -> None:
     """Run both sides and print them side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--usual", type=int, default=20, help="trials of the usual side; 0 leaves it out")
+    parser.add_argument("--asks", type=int, default=5000, help="trials of the study that is asked; 0 leaves it out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found: dict[str, Any] = {"seconds_per_trial": {}}
@@ -180,6 +214,9 @@ def main() -> None:
         found["usual_seconds_per_trial"] = seconds = usual(args.usual)
         ratio = seconds / found["seconds_per_trial"][str(args.trials[0])]
         print(f"Ray Tune + OptunaSearch, {args.usual} trials: {seconds:.3f} s a trial ({ratio:.1f}x)")
+    if args.asks:
+        found["ask_seconds"] = told = spread(asks(args.asks))
+        print(f"asks at {args.asks} trials: median {told['median']:.3f} s, longest {told['high']:.3f} s")
     if args.json:
         write_json(args.json, found | facts())
 

@@ -32,6 +32,7 @@ from ferhpo.data.cache import Prepared, open_prepared, prepare
 from ferhpo.search.budget import limits_of
 from ferhpo.search.events import EpochEnded, Event, TrialEnded
 from ferhpo.search.runner import search
+from ferhpo.search.workers import Workers
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, read_spec
 
@@ -53,7 +54,8 @@ def ferhpo(spec: StudySpec, images: Path, seconds: float, note: Note) -> None:
 
     limits = limits_of(spec, trials=TRIALS, timeout=str(max(seconds, 1)))
     with tempfile.TemporaryDirectory() as root:
-        search(spec, open_prepared(images), Path(root), emit=emit, limits=limits)
+        workers = Workers(gpus=0)  # as the other sides, which train on CPUs
+        search(spec, open_prepared(images), Path(root), emit=emit, limits=limits, workers=workers)
 
 
 def plain(spec: StudySpec, images: Path, seconds: float, note: Note) -> None:

@@ -192,6 +192,12 @@ def test_overhead_trains_nothing_through_a_whole_session(load: Any, tmp_path: Pa
         assert [(t.state, len(t.values)) for t in writer.reader.trials()] == [("COMPLETE", overhead.EPOCHS)] * 2
 
 
+def test_asks_of_the_sampler_are_timed_in_a_study_of_many_trials(load: Any) -> None:
+    found = load("overhead").asks(60)
+    assert len(found) == 20
+    assert min(found) > 0
+
+
 def test_ensemble_fits_every_method_to_its_made_up_members(load: Any) -> None:
     ensemble = load("ensemble")
     probs_mnc, y_n = ensemble.made_up(2, 60, np.array([0.5, 0.3, 0.2]))

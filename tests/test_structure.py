@@ -24,7 +24,6 @@ UNTESTED = {  # modules without a test file of their own, and why
     "search/events.py": "dataclasses alone; tests/cli/test_live.py folds them",
     "search/job.py": "dataclasses and protocols; tests/search/test_work.py fills them",
     "search/trainable.py": "needs a real Ray; tests/search/test_runner.py runs it",
-    "training/single.py": "tests/cli/test_train.py runs it",
     "models/resnet9.py": "tests/models/test_registry.py builds every net",
     "models/vgg.py": "tests/models/test_registry.py builds every net",
 }

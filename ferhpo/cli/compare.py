@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ferhpo.cli.options import ROOT, DataOption, DeviceOption, Format, FormatOption, command_line, find_spec
+from ferhpo.cli.options import ROOT, DataOption, DeviceOption, Format, FormatOption, command_line, device_of, find_spec
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import UsageError
 
@@ -51,7 +51,7 @@ def compare(
 
     scale = Scale(minutes=minutes_each, image_size=image_size)
     specs = chosen(systems or [], out)
-    place = Place(out=out, data=data, weights=tuple(weights or ()), device=_device(device), command=command_line())
+    place = Place(out=out, data=data, weights=tuple(weights or ()), device=device_of(device), command=command_line())
 
     def so_far(some: "Sequence[System]") -> None:
         _write(out, some, scale, last=False)
@@ -95,19 +95,6 @@ def show(lines: "Sequence[Row]") -> None:
     shown = [column for column in HEADS if column not in {"data", "note"}]
     rows = [[cell(column, line[column]) for column in shown] for line in lines]
     print_table([HEADS[column] for column in shown], rows)
-
-
-def _device(given: str | None) -> str:
-    import torch
-
-    have = torch.cuda.is_available()
-    if given not in {None, "cpu", "cuda"}:
-        msg = f"--device must be cpu or cuda, got '{given}'"
-        raise UsageError(msg)
-    if given == "cuda" and not have:
-        msg = "--device cuda needs a GPU, this machine has none; leave it out"
-        raise UsageError(msg)
-    return given or ("cuda" if have else "cpu")
 
 
 def _write(out: Path, found: "Sequence[System]", scale: "Scale", *, last: bool) -> "list[Row]":

@@ -19,6 +19,7 @@ from ferhpo.cli.options import (
     StorageOption,
     TestOption,
     command_line,
+    device_of,
 )
 from ferhpo.cli.output import cell, print_json, print_table, say
 from ferhpo.cli.predict import EnsembleOption, find_ensemble
@@ -62,12 +63,10 @@ def distill(
     target = checked(out or root / opened.name / "student")
     prepared = images_of(opened, root, data)
     say(f"teacher: {folder}")
-    import torch
-
     from ferhpo.export.distill import distill as teach
     from ferhpo.metrics import metric
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = device_of(device)
     name = opened.spec.metric
     made = teach(
         folder,
@@ -75,12 +74,12 @@ def distill(
         prepared,
         target,
         metric=metric(name),
-        device=device,
+        device=place,
         seconds=None if minutes is None else 60 * minutes,
         watch=lambda r: say(f"epoch {r.epoch}: {name} {cell(r.figures[name])} ({r.seconds:.1f} s)"),
         asked=lambda done, rows: say(f"teacher: {done} of {rows} training images"),
     )
-    found = made.to_json() | {"test": open_test(opened, prepared, folder, target, root, device) if test else None}
+    found = made.to_json() | {"test": open_test(opened, prepared, folder, target, root, place) if test else None}
     if output is Format.json:
         print_json(found)
     else:

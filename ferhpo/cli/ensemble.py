@@ -9,6 +9,7 @@ import typer
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
+    DeviceOption,
     Format,
     FormatOption,
     RootOption,
@@ -16,6 +17,7 @@ from ferhpo.cli.options import (
     StudyOption,
     TestOption,
     command_line,
+    device_of,
     remember_ensemble,
 )
 from ferhpo.cli.output import print_json, print_table, say
@@ -62,6 +64,7 @@ def ensemble(
         ),
     ] = None,
     data: DataOption = None,
+    device: DeviceOption = None,
     storage: StorageOption = None,
     root: RootOption = ROOT,
     output: FormatOption = Format.table,
@@ -85,6 +88,7 @@ def ensemble(
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
     looks = test or soup or tta != "own"
+    place = device_of(device) if looks or device else "cpu"  # else no net runs, and torch need not be imported
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks else None
     other = None if on is None else open_other(opened.spec, on, root / ".cache")
     if other is not None:
@@ -98,6 +102,7 @@ def ensemble(
         tta=tta,
         soup=soup,
         data=prepared,
+        device=place,
         open_test=test and other is None,
         command=command_line(),
     )
@@ -105,7 +110,7 @@ def ensemble(
     found = None
     if other is not None:
         assert prepared is not None
-        found = evaluate_elsewhere(opened, report, prepared, other, command_line(), tta=tta)
+        found = evaluate_elsewhere(opened, report, prepared, other, command_line(), tta=tta, device=place)
     if output is Format.json:
         print_json(report.to_json() | {"elsewhere": found.to_json() if found else None})
     else:

@@ -64,13 +64,36 @@ TestOption = Annotated[bool, typer.Option("--test", help="Open the sealed test s
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="A setting, like lr=0.05; may be given many times.")]
 MinutesOption = Annotated[float | None, typer.Option(help="Wall time from the first step to the last validation.")]
 EpochsOption = Annotated[int | None, typer.Option(help="Passes over the training rows.", show_default="the study's")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is one")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:1, where nets run.", show_default="cuda where there is one")
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
 
 
 def chosen(study: str | None, root: Path) -> str:
     """Return what `--study` stands for: its value, else the study last used under the root, else quickstart."""
     return study if study is not None else _last(root).get("study", QUICKSTART)
+
+
+def device_of(given: str | None) -> str:
+    """Return where nets run: what `--device` says, else cuda where there is one.
+
+    Raises:
+        UsageError: it says something else than cpu, cuda or cuda:N, or there is no such GPU.
+    """
+    import torch
+
+    have = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if given is None:
+        return "cuda" if have else "cpu"
+    kind, _, index = given.partition(":")
+    if kind not in {"cpu", "cuda"} or (index and not (kind == "cuda" and index.isdecimal())):
+        msg = f"--device must be cpu, cuda or cuda:N, got '{given}'"
+        raise UsageError(msg)
+    if kind == "cuda" and int(index or 0) >= have:
+        msg = f"--device {given} needs a GPU, and torch sees {have} here; leave it out"
+        raise UsageError(msg)
+    return given
 
 
 def named(name: str | None, study: str | None) -> str | None:

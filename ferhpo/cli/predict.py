@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, last_ensemble, name_of
+from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, device_of, last_ensemble, name_of
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import StudyError
 
@@ -43,6 +43,9 @@ def predict(
     *,
     ensemble: EnsembleOption = None,
     study: EnsembleStudyOption = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or cuda:1, where nets run; a GPU pays from some hundred pictures on.")
+    ] = "cpu",
     root: RootOption = ROOT,
     output: Annotated[
         Listing, typer.Option("--format", "-f", help="table for people, json or csv for programs.")
@@ -59,7 +62,7 @@ def predict(
     paths = find(images)
     from ferhpo.ensemble.infer import Ensemble
 
-    loaded = Ensemble.load(folder)
+    loaded = Ensemble.load(folder, device_of(device))
     failed: list[str] = []
     show(label(loaded, paths, failed), loaded.classes, output)
     for reason in failed:

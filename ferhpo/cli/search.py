@@ -46,13 +46,13 @@ def search(
     storage: StorageOption = None,
     cpus_per_trial: Annotated[
         int | None,
-        typer.Option(help="CPUs of one trial.", show_default="measured; a quarter of the machine where it was not"),
+        typer.Option(help="CPUs of one trial.", show_default="measured, else an equal share of the machine"),
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
         typer.Option(
             help="GPUs of one trial; 0.25 puts four on one.",
-            show_default="measured; 1 where there is one and it was not",
+            show_default="measured, else 1 where there is one, or what --concurrency leaves each",
         ),
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,

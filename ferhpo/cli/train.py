@@ -22,6 +22,7 @@ from ferhpo.cli.options import (
     TestOption,
     chosen,
     command_line,
+    device_of,
     find_spec,
     remember,
 )
@@ -67,11 +68,9 @@ def train(
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
     remember(named, root)
-    import torch
-
     from ferhpo.training.single import train_single
 
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = device_of(device)
     if minutes is not None:
         given = {text.partition("=")[0] for text in set_ or []}
         config = fitted(spec, config, prepared, place, 60 * minutes, given=given)
@@ -84,7 +83,7 @@ def train(
         seconds=None if minutes is None else 60 * minutes,
         watch=lambda r: say(f"epoch {r.epoch}: {spec.metric} {cell(r.figures[spec.metric])} ({r.seconds:.1f} s)"),
     )
-    opened = open_test(spec, prepared, target, root) if test else None
+    opened = open_test(spec, prepared, target, root, place) if test else None
     show(summary(result, spent, target, opened) | {"config": config.params()}, output)
 
 
@@ -147,7 +146,7 @@ def fitted(
     return config.with_params({"width": found.width})
 
 
-def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path) -> dict[str, Any]:
+def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
     from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
@@ -158,7 +157,7 @@ def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: P
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()
-    return scored(member_probabilities([checkpoint], part)[0], part.labels)
+    return scored(member_probabilities([checkpoint], part, device)[0], part.labels)
 
 
 def summary(result: "EpochResult", spent: float, checkpoint: Path, test: dict[str, Any] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import nn
 from ferhpo.errors import ModelError
 from ferhpo.models import external
 from ferhpo.models.blocks import Head
+from ferhpo.models.necks import read
 
 NAME = "over_time"  # of the module, within the classifier's first layer
 
@@ -36,8 +37,8 @@ class OverTime(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map frames, samples * frames x features, to samples x features."""
         x = x.unflatten(0, (-1, self.frames))
-        read, _ = self.lstm(x)
-        return x.mean(1) + torch.cat((read[:, -1, : self.states], read[:, 0, self.states :]), 1)
+        states = read(self.lstm, x)
+        return x.mean(1) + torch.cat((states[:, -1, : self.states], states[:, 0, self.states :]), 1)
 
 
 def add(model: nn.Module, frames: int, arch: str) -> None:

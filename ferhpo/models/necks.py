@@ -79,6 +79,17 @@ class SelfAttention(nn.Module):
         return x + self.out(seen).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
+def read(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
+    """Return what an LSTM makes of sequences B x steps x features; on a GPU in float32.
+
+    Under autocast to bf16 too cuDNN's takes float16, whose gradients may vanish since the loss is not scaled then.
+    """
+    if not x.is_cuda:
+        return lstm(x)[0]
+    with torch.autocast("cuda", enabled=False):
+        return lstm(x.float())[0]
+
+
 class RowLSTM(nn.Module):
     """A bidirectional LSTM over the rows of the map, each the mean of its columns: from brow to chin and back.
 
@@ -93,5 +104,5 @@ class RowLSTM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map B x C x S x S, C even, to the same shape, each row's output repeated over its columns."""
-        rows, _ = self.lstm(x.mean(3).transpose(1, 2))
+        rows = read(self.lstm, x.mean(3).transpose(1, 2))
         return rows.transpose(1, 2)[..., None].expand(-1, -1, -1, x.shape[3])

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ferhpo.search.encoding import Encoding
 
@@ -194,17 +195,17 @@ def _matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return theta of `Process`: the most probable one, by the gradient."""
-    from scipy.optimize import minimize  # a third of a second, which random trials need not wait for
-
     n, d = x.shape
     squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
+    alike, by_pair = _apart(x[:, :-1])  # many rows are of one configuration, and few epochs differ
+    alike_t, by_pair_t = _apart(x[:, -1:])
     centre = np.array([*np.zeros(d), math.log(0.5), math.log(0.5), math.log(0.02)])
     width = np.array([*np.full(d, 1.5), 1.0, 1.0, 1.5])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         lengths, lasting, passing, noise = np.exp(theta[:d]), *np.exp(theta[d:])
-        of_x, slope_x = (m.ravel() for m in _matern((squares[:, :-1] @ lengths[:-1]).reshape(n, n)))
-        of_t, slope_t = (m.ravel() for m in _matern((squares[:, -1] * lengths[-1]).reshape(n, n)))
+        of_x, slope_x = (m[by_pair] for m in _matern(alike @ lengths[:-1]))
+        of_t, slope_t = (m[by_pair_t] for m in _matern(alike_t[:, 0] * lengths[-1]))
         at_epoch = lasting + passing * of_t
         factor = np.linalg.cholesky((of_x * at_epoch).reshape(n, n) + (noise + JITTER) * np.eye(n))
         half = np.linalg.inv(factor)
@@ -222,3 +223,10 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     bounds = [(-7.0, 5.0)] * d + [(-6.0, 3.0)] * 2 + [(-8.0, 1.0)]
     return minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}).x
+
+
+def _apart(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return squared differences of all pairs of different rows (pairs, columns), and which is whose (n * n,)."""
+    rows, place = np.unique(x, axis=0, return_inverse=True)
+    m, place = len(rows), place.ravel()
+    return ((rows[:, None] - rows[None]) ** 2).reshape(m * m, -1), (m * place[:, None] + place[None]).ravel()

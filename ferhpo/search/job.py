@@ -99,8 +99,11 @@ def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[
 
     from ferhpo.data.cache import open_prepared
     from ferhpo.models import user
+    from ferhpo.training.guard import give_back
     from ferhpo.training.loop import train
 
+    if job.device != "cpu":  # what the trial before kept would be missing from those beside this one
+        give_back(job.device)
     user.trust(config.arch)
     torch.set_num_threads(job.threads)
     data = open_prepared(job.data)

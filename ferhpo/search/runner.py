@@ -1,6 +1,5 @@
 """Puts a search together: data, study, recovery, session, Ray; ends it cleanly whatever happens."""
 
-import platform
 import shutil
 import signal
 import threading
@@ -8,13 +7,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ferhpo import __version__, _layout
+from ferhpo import _layout
+from ferhpo._versions import versions
 from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.metrics import COSTS, metric
@@ -313,9 +312,3 @@ def _interruptible(session: Session) -> Generator[list[str]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    names = ("torch", "torchvision", "timm", "optuna", "ray", "numpy")
-    return {"ferhpo": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}

@@ -85,16 +85,16 @@ class FidelitySampler(BaseSampler):
         if study.study_name != self._study:
             self._study, self._finished, self._tried, self._space, self._fits = study.study_name, {}, set(), {}, {}
         for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number or other.number in self._finished:
+            number, drawn_from = other.number, other.distributions
+            if number == trial.number or number in self._finished:
                 continue
-            for name, distribution in other.distributions.items():
-                if other.number >= self._space.get(name, (-1,))[0]:
-                    self._space[name] = other.number, distribution
-            drawn_from = other.distributions
+            for name, distribution in drawn_from.items():
+                if number >= self._space.get(name, (-1,))[0]:
+                    self._space[name] = number, distribution
             varied = [item for item in other.params.items() if not drawn_from[item[0]].single()]  # as in a proposal
             self._tried.add(frozenset(varied))
             if other.state.is_finished():
-                self._finished[other.number] = self._curve(study, other)
+                self._finished[number] = self._curve(study, other)
         names = self._space if self._names is None else self._names
         return {name: d for name, (_, d) in sorted(self._space.items()) if name in names and not d.single()}
 
@@ -108,7 +108,8 @@ class FidelitySampler(BaseSampler):
         running = [other for other in begun if other.state == TrialState.RUNNING]
         curves = [c for c in (*self._finished.values(), *(self._curve(study, t) for t in begun)) if c is not None]
         curves += self._elsewhere(study, search_space)
-        worked, told = [c for c in curves if c.worked], sum(c.worked or c.infeasible for c in curves)
+        worked = [c for c in curves if c.worked]
+        told = len(worked) + sum(c.infeasible for c in curves)
         if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
             return self._untried(study, trial, Encoding(search_space)) if search_space else {}
         if len(worked) < len(curves):

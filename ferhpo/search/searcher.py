@@ -33,7 +33,11 @@ class StudySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Pass on that a trial is over; the session already knows unless its worker died."""
-        reason = "its worker process died, perhaps for lack of memory" if error else "it was stopped from outside"
+        reason = (
+            "its worker died, perhaps for lack of memory or an error of a GPU"
+            if error
+            else "it was stopped from outside"
+        )
         number = self._numbers.pop(trial_id)
         if self._latest[number] == trial_id:
             self._session.lost(number, reason)

@@ -37,6 +37,8 @@ class TrialWork:
     def next(self) -> dict[str, Any]:
         """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
 
+        One that leaves this process no GPU is raised: the actor must not, and the trial goes on in another one.
+
         Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
         """
         try:
@@ -50,7 +52,9 @@ class TrialWork:
             return self._keep(next(self._epochs))
         except CheckpointError as error:
             return {"error": one_line(error), "cannot_go_on": self._resume is not None}
-        except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its record, not the search's end
+        except Exception as error:
+            if _device_is_lost(error):
+                raise
             return {"error": one_line(error)}
 
     def _measured(self) -> dict[str, float]:
@@ -110,6 +114,15 @@ class TrialWork:
         }
         value = figures[self._job.metric]
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
+
+
+def _device_is_lost(error: Exception) -> bool:
+    """Tell whether every later call of this process to its GPU will fail: CUDA does not forget such errors."""
+    if "CUDA error" not in str(error):
+        return False
+    from ferhpo.training.guard import out_of_memory
+
+    return not out_of_memory(error)
 
 
 def one_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import time
 
 MARGIN = 1.15  # a validation is expected to take up to so many times what the slowest one took
+NEAR = 40  # steps before the end
 
 
 class Clock:
@@ -48,6 +49,10 @@ class Clock:
     def step_fits(self) -> bool:
         """Tell whether a step and the last validation fit into what is left."""
         return self.spent() + self._step + self._reserve <= self.seconds
+
+    def near_end(self) -> bool:
+        """Tell whether few steps fit: each is waited for then, since one that a GPU has only queued tells no time."""
+        return self.spent() + NEAR * self._step + self._reserve > self.seconds
 
     def epoch_fits(self) -> bool:
         """Tell whether a validation now would leave time for more training and another validation."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.guard import give_back, seeded
+from ferhpo.training.guard import give_back, out_of_memory, seeded
 from ferhpo.training.precision import Precision
 
 OPTIONS: dict[str, Any] = {"mode": "reduce-overhead"}  # CUDA graphs
@@ -110,7 +110,9 @@ def choose(
     try:
         full = _seconds(model, model, precision, shape, device)
         half = _seconds(model, model, precision, (shape[0] // 2, *shape[1:]), device)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         return None  # the training will find out, and knows what to do
     cost = 0.0 if name in _LAST else max(_LAST.values(), default=SECONDS)
     if not pays(full=full, half=half, steps=steps(full), cost=cost):

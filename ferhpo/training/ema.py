@@ -21,6 +21,9 @@ class Ema:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        for module in self.model.modules():
+            if isinstance(module, nn.RNNBase):  # a copy's weights lie apart, which cuDNN would mend at every call
+                module.flatten_parameters()
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
         self._mine = [mine for mine, _ in pairs if mine.is_floating_point()]
         self._theirs = [theirs for _, theirs in pairs if theirs.is_floating_point()]

@@ -10,7 +10,8 @@ import torch
 
 from ferhpo.errors import TrainingError
 
-NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # as CUDA, torch on a CPU, and libraries say it
+# As CUDA, torch on a CPU, cuBLAS and cuDNN say it; where memory holds none of cuDNN's plans, torch has found no engine.
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine")
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
 
@@ -33,14 +34,19 @@ class Losses:
         self._waiting: list[tuple[torch.Tensor, float]] = []
         self._sum, self._steps, self._lr = 0.0, 0, 0.0
 
-    def add(self, loss: torch.Tensor, lr: float) -> None:
+    def add(self, loss: torch.Tensor, lr: float, *, wait: bool = False) -> None:
         """Take in a step's loss.
+
+        Args:
+            loss: a scalar.
+            lr: of the step.
+            wait: look at it at once, for which a GPU must have done the step.
 
         Raises:
             TrainingError: one of the last is not finite.
         """
         self._waiting.append((loss.detach(), lr))
-        if len(self._waiting) >= self._every:
+        if wait or len(self._waiting) >= self._every:
             self._look()
 
     def mean(self) -> float:

@@ -20,7 +20,7 @@ CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be 
 AHEAD = 2  # batches that are read while one is used
 BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
 OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-_RESIDENT: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()  # (key, device) -> rows; kept for the next trial
+_RESIDENT: OrderedDict[tuple[str, str, int], torch.Tensor] = OrderedDict()  # kept for the next trial, see `_settle`
 _RESIDENT_PARTS = 4
 
 
@@ -127,7 +127,7 @@ class Rows:
         return len(self._rows) * int(np.prod(self._images.shape[1:]))
 
     def _settle(self, key: str) -> torch.Tensor | None:
-        name = (key, str(self._device))
+        name = (key, str(self._device), hash(self._rows.tobytes()))
         if name in _RESIDENT:
             _RESIDENT.move_to_end(name)
             return _RESIDENT[name]

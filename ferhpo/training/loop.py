@@ -6,12 +6,12 @@ many threads.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from ferhpo.errors import TrainingError
 from ferhpo.metrics import Metric
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import adversarial, checkpoint, compiling, distill, losses, precision, schedule, state
+from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
 from ferhpo.training.feed import Feed
 from ferhpo.training.guard import Losses, give_back, out_of_memory, seeded, threads
@@ -55,6 +55,7 @@ class EpochResult:
             accumulate (2 where memory held half a batch only; batch norm saw halves then), compiled (how much it
             gained; None where it is not).
         save: writes this epoch's files (`_layout`) into an empty folder; call it before asking for the next epoch.
+            ``resumable=False`` leaves out what ``resume`` reads, twice as much as the weights.
     """
 
     epoch: int
@@ -66,7 +67,13 @@ class EpochResult:
     done: bool
     restored: int | None
     details: dict[str, Any]
-    save: Callable[[Path], None]
+    save: "Save"
+
+
+class Save(Protocol):
+    """See `EpochResult`."""
+
+    def __call__(self, folder: Path, *, resumable: bool = True) -> None: ...  # noqa: D102 - see above
 
 
 def train(
@@ -168,6 +175,8 @@ class _Run:
         self._settle_threads(kept=seconds is None and torch.device(self.device).type == "cpu")
         clock = None if seconds is None else self._clock(seconds)
         self._compile(clock)
+        if torch.device(self.device).type == "cuda":  # what was tried out is not what the training needs
+            cost.forget_peak(self.device)
         if clock is not None:
             clock.begin()
             self.at.idle = clock.idle
@@ -285,7 +294,7 @@ class _Run:
         lr, seen = 0.0, 0
         registry.train_mode(self.update.model)
         start = last = time.perf_counter()
-        with self._seeded("dropout", at.epoch), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        with self._seeded("dropout", at.epoch):
             batches = self.feed.batches(
                 at.epoch,
                 again=(lambda: not clock.epoch_fits()) if clock else lambda: False,
@@ -296,7 +305,8 @@ class _Run:
                     break
                 passes, drops = at.step / self.feed.steps, at.plateau.drops
                 lr = config.lr * schedule.factor(config, progress(i), passes=passes, drops=drops)
-                found.add(self.update(x, targets, lr=lr, t=at.step, parts=at.parts), lr)
+                wait = clock is not None and clock.near_end()
+                found.add(self.update(x, targets, lr=lr, t=at.step, parts=at.parts), lr, wait=wait)
                 at.step += 1
                 seen += len(x)
                 if clock is not None:
@@ -333,11 +343,11 @@ class _Run:
             "provenance": checkpoint.provenance(self.data.fingerprint, self.provenance),
         }
 
-        def save(folder: Path) -> None:
+        def save(folder: Path, *, resumable: bool = True) -> None:
             if self.at.step != step:
                 msg = f"epoch {epoch} must be saved before the next one is asked for; the weights have moved on"
                 raise RuntimeError(msg)
-            rest = None if done else self._state()
+            rest = self._state() if resumable and not done else None
             checkpoint.write(folder, shown.weights, card, shown.probs, rest)
 
         return EpochResult(epoch=epoch, figures=shown.figures, done=done, details=details, save=save, **fields)

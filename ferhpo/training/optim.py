@@ -28,7 +28,8 @@ def build(model: nn.Module, config: TrialConfig, dtype: torch.dtype = torch.floa
         for weights, decay in (([w for w in decayed if id(w) not in own], config.weight_decay), (free, 0.0))
         if weights
     ]
-    fused = dtype != torch.float16  # left out as the first step, a fused SGD keeps a momentum that was never written
+    # left out as the first step, a fused SGD keeps a momentum that was never written
+    fused = None if dtype == torch.float16 else True
     match config.optimizer:
         case "sgd":
             return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=fused)

@@ -20,7 +20,7 @@ from torch import nn
 
 from ferhpo._atomic import locked, write_json
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.guard import seeded
+from ferhpo.training.guard import give_back, out_of_memory, seeded
 
 PROBE_SECONDS = 1.0
 PROBE_ROWS = {"cpu": 32, "cuda": 256}  # at most
@@ -75,6 +75,7 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
         channels: of the images.
         device: cpu or cuda[:n].
         cache: JSON file with what was chosen before, made if missing; of several trials one probes, the others wait.
+            What memory did not suffice to measure is not kept.
     """
     if config.precision != "auto":
         return Precision(format=config.precision, channels_last=True)
@@ -82,7 +83,14 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     key = _key(config, channels, rows, device)
     if key not in _KNOWN:
         shape = (rows, channels, config.image_size, config.image_size)
-        _KNOWN[key] = _remembered(key, lambda: probe(model, shape, device), cache)
+        try:
+            _KNOWN[key] = _remembered(key, lambda: probe(model, shape, device), cache)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+    if key not in _KNOWN:  # nor is it for the next trial, which may have more memory
+        give_back(device)
+        return replace(candidates(device)[-1], why="memory did not suffice to measure, and this takes least of it")
     return _KNOWN[key]
 
 
@@ -110,6 +118,9 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
         model: on the device.
         shape: of a batch; of fewer rows where a step takes long on a CPU.
         device: cpu or cuda[:n].
+
+    Raises:
+        torch.OutOfMemoryError: on a GPU; on a CPU what torch or Python raise (see `guard.out_of_memory`).
     """
     tried, on_gpu = candidates(device), torch.device(device).type == "cuda"
     copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]
@@ -141,21 +152,18 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
 
 def _step_seconds(model: nn.Module, precision: Precision, shape: tuple[int, ...], device: str) -> float:
     on_gpu = torch.device(device).type == "cuda"
-    try:
-        x = torch.rand(shape, device=device).to(memory_format=precision.memory_format)
-        model.train()
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        start = time.perf_counter()
-        with precision.autocast(device):
-            loss = model(x).float().square().mean()
-        loss.backward()
-        model.zero_grad(set_to_none=True)
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-    except torch.OutOfMemoryError:
-        return float("inf")
+    x = torch.rand(shape, device=device).to(memory_format=precision.memory_format)
+    model.train()
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    with precision.autocast(device):
+        loss = model(x).float().square().mean()
+    loss.backward()
+    model.zero_grad(set_to_none=True)
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def _is_depthwise(model: nn.Module) -> bool:

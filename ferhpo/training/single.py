@@ -50,7 +50,7 @@ def train_single(
     for result in run:
         spent += result.seconds
         with new_folder(out) as part:
-            result.save(part)
+            result.save(part, resumable=False)  # no command goes on with it
         watch(result)
     assert result is not None  # a budget holds at least one epoch
     return result, spent

@@ -51,6 +51,7 @@ class Step:
         """The model whose weights count: the moving average where there is one."""
         return self.model if self._ema is None else self._ema.model
 
+    @torch.backends.cudnn.flags(enabled=True, benchmark=True)
     def __call__(self, x: torch.Tensor, targets: torch.Tensor, *, lr: float, t: int, parts: int = 1) -> torch.Tensor:
         """Update the weights; return the loss that the update is from.
 

@@ -114,7 +114,9 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
         device: cpu or cuda[:n].
     """
     cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
-    return _rate(config.with_params({"pretrained": False, "distill": 0.0}), data, device) / cost
+    rate = _rate(config.with_params({"pretrained": False, "distill": 0.0}), data, device)
+    give_back(device)  # what stays cached is missing from whoever trains beside this process
+    return rate / cost
 
 
 def _rate(config: TrialConfig, data: Prepared, device: str) -> float:

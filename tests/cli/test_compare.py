@@ -44,7 +44,7 @@ def test_a_system_is_compared_and_the_table_written(
         (["tiny", "tiny"], "a comparison takes each system once, got tiny twice"),
         (["tiny", "--minutes-each", "0"], "--minutes-each must be a number above 0"),
         (["tiny", "--image-size", "4"], "--image-size: image_size must be at least 8"),
-        (["tiny", "--device", "tpu"], "--device must be cpu or cuda, got 'tpu'"),
+        (["tiny", "--device", "tpu"], "--device must be cpu, cuda or cuda:N, got 'tpu'"),
     ],
 )
 def test_misuse_is_refused_before_anything_begins(run: Run, system: Path, words: list[str], message: str) -> None:

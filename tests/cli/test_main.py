@@ -59,11 +59,12 @@ OPTIONS = {  # a new option has to be written here, and so to be wanted
         ("--test",),
         ("--on",),
         DATA,
+        ("--device",),
         STORAGE,
         ROOT,
         FORMAT,
     ],
-    "ferhpo predict": [("images",), ENSEMBLE, STUDY, ROOT, FORMAT],
+    "ferhpo predict": [("images",), ENSEMBLE, STUDY, ("--device",), ROOT, FORMAT],
     "ferhpo export": [
         ("file",),
         ("--onnx",),

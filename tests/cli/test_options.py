@@ -1,13 +1,16 @@
 """What `--study` stands for, what is remembered, and what is written down of a command line."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ferhpo.cli.options import (
     chosen,
     command_line,
+    device_of,
     find_spec,
     last_ensemble,
     name_of,
@@ -72,6 +75,34 @@ def test_a_name_in_a_folder_is_proposed_whole(brought: Path) -> None:
     write(brought / "starting", "cbam", 3)
     with pytest.raises(UsageError, match=r"there is no studies/starting/cban\.toml; did you mean 'starting/cbam'"):
         find_spec("starting/cban", Path("studies"))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "place"),
+    [(0, None, "cpu"), (1, None, "cuda"), (1, "cpu", "cpu"), (1, "cuda", "cuda"), (2, "cuda:1", "cuda:1")],
+)
+def test_nets_run_on_a_gpu_where_there_is_one_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, given: str | None, place: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert device_of(given) == place
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("tpu", "--device must be cpu, cuda or cuda:N, got 'tpu'"),
+        ("cpu:1", "--device must be cpu, cuda or cuda:N, got 'cpu:1'"),
+        ("cuda:x", "--device must be cpu, cuda or cuda:N, got 'cuda:x'"),
+        ("cuda:1", "--device cuda:1 needs a GPU, and torch sees 1 here; leave it out"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        device_of(given)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/a", "./a", "../a"])

@@ -82,7 +82,8 @@ class FakeEnsemble:
     preprocessing = MappingProxyType({"stored_size": 4, "channels": 1})
 
     @classmethod
-    def load(cls, folder: Path) -> "FakeEnsemble":
+    def load(cls, folder: Path, device: str) -> "FakeEnsemble":
+        assert device == "cpu", "which takes one picture faster"
         return cls()
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
@@ -111,6 +112,12 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_answered(run: Run, picture
     assert ran.json[4]["probabilities"]["b"] == pytest.approx(0.5 + 180 / 512)
     bad = [line for line in ran.err.splitlines() if line.startswith("error: ")]
     assert ["2.png" in bad[0], "5.png" in bad[1], len(bad)] == [True, True, 2]
+
+
+def test_a_device_that_is_none_is_refused(run: Run, pictures: Path) -> None:
+    assert "--device must be cpu, cuda or cuda:N, got 'tpu'" in run(
+        "predict", "pictures", "--ensemble", ".", "--device", "tpu"
+    ).failed(2)
 
 
 def test_csv_has_a_line_a_picture(run: Run, pictures: Path) -> None:

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ferhpo.models import necks
 from ferhpo.models.necks import CBAM, RowLSTM, SelfAttention
@@ -58,6 +59,22 @@ def test_self_attention_sees_the_whole_map_from_every_place() -> None:
     SelfAttention(8)(x)[0, :, 0, 0].sum().backward()
     assert x.grad is not None
     assert bool((x.grad[0].abs().sum(0) > 0).all())
+
+
+def test_on_a_gpu_an_lstm_reads_in_float32_whatever_autocast_says() -> None:
+    seen = []
+
+    def lstm(x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        seen.append((x.dtype, torch.is_autocast_enabled("cuda")))
+        return x, None
+
+    torch.set_autocast_enabled("cuda", True)  # as `torch.autocast` does not where there is no GPU
+    try:
+        with FakeTensorMode():
+            necks.read(lstm, torch.empty(2, 3, 4, device="cuda", dtype=torch.bfloat16))  # pyright: ignore[reportArgumentType]
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+    assert seen == [(torch.float32, False)]
 
 
 def test_the_lstm_reads_rows_in_order_and_no_order_within_a_row() -> None:

@@ -63,8 +63,9 @@ def test_the_gradient_of_the_fit_is_right(monkeypatch: pytest.MonkeyPatch) -> No
         taken.append(loss)
         return type("Result", (), {"x": start})
 
-    monkeypatch.setattr("scipy.optimize.minimize", minimize)
+    monkeypatch.setattr("ferhpo.search.fidelity.minimize", minimize)
     x = rng.random((15, 3))
+    x[5:10, :2], x[:, 2] = x[:5, :2], x[:, 2].round(1)  # the same configurations at other epochs
     Process(x, scaled(x[:, 0] + rng.normal(0, 0.1, 15)))
     for point in rng.normal(0, 0.7, (3, 6)):
         assert check_grad(lambda t: taken[0](t)[0], lambda t: taken[0](t)[1], point) < 1e-4

@@ -1,15 +1,17 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fakes
 import pytest
+import torch
 
 from ferhpo import _layout
 from ferhpo.errors import TrainingError
 from ferhpo.search import costs
-from ferhpo.search.job import Job
+from ferhpo.search.job import Job, train_trial
 from ferhpo.search.work import TrialWork, one_line
 from ferhpo.space.config import TrialConfig
 
@@ -62,6 +64,41 @@ def test_a_state_that_is_gone_is_reported_as_such(tmp_path: Path, data: fakes.Fa
 
 def test_an_error_is_a_record_of_one_line(tmp_path: Path, data: fakes.FakeData) -> None:
     assert work(tmp_path, data, lr=0.95).next() == {"error": "ValueError: lr is too high"}
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [
+        ("CUDA error: an illegal memory access was encountered", True),
+        ("CUDA error: out of memory", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_an_error_after_which_a_gpu_answers_no_more_ends_the_worker(
+    tmp_path: Path, data: fakes.FakeData, text: str, raised: bool
+) -> None:
+    def trainer(*_: object) -> Iterator[Any]:
+        raise RuntimeError(text)
+
+    worker = TrialWork(4, TrialConfig(), 0, fakes.job(tmp_path, data), trainer)
+    if raised:
+        with pytest.raises(RuntimeError, match="illegal memory access"):
+            worker.next()
+    else:
+        assert worker.next() == {"error": f"RuntimeError: {text}"}
+
+
+@pytest.mark.parametrize(("device", "given_back"), [("cpu", []), ("cuda", ["cuda"])])
+def test_a_trial_on_a_gpu_begins_without_what_the_one_before_kept(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, device: str, given_back: list[str]
+) -> None:
+    found: list[str] = []
+    monkeypatch.setattr("ferhpo.training.guard.give_back", found.append)
+    monkeypatch.setattr("ferhpo.data.cache.open_prepared", lambda _: data)
+    monkeypatch.setattr("ferhpo.training.loop.train", lambda *_, **__: iter(()))
+    job = replace(fakes.job(tmp_path, data), device=device, threads=torch.get_num_threads())
+    assert list(train_trial(TrialConfig(), job, None)) == []
+    assert found == given_back
 
 
 @pytest.mark.parametrize(

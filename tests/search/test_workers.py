@@ -14,6 +14,17 @@ from ferhpo.search.workers import Split, Workers
         ({"CPU": 16, "GPU": 1}, Workers(gpus=0), (4, 4, 0)),
         ({"CPU": 64, "GPU": 8}, Workers(), (8, 8, 1)),
         ({"CPU": 8}, Workers(cpus=2, concurrency=3), (3, 2, 0)),
+        ({"CPU": 16}, Workers(concurrency=8), (8, 2, 0)),
+        ({"CPU": 16}, Workers(concurrency=1), (1, 16, 0)),
+        ({"CPU": 2}, Workers(concurrency=4), (2, 1, 0)),
+        ({"CPU": 16, "GPU": 1}, Workers(concurrency=4), (4, 4, 0.25)),
+        ({"CPU": 16, "GPU": 1}, Workers(concurrency=8), (8, 2, 0.125)),
+        ({"CPU": 16, "GPU": 1}, Workers(gpus=0.125), (8, 2, 0.125)),
+        ({"CPU": 16, "GPU": 1}, Workers(cpus=2), (1, 2, 1)),
+        ({"CPU": 16, "GPU": 4}, Workers(concurrency=6), (6, 2, 0.5)),
+        ({"CPU": 16, "GPU": 4}, Workers(gpus=0.4), (8, 2, 0.4)),
+        ({"CPU": 16, "GPU": 4}, Workers(gpus=2), (2, 4, 2)),
+        ({"CPU": 64, "GPU": 1}, Workers(gpus=1 / 49), (49, 1, 1 / 49)),
     ],
 )
 def test_workers_fit_the_machine(

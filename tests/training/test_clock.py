@@ -36,6 +36,15 @@ def test_progress_never_goes_back_when_validation_proves_slow(now: list[float]) 
     assert clock.progress() > before
 
 
+def test_the_end_is_near_when_few_steps_are_left_before_the_last_validation(now: list[float]) -> None:
+    clock = Clock(100, 0, 0)
+    clock.saw_step(1)
+    assert not clock.near_end()
+    now[0] += 100.5 - module.NEAR
+    assert clock.near_end()
+    assert clock.step_fits()
+
+
 def test_what_goes_by_before_the_first_step_is_spent_but_no_progress(now: list[float]) -> None:
     clock = Clock(10, 0, 2)
     now[0] += 4

@@ -34,6 +34,20 @@ def test_buffers_are_averaged_and_counters_copied() -> None:
     assert int(state["1.num_batches_tracked"]) == 1
 
 
+def test_the_average_of_an_lstm_has_its_weights_in_one_piece_and_still_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat: list[nn.Module] = []
+    monkeypatch.setattr(nn.LSTM, "flatten_parameters", lambda self: flat.append(self))
+    model = nn.LSTM(2, 2)
+    flat.clear()  # a fresh one does it itself
+    ema = Ema(model, 0.5)
+    assert flat == [ema.model]
+    before = ema.model.state_dict()["weight_ih_l0"].clone()
+    with torch.no_grad():
+        model.get_parameter("weight_ih_l0").add_(1)
+    ema.update(0)
+    assert not torch.equal(ema.model.state_dict()["weight_ih_l0"], before)
+
+
 def test_the_average_neither_trains_nor_shares_memory() -> None:
     model = net()
     ema = Ema(model, 0.9)

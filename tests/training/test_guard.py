@@ -29,6 +29,14 @@ def test_on_a_gpu_losses_are_looked_at_now_and_then_and_name_the_step_all_the_sa
         losses.mean()
 
 
+def test_on_a_gpu_a_loss_is_looked_at_at_once_where_it_is_waited_for() -> None:
+    losses = Losses(1, "cuda", None)
+    losses.add(torch.tensor(1.0), 0.1)
+    assert losses.last is None
+    losses.add(torch.tensor(3.0), 0.1, wait=True)
+    assert losses.last == 3
+
+
 def test_where_a_training_is_names_the_last_step_that_was_looked_at() -> None:
     losses = Losses(3, "cpu", None)
     for value, lr in ((1.25, 0.1), (1.5, 0.2)):
@@ -70,6 +78,8 @@ def test_a_seeded_block_repeats_itself_and_leaves_the_generators_alone() -> None
             True,
         ),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),

@@ -48,7 +48,15 @@ def test_resident_rows_are_kept_for_the_next_trial_and_the_oldest_part_goes(monk
     assert first._resident is again._resident
     for key in "bcde":
         Rows(images, None, device, key)
-    assert [key for key, _ in module._RESIDENT] == ["b", "c", "d", "e"]
+    assert [key for key, *_ in module._RESIDENT] == ["b", "c", "d", "e"]
+
+
+def test_other_rows_of_the_same_images_are_resident_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RESIDENT", module.OrderedDict())
+    few, more = (Rows(stored(), np.array(rows), "meta", "a train")._resident for rows in ([1, 2], [3, 4, 5]))
+    assert few is not None
+    assert more is not None
+    assert (len(few), len(more)) == (2, 3)
 
 
 @pytest.mark.gpu

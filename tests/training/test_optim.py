@@ -73,6 +73,14 @@ def test_muon_takes_filters_but_for_depthwise_and_frozen_ones() -> None:
     assert {w.ndim for w in third} == {1}
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_kernels_are_fused_but_where_a_step_may_be_left_out(name: str) -> None:
+    config = TrialConfig(optimizer=name, width=4, image_size=8)
+    if name != "muon":
+        fused, plain = (optim.build(net(config), config, d).defaults["fused"] for d in (torch.float32, torch.float16))
+        assert (fused, plain) == (True, None)  # None lets torch take all weights at once on a GPU, False one by one
+
+
 @pytest.mark.parametrize(("fused", "place"), [(False, "cpu"), (True, "meta")])
 def test_the_count_of_steps_goes_to_a_device_for_fused_kernels_alone(fused: bool, place: str) -> None:
     weight = torch.zeros(2, 3, device="meta", requires_grad=True)  # any device but the CPU

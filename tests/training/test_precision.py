@@ -89,12 +89,20 @@ def test_fp16_is_tried_on_a_gpu_without_bf16_alone(able: bool, short: str, monke
     assert [p.format for p in precision.candidates("cuda")] == ["fp32", "fp32", short]
 
 
-def test_a_format_that_memory_does_not_hold_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            raise torch.OutOfMemoryError
+class Full(nn.Module):
+    """A net that memory does not hold."""
 
-    assert precision._step_seconds(Full(), precision.candidates("cpu")[0], (2, 1, 8, 8), "cpu") == float("inf")
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+
+def test_where_memory_does_not_suffice_to_measure_the_smallest_format_serves_until_it_does(tmp_path: Path) -> None:
+    config, cache = TrialConfig(width=5), tmp_path / "precision.json"
+    chosen = choose(config, Full(), 1, "cpu", cache)
+    assert (chosen.format, chosen.channels_last) == (precision.candidates("cpu")[-1].format, True)
+    assert "memory did not suffice" in chosen.why
+    assert not cache.exists()
+    assert choose(config, net(), 1, "cpu", cache).why.startswith("measured, ")
 
 
 @pytest.mark.usefixtures("_bf16")

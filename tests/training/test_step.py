@@ -36,6 +36,14 @@ def test_updates_lower_the_loss_of_a_batch(config: TrialConfig) -> None:
     assert found[-1] < found[0]
 
 
+def test_cudnn_looks_for_the_fastest_kernels_within_a_step_alone(config: TrialConfig) -> None:
+    step, seen = make(config), []
+    step.model.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.benchmark))
+    step(*batch(), lr=0.05, t=0)
+    assert seen == [True]
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_the_moving_average_is_what_is_evaluated_where_there_is_one(config: TrialConfig) -> None:
     step, plain = make(config), make(config.with_params({"ema": 0.0}))
     assert plain.evaluated is plain.model
