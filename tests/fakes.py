@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ferhpo.space.spec import StudySpec, parse_spec
 
 CLASSES = ("angry", "happy", "neutral")
 LABELS = np.arange(60) % 3
+NO_GPU = "no-gpu"  # a file of the study's folder: an epoch that finds it fails as if its worker's GPU were lost
 
 SPEC = """
 description = "a study for tests"
@@ -134,7 +136,7 @@ class FakeEpoch:
 
 
 def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0.0) -> Iterator[FakeEpoch]:
-    """Yield epochs of `score`; lr above 0.9 raises, so that a search has failures."""
+    """Yield epochs of `score`; lr above 0.9 raises, so that a search has failures, and so does `NO_GPU`, once."""
     first = 1
     if resume is not None:
         try:
@@ -146,6 +148,10 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
             msg = "lr is too high\nand this line is not shown"
             raise ValueError(msg)
         time.sleep(pause)
+        with suppress(FileNotFoundError):
+            (job.study / NO_GPU).unlink()  # which of two workers one alone can do
+            msg = "CUDA error: an illegal memory access was encountered"
+            raise RuntimeError(msg)
         yield FakeEpoch(epoch=epoch, config=config, job=job, seconds=0.5)
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from ferhpo.data.cache import prepare
 from ferhpo.ensemble.evaluate import METHODS
+from ferhpo.search import fidelity
 from ferhpo.search.job import Job
 from ferhpo.search.session import Limits, Session
 from ferhpo.search.work import TrialWork
@@ -192,10 +193,13 @@ def test_overhead_trains_nothing_through_a_whole_session(load: Any, tmp_path: Pa
         assert [(t.state, len(t.values)) for t in writer.reader.trials()] == [("COMPLETE", overhead.EPOCHS)] * 2
 
 
-def test_asks_of_the_sampler_are_timed_in_a_study_of_many_trials(load: Any) -> None:
-    found = load("overhead").asks(60)
-    assert len(found) == 20
-    assert min(found) > 0
+def test_asks_of_the_sampler_are_timed_in_a_study_of_many_trials(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fitted = fidelity._fitted
+    monkeypatch.setattr(fidelity, "_fitted", lambda x, y: fits.append(len(x)) or fitted(x, y))
+    assert len(load("overhead").asks(60)) == 20
+    assert fits
+    assert min(fits) > 60, "epochs of trials that were stopped early count"
 
 
 def test_ensemble_fits_every_method_to_its_made_up_members(load: Any) -> None:

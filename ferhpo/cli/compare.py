@@ -51,7 +51,7 @@ def compare(
 
     scale = Scale(minutes=minutes_each, image_size=image_size)
     specs = chosen(systems or [], out)
-    place = Place(out=out, data=data, weights=tuple(weights or ()), device=device_of(device), command=command_line())
+    place = Place(out=out, data=data, weights=tuple(weights or ()), device=_place(device), command=command_line())
 
     def so_far(some: "Sequence[System]") -> None:
         _write(out, some, scale, last=False)
@@ -95,6 +95,14 @@ def show(lines: "Sequence[Row]") -> None:
     shown = [column for column in HEADS if column not in {"data", "note"}]
     rows = [[cell(column, line[column]) for column in shown] for line in lines]
     print_table([HEADS[column] for column in shown], rows)
+
+
+def _place(device: str | None) -> str:
+    place = device_of(device)
+    if ":" in place:  # searches take the GPU that Ray gives them
+        msg = f"compare takes --device cpu or cuda, got '{place}'; set CUDA_VISIBLE_DEVICES to choose a GPU"
+        raise UsageError(msg)
+    return place
 
 
 def _write(out: Path, found: "Sequence[System]", scale: "Scale", *, last: bool) -> "list[Row]":

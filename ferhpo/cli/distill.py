@@ -60,13 +60,12 @@ def distill(
     opened = study_of(folder, study, root, storage)
     settings = [f"arch={into}", "distill=1", *(set_ or [])]
     config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
-    target = checked(out or root / opened.name / "student")
+    target, place = checked(out or root / opened.name / "student"), device_of(device)
     prepared = images_of(opened, root, data)
     say(f"teacher: {folder}")
     from ferhpo.export.distill import distill as teach
     from ferhpo.metrics import metric
 
-    place = device_of(device)
     name = opened.spec.metric
     made = teach(
         folder,

@@ -84,11 +84,11 @@ def ensemble(
     if on is not None and not test:
         msg = f"--on opens the test rows of {on}; give --test with it"
         raise UsageError(msg)
+    looks = test or soup or tta != "own"
+    place = device_of(device) if looks or device else "cpu"  # without them torch need not be imported
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
-    looks = test or soup or tta != "own"
-    place = device_of(device) if looks or device else "cpu"  # else no net runs, and torch need not be imported
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks else None
     other = None if on is None else open_other(opened.spec, on, root / ".cache")
     if other is not None:

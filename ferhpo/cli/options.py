@@ -81,19 +81,21 @@ def device_of(given: str | None) -> str:
     Raises:
         UsageError: it says something else than cpu, cuda or cuda:N, or there is no such GPU.
     """
+    if given == "cpu":
+        return given
+    wanted = re.fullmatch(r"cuda(?::(0|[1-9]\d*))?", given or "cuda")
+    if wanted is None:
+        msg = f"--device must be cpu, cuda or cuda:N, got '{given}'"
+        raise UsageError(msg)
     import torch
 
     have = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(wanted[1] or 0) < have:
+        return wanted[0]
     if given is None:
-        return "cuda" if have else "cpu"
-    kind, _, index = given.partition(":")
-    if kind not in {"cpu", "cuda"} or (index and not (kind == "cuda" and index.isdecimal())):
-        msg = f"--device must be cpu, cuda or cuda:N, got '{given}'"
-        raise UsageError(msg)
-    if kind == "cuda" and int(index or 0) >= have:
-        msg = f"--device {given} needs a GPU, and torch sees {have} here; leave it out"
-        raise UsageError(msg)
-    return given
+        return "cpu"
+    msg = f"--device {given} needs a GPU, and torch sees {have} here; leave it out"
+    raise UsageError(msg)
 
 
 def named(name: str | None, study: str | None) -> str | None:

@@ -43,9 +43,7 @@ def predict(
     *,
     ensemble: EnsembleOption = None,
     study: EnsembleStudyOption = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda or cuda:1, where nets run; a GPU pays from some hundred pictures on.")
-    ] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1, where nets run.")] = "cpu",
     root: RootOption = ROOT,
     output: Annotated[
         Listing, typer.Option("--format", "-f", help="table for people, json or csv for programs.")

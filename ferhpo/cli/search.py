@@ -46,13 +46,16 @@ def search(
     storage: StorageOption = None,
     cpus_per_trial: Annotated[
         int | None,
-        typer.Option(help="CPUs of one trial.", show_default="measured, else an equal share of the machine"),
+        typer.Option(
+            help="CPUs of one trial.",
+            show_default="measured, else what is left to each, a quarter at most unless --concurrency says fewer",
+        ),
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
         typer.Option(
             help="GPUs of one trial; 0.25 puts four on one.",
-            show_default="measured, else 1 where there is one, or what --concurrency leaves each",
+            show_default="measured, else 1, or less where --concurrency puts several on one",
         ),
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Trials at a time.", show_default="what fits")] = None,

@@ -59,7 +59,7 @@ def train(
     named = chosen(study, root)
     spec = find_spec(named, root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
-    target = checked(out or root / spec.name / "train")
+    target, place = checked(out or root / spec.name / "train"), device_of(device)
     from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
     from ferhpo.study.source import open_data
@@ -70,7 +70,6 @@ def train(
     remember(named, root)
     from ferhpo.training.single import train_single
 
-    place = device_of(device)
     if minutes is not None:
         given = {text.partition("=")[0] for text in set_ or []}
         config = fitted(spec, config, prepared, place, 60 * minutes, given=given)

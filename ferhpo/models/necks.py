@@ -82,7 +82,7 @@ class SelfAttention(nn.Module):
 def read(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
     """Return what an LSTM makes of sequences B x steps x features; on a GPU in float32.
 
-    Under autocast to bf16 too cuDNN's takes float16, whose gradients may vanish since the loss is not scaled then.
+    cuDNN's takes float16 under autocast to bf16 too; its gradients may vanish, since the loss is scaled for fp16 alone.
     """
     if not x.is_cuda:
         return lstm(x)[0]

@@ -6,7 +6,7 @@ notes its Ray session, so the next one ends exactly those.
 
 import logging
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ NOTE = "ray-session"  # in the study's logs/: the Ray session of the last run
 
 
 @contextmanager
-def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]]:
+def started(logs: Path, *, address: str | None) -> Generator[Sequence[Mapping[str, float]]]:
     """Run Ray for the length of the context.
 
     Args:
@@ -38,7 +38,7 @@ def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]
         address: a running cluster's, None starts Ray on this machine, whatever runs there already.
 
     Yields:
-        The cluster's resources by name ("CPU", "GPU").
+        The resources of every machine that is alive, by name ("CPU", "GPU").
 
     Raises:
         UsageError: there is no cluster at ``address``, or this process uses Ray already.
@@ -64,7 +64,7 @@ def started(logs: Path, *, address: str | None) -> Generator[Mapping[str, float]
         )
         if not address:
             write_bytes(logs / NOTE, context.address_info["session_dir"].encode())
-        yield ray.cluster_resources()
+        yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
         (logs / NOTE).unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def begin(job: Job) -> None:
 
 
 def of_training(job: Job) -> dict[str, float]:
-    """Return memory_mib since `begin`, if the study asks for it."""
+    """Return memory_mib since `begin`, on a GPU since the first step, if the study asks for it."""
     if "memory_mib" not in job.costs:
         return {}
     from ferhpo.training import cost

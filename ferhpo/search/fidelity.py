@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ferhpo.search.encoding import Encoding
 
@@ -195,6 +194,8 @@ def _matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return theta of `Process`: the most probable one, by the gradient."""
+    from scipy.optimize import minimize  # a third of a second, which whoever fits nothing need not wait for
+
     n, d = x.shape
     squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
     alike, by_pair = _apart(x[:, :-1])  # many rows are of one configuration, and few epochs differ

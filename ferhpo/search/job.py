@@ -102,7 +102,7 @@ def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[
     from ferhpo.training.guard import give_back
     from ferhpo.training.loop import train
 
-    if job.device != "cpu":  # what the trial before kept would be missing from those beside this one
+    if job.device != "cpu":  # what the trial before keeps is missing from those beside this one
         give_back(job.device)
     user.trust(config.arch)
     torch.set_num_threads(job.threads)

@@ -55,7 +55,7 @@ class Measured:
 
 def choose(
     workers: Workers,
-    resources: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
     *,
     config: TrialConfig,
     data: "Prepared",
@@ -72,7 +72,7 @@ def choose(
 
     Args:
         workers: what the user says.
-        resources: of the machine, by Ray's names: CPU, GPU, memory in bytes.
+        nodes: the resources of each machine, by Ray's names: CPU, GPU, memory in bytes; one unless on a cluster.
         config: a typical trial's.
         data: prepared images.
         trials: that are left.
@@ -83,9 +83,10 @@ def choose(
     Raises:
         UsageError: not one trial fits.
     """
-    rule = workers.fit(resources)
+    rule = workers.fit(*nodes)
     if workers.cpus or workers.concurrency or workers.gpus or workers.address:
         return rule
+    (resources,) = nodes
     gpus = int(resources.get("GPU", 0)) if rule.gpus else 0
     memory = int(resources.get("memory", 1 << 62)) // max(1, gpus)
     machine = Machine(cpus=int(resources.get("CPU", 1)), gpus=gpus, memory=memory)

@@ -207,8 +207,8 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
     """Run the session under Ray; return whether it was interrupted."""
     spec, folder = session.writer.spec, session.writer.folder
     logs = folder / _layout.LOGS
-    with cluster.started(logs, address=workers.address) as resources:
-        split = _split(session, data, workers, trainer, resources)
+    with cluster.started(logs, address=workers.address) as nodes:
+        split = _split(session, data, workers, trainer, nodes)
         best = session.writer.reader.best()
         session.emit(
             SearchBegan(
@@ -252,16 +252,16 @@ def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer)
 
 
 def _split(
-    session: Session, data: "Prepared", workers: Workers, trainer: Trainer, resources: Mapping[str, float]
+    session: Session, data: "Prepared", workers: Workers, trainer: Trainer, nodes: Sequence[Mapping[str, float]]
 ) -> Split:
     """Return how the machine is divided: only a real training can be measured."""
     if trainer is not train_trial:
-        return workers.fit(resources)
+        return workers.fit(*nodes)
     spec, limits = session.writer.spec, session.limits
     trials = session.left
     return packing.choose(
         workers,
-        resources,
+        nodes,
         config=spec.space.default_config(),
         data=data,
         trials=trials,

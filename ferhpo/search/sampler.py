@@ -61,6 +61,8 @@ class FidelitySampler(BaseSampler):
         points: Callable[[FrozenTrial], Points] | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
+        import scipy.optimize  # noqa: F401 - here, so that the first ask that fits the model need not wait for it
+
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)

@@ -33,11 +33,7 @@ class StudySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Pass on that a trial is over; the session already knows unless its worker died."""
-        reason = (
-            "its worker died, perhaps for lack of memory or an error of a GPU"
-            if error
-            else "it was stopped from outside"
-        )
+        reason = "its worker process died, perhaps for lack of memory" if error else "it was stopped from outside"
         number = self._numbers.pop(trial_id)
         if self._latest[number] == trial_id:
             self._session.lost(number, reason)
@@ -60,3 +56,10 @@ class StudyScheduler(FIFOScheduler):
         """Return CONTINUE or STOP for the trial that reported."""
         goes_on = self._session.epoch(trial.config["number"], json.loads(result["record"]))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Tell the session what a worker ended of, where it said so; the searcher tells it of those that just died."""
+        lines = str(trial.get_error()).splitlines()
+        reason = next((line for line in reversed(lines) if "CUDA error" in line), None)
+        if reason is not None:
+            self._session.lost(trial.config["number"], f"its worker had to end ({reason.strip()})")

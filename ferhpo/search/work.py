@@ -37,7 +37,7 @@ class TrialWork:
     def next(self) -> dict[str, Any]:
         """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
 
-        One that leaves this process no GPU is raised: the actor must not, and the trial goes on in another one.
+        One after which this process may have no GPU is raised, so that the actor ends and the trial goes on in another.
 
         Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
         """
@@ -117,7 +117,7 @@ class TrialWork:
 
 
 def _device_is_lost(error: Exception) -> bool:
-    """Tell whether every later call of this process to its GPU will fail: CUDA does not forget such errors."""
+    """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
     if "CUDA error" not in str(error):
         return False
     from ferhpo.training.guard import out_of_memory

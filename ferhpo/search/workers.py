@@ -27,10 +27,10 @@ class Workers:
     """Where trials run.
 
     Args:
-        cpus: CPUs of one trial; None takes what a measurement says, else an equal share of the machine for each trial
-            at a time, at least one; a quarter where neither ``concurrency`` nor ``gpus`` says how many those are.
-        gpus: GPUs of one trial, fractions allowed; None takes what a measurement says, else one where there is one, or
-            the fraction of one with which ``concurrency`` trials fit.
+        cpus: CPUs of one trial; None takes what was measured, else those of a machine over the trials at a time on it:
+            ``concurrency``, or four, or as many as its GPUs hold where those are more.
+        gpus: GPUs of one trial, fractions allowed; None takes what was measured, else one where there is one, or the
+            fraction of one with which ``concurrency`` trials fit.
         concurrency: trials at a time; None takes what fits.
         address: of a Ray cluster; None starts Ray here.
     """
@@ -49,19 +49,26 @@ class Workers:
             msg = f"--gpus-per-trial must be 0 or more, got {self.gpus}"
             raise UsageError(msg)
 
-    def fit(self, resources: Mapping[str, float]) -> Split:
-        """Return how these resources are divided when nothing was measured.
+    def fit(self, *nodes: Mapping[str, float]) -> Split:
+        """Return how machines are divided when nothing was measured; a trial runs on one of them.
 
         Args:
-            resources: by Ray's names: CPU, GPU.
+            nodes: each one's resources by Ray's names: CPU, GPU.
 
         Raises:
             UsageError: not one trial fits.
         """
-        have_cpus, have_gpus = int(resources.get("CPU", 1)), resources.get("GPU", 0.0)
-        gpus = self.gpus if self.gpus is not None else _share(have_gpus, self.concurrency or 1)
-        on_gpus = _places(have_gpus, gpus) if gpus else have_cpus
-        at_a_time = self.concurrency or (max(4, on_gpus) if gpus else 4)
+        on_gpus = self.gpus != 0 and any(node.get("GPU") for node in nodes)
+        able = [node for node in nodes if node.get("GPU") or not on_gpus]
+        large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 1.0)))
+        have_cpus, have_gpus = int(large.get("CPU", 1)), large.get("GPU", 0.0)
+        wanted = self.concurrency and ceil(self.concurrency / len(able))
+        gpus = self.gpus
+        if gpus is None:
+            most = max(1, min(wanted or 1, have_cpus // (self.cpus or 1)))
+            gpus = 1 / ceil(most / have_gpus) if on_gpus else 0.0
+        places = _places(have_gpus, gpus) if gpus else have_cpus
+        at_a_time = min(wanted, max(1, places)) if wanted else max(4, places if gpus else 4)
         cpus = self.cpus if self.cpus is not None else max(1, have_cpus // at_a_time)
         if cpus > have_cpus or gpus > have_gpus:
             msg = (
@@ -69,13 +76,14 @@ class Workers:
                 f"{have_cpus} and {have_gpus:g}"
             )
             raise UsageError(msg)
-        room = min(have_cpus // cpus, on_gpus)
+        room = sum(_room(node, cpus, gpus) for node in nodes)
         return Split(trials=min(room, self.concurrency or room), cpus=cpus, gpus=gpus)
 
 
-def _share(have: float, trials: int) -> float:
-    """Return the GPUs of each of so many trials, 0 where there is none: one, or an equal fraction of one."""
-    return 1 / ceil(trials / have) if have >= 1 else have
+def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """Return how many trials of so many CPUs and GPUs fit a machine."""
+    room = int(node.get("CPU", 1)) // cpus
+    return min(room, _places(node.get("GPU", 0.0), gpus)) if gpus else room
 
 
 def _places(have: float, gpus: float) -> int:

@@ -3,7 +3,7 @@
 import time
 
 MARGIN = 1.15  # a validation is expected to take up to so many times what the slowest one took
-NEAR = 40  # steps before the end
+NEAR = 40  # steps before the end, twice as many as a GPU is left alone with (`guard.CHECK_EVERY`)
 
 
 class Clock:

@@ -79,6 +79,11 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, short enough to stand in another one's sentence."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def give_back(device: str) -> None:
     """Free what a failed computation held; call it out of the handler, whose error holds the computation's tensors."""
     gc.collect()
@@ -105,8 +110,8 @@ def halved(compute: Callable[[int], Found], batch: int, device: str) -> tuple[Fo
                 raise
             if batch == 1:
                 msg = (
-                    f"a net must fit into the memory of {device}, one image at a time did not; take a smaller net, a "
-                    "smaller image_size or another device"
+                    f"a net must fit into the memory of {device}, one image at a time did not ({first_line(error)}); "
+                    "take a smaller net, a smaller image_size or another device"
                 )
                 raise TrainingError(msg) from error
         batch = (batch + 1) // 2

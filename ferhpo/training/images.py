@@ -20,7 +20,7 @@ CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be 
 AHEAD = 2  # batches that are read while one is used
 BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
 OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-_RESIDENT: OrderedDict[tuple[str, str, int], torch.Tensor] = OrderedDict()  # kept for the next trial, see `_settle`
+_RESIDENT: OrderedDict[tuple[str, str, int], torch.Tensor] = OrderedDict()  # (key, device, hash of rows) -> rows
 _RESIDENT_PARTS = 4
 
 

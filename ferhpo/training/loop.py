@@ -6,12 +6,12 @@ many threads.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
 from ferhpo.training.feed import Feed
-from ferhpo.training.guard import Losses, give_back, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, first_line, give_back, out_of_memory, seeded, threads
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
@@ -55,7 +55,7 @@ class EpochResult:
             accumulate (2 where memory held half a batch only; batch norm saw halves then), compiled (how much it
             gained; None where it is not).
         save: writes this epoch's files (`_layout`) into an empty folder; call it before asking for the next epoch.
-            ``resumable=False`` leaves out what ``resume`` reads, twice as much as the weights.
+            ``resumable=False`` leaves out what ``resume`` reads, two to four times the weights.
     """
 
     epoch: int
@@ -67,13 +67,7 @@ class EpochResult:
     done: bool
     restored: int | None
     details: dict[str, Any]
-    save: "Save"
-
-
-class Save(Protocol):
-    """See `EpochResult`."""
-
-    def __call__(self, folder: Path, *, resumable: bool = True) -> None: ...  # noqa: D102 - see above
+    save: Callable[..., None]
 
 
 def train(
@@ -113,8 +107,8 @@ def train(
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        said = f"a batch of {config.batch_size} did not, nor half of it at a time; set a smaller batch_size"
-        msg = f"a training must fit into the memory of {device}, {said}"
+        said = f"a batch of {config.batch_size} did not, nor half of it at a time ({first_line(error)})"
+        msg = f"a training must fit into the memory of {device}, {said}; set a smaller batch_size"
         raise TrainingError(msg) from error
 
 

@@ -120,7 +120,7 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
         device: cpu or cuda[:n].
 
     Raises:
-        torch.OutOfMemoryError: on a GPU; on a CPU what torch or Python raise (see `guard.out_of_memory`).
+        RuntimeError, MemoryError: memory does not hold a step (`guard.out_of_memory` knows them).
     """
     tried, on_gpu = candidates(device), torch.device(device).type == "cuda"
     copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]

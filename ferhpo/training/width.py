@@ -13,7 +13,7 @@ from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
-from ferhpo.training.guard import give_back, out_of_memory, seeded
+from ferhpo.training.guard import first_line, give_back, out_of_memory, seeded
 from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.step import Step
 
@@ -79,30 +79,26 @@ def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, 
         TrainingError: memory does not hold a step of the narrowest.
     """
     rows = len(data.part("train").rows)
-    best = None
+    best, reason = None, ""
     for width in widths:
-        rate = _rate_in_memory(config.with_params({"width": width}), data, device)
-        if rate is None:
+        try:
+            rate = images_per_second(config.with_params({"width": width}), data, device)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = first_line(error)
             break
         found = Fitted(width=width, images_per_second=rate, passes=rate * seconds / rows)
         if best is not None and found.passes < PASSES * width:
             break
         best = found
+    if reason:
+        give_back(device)
     if best is None:
-        said = f"width {widths[0]} at a batch of {config.batch_size} did not"
+        said = f"width {widths[0]} at a batch of {config.batch_size} did not ({reason})"
         msg = f"a training must fit into the memory of {device}, {said}; set a smaller batch_size"
         raise TrainingError(msg)
     return best
-
-
-def _rate_in_memory(config: TrialConfig, data: Prepared, device: str) -> float | None:
-    try:
-        return images_per_second(config, data, device)
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-    give_back(device)
-    return None
 
 
 def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float:

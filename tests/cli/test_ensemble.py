@@ -11,6 +11,7 @@ from ferhpo import _layout
 from ferhpo.cli.ensemble import METHODS
 from ferhpo.cli.options import last_ensemble
 from ferhpo.ensemble import evaluate
+from ferhpo.errors import UsageError
 from ferhpo.study.study import Study
 from tests.cli.conftest import Ran, Run
 
@@ -42,6 +43,22 @@ def test_json_has_the_promised_keys(ran: Ran, opened: Study) -> None:
     assert (found["best_single"]["number"], found["best_single"]["test"]) == (best.number, None)
     assert found["best_single"]["val"].keys() >= FIGURES
     assert found["best_single"].keys() >= {"number", "val", "test"}
+
+
+@pytest.mark.parametrize(
+    ("words", "place"), [((), "cpu"), (("--device", "cuda"), "a GPU"), (("--soup", "--data", "x.csv"), "a GPU")]
+)
+def test_nets_run_where_the_device_says_and_torch_is_not_asked_where_none_runs(
+    opened: Study, run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], place: str
+) -> None:
+    def build(*_: object, device: str, **__: object) -> None:
+        msg = f"nets would run on {device}"
+        raise UsageError(msg)
+
+    monkeypatch.setattr("ferhpo.ensemble.build.build", build)
+    monkeypatch.setattr("ferhpo.study.source.open_data", lambda *_, **__: None)
+    monkeypatch.setattr("ferhpo.cli.ensemble.device_of", lambda _: "a GPU")
+    assert f"nets would run on {place}" in run("ensemble", "--study", "toy", *words).failed(2)
 
 
 def test_the_artifact_is_in_the_studys_folder_and_remembered(ran: Ran, root: Path) -> None:

@@ -94,6 +94,9 @@ def test_nets_run_on_a_gpu_where_there_is_one_unless_told_otherwise(
     [
         ("tpu", "--device must be cpu, cuda or cuda:N, got 'tpu'"),
         ("cpu:1", "--device must be cpu, cuda or cuda:N, got 'cpu:1'"),
+        ("cpu:", "--device must be cpu, cuda or cuda:N, got 'cpu:'"),
+        ("cuda:", "--device must be cpu, cuda or cuda:N, got 'cuda:'"),
+        ("cuda:01", "--device must be cpu, cuda or cuda:N, got 'cuda:01'"),
         ("cuda:x", "--device must be cpu, cuda or cuda:N, got 'cuda:x'"),
         ("cuda:1", "--device cuda:1 needs a GPU, and torch sees 1 here; leave it out"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from ferhpo import _layout
 from ferhpo.cli.train import fitted
 from ferhpo.data.cache import Prepared
+from ferhpo.errors import UsageError
 from ferhpo.metrics import METRICS
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
@@ -65,6 +66,21 @@ def test_the_opened_test_split_is_scored_and_recorded(run: Run, root: Path, tmp_
     openings = Study.open(root, "tiny").openings
     assert [o["command"] for o in openings] == ["ferhpo train --study tiny --test --out mine --format json"]
     assert run("study", "show", "--format", "json").json["test_openings"] == openings, "the study last used is tiny"
+
+
+def test_the_test_split_is_scored_where_the_net_was_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(config: TrialConfig, *_: object, device: str, **__: object) -> tuple[None, float]:
+        assert (config.width, device) == (4, "a GPU")
+        return None, 0.0
+
+    def scored(_folders: object, _part: object, device: str) -> None:
+        msg = f"scored on {device}"
+        raise UsageError(msg)
+
+    monkeypatch.setattr("ferhpo.cli.train.device_of", lambda _: "a GPU")
+    monkeypatch.setattr("ferhpo.training.single.train_single", trained)
+    monkeypatch.setattr("ferhpo.ensemble.infer.member_probabilities", scored)
+    assert "scored on a GPU" in run("train", "--study", "tiny", "--test").failed(2)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ def test_a_ray_that_does_not_start_is_one_sentence(
         pass
 
 
+ALIVE, DEAD = {"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {}}
+
+
 def test_a_search_begins_a_ray_of_its_own_beside_any_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: list[object] = []
 
@@ -64,11 +67,11 @@ def test_a_search_begins_a_ray_of_its_own_beside_any_other(monkeypatch: pytest.M
         given.append(more["address"])
         return SimpleNamespace(address_info={"session_dir": "x"})
 
-    ray = SimpleNamespace(init=init, shutdown=lambda: None, is_initialized=lambda: False, cluster_resources=dict)
+    ray = SimpleNamespace(init=init, shutdown=lambda: None, is_initialized=lambda: False, nodes=lambda: [ALIVE, DEAD])
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
-    with started(tmp_path, address=None):
-        pass
+    with started(tmp_path, address=None) as nodes:
+        assert nodes == [{"CPU": 2.0}]
     assert given == ["local"]
 
 

@@ -63,7 +63,7 @@ def test_the_gradient_of_the_fit_is_right(monkeypatch: pytest.MonkeyPatch) -> No
         taken.append(loss)
         return type("Result", (), {"x": start})
 
-    monkeypatch.setattr("ferhpo.search.fidelity.minimize", minimize)
+    monkeypatch.setattr("scipy.optimize.minimize", minimize)
     x = rng.random((15, 3))
     x[5:10, :2], x[:, 2] = x[:5, :2], x[:, 2].round(1)  # the same configurations at other epochs
     Process(x, scaled(x[:, 0] + rng.normal(0, 0.1, 15)))

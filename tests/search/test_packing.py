@@ -171,7 +171,7 @@ class Chosen:
     ) -> Split:
         return choose(
             workers or Workers(),
-            resources or {"CPU": 2.0, "memory": 16.0 * GIB},
+            [resources or {"CPU": 2.0, "memory": 16.0 * GIB}],
             config=TrialConfig(),
             data=self._data,
             trials=trials,

@@ -157,17 +157,24 @@ def test_two_ctrl_c_end_at_once_and_lose_no_epoch_that_was_saved(root: Path) -> 
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_a_trial_whose_worker_dies_goes_on_and_so_does_the_search(root: Path) -> None:
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_trial_whose_worker_dies_or_has_lost_its_gpu_goes_on_and_so_does_the_search(root: Path, killed: bool) -> None:
     process = start(root, 5, 4, 1.0)
     wait_for(process, "EpochEnded")
-    titles = ("ray::_Inner", "ray::TrialActor")  # at work, and between two epochs
-    workers = psutil.Process(process.pid).children(recursive=True)
-    next(p for p in workers if " ".join(p.cmdline()).startswith(titles)).kill()
+    if killed:
+        titles = ("ray::_Inner", "ray::TrialActor")  # at work, and between two epochs
+        workers = psutil.Process(process.pid).children(recursive=True)
+        next(p for p in workers if " ".join(p.cmdline()).startswith(titles)).kill()
+    else:
+        (root / "toy" / fakes.NO_GPU).touch()
     output = finish(process)
     assert process.returncode == 0, output
+    assert "Traceback" not in output
     study = Study.open(root, "toy")
-    assert "worker process died" in output
-    assert not any("worker process died" in t.attrs.get("error", "") for t in study.trials())
+    assert (
+        "its worker process died" if killed else "its worker had to end (RuntimeError: CUDA error: an ill"
+    ) in output
+    assert not any("its worker" in t.attrs.get("error", "") for t in study.trials())
     assert any(LOST in t.attrs for t in study.trials())
     check_whole(root, 5)
 

@@ -70,7 +70,7 @@ def test_a_width_that_memory_does_not_hold_does_not_fit(
     monkeypatch.setattr(width, "_rate", rate)
     assert width.fit(TrialConfig(), data, device="cpu", seconds=1e6).width == most
     with pytest.raises(
-        TrainingError, match="memory of cpu, width 24 at a batch of 128 did not; set a smaller batch_size"
+        TrainingError, match=r"memory of cpu, width 24 at a batch of 128 did not \(.*\); set a smaller batch_size"
     ):
         width.fit(TrialConfig(), data, [24, 32], device="cpu", seconds=1e6)
 
