@@ -48,7 +48,7 @@ def search(
         int | None,
         typer.Option(
             help="CPUs of one trial.",
-            show_default="measured, else what is left to each, a quarter at most unless --concurrency says fewer",
+            show_default="measured, else a quarter of the machine, or a share for each of --concurrency",
         ),
     ] = None,
     gpus_per_trial: Annotated[

@@ -139,7 +139,8 @@ class Dimension:
         assert self.high is not None
         if SETTINGS[self.name].kind is int:
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+        found = trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+        return float(found)  # Optuna draws a numpy number where a range is as small as numbers get
 
     def check(self, value: Any) -> Any:
         """Return a value of this dimension as its setting's type.

@@ -210,6 +210,12 @@ def test_an_inline_table_becomes_a_dimension() -> None:
 NUMBERS = [s for s in SETTINGS.values() if s.kind in {int, float} and s.high and s.name not in {"epochs", "seed"}]
 
 
+def test_a_value_of_the_smallest_range_is_a_number_of_python() -> None:
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    dimension = Dimension(name="clip", low=0.0, high=5e-324, default=0.0)
+    assert type(dimension.suggest(optuna.create_study(sampler=sampler).ask())) is float
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_every_value_of_every_range_is_accepted_by_the_configuration(data: st.DataObject) -> None:
