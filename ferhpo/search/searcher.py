@@ -5,6 +5,7 @@ pickle; here the study database is the only memory, so there is nothing to save 
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -59,7 +60,8 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Tell the session what a worker ended of, where it said so; the searcher tells it of those that just died."""
-        lines = str(trial.get_error()).splitlines()
+        # Not `get_error`: it looks where the file will be copied to later.
+        lines = Path(trial.error_file).read_text(errors="replace").splitlines() if trial.error_file else []
         reason = next((line for line in reversed(lines) if "CUDA error" in line), None)
         if reason is not None:
             self._session.lost(trial.config["number"], f"its worker had to end ({reason.strip()})")
