@@ -16,6 +16,7 @@ from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.report.pick import col, rows, total
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.queue import VOID
 from ferhpo.study.study import STATES, Study
 from ferhpo.study.trial import Trial
 
@@ -275,7 +276,7 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "origin": trial.origin or None,
         "feasible": trial.feasible,
         "broken": attrs.get("broken"),
-        "requeued": bool(attrs.get("interrupted")),
+        "requeued": bool(attrs.get(VOID)),
         "error": attrs.get("error") or None,
         "started": trial.started,
         "ended": trial.ended,

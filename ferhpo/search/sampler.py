@@ -17,6 +17,7 @@ from ferhpo.search.encoding import Encoding, Tried
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
+from ferhpo.study.queue import VOID
 
 Params = frozenset[tuple[str, Any]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
@@ -165,7 +166,7 @@ class FidelitySampler(BaseSampler):
         if trial.system_attrs:  # where alone constraints are; looking for them takes as long as all the rest
             infeasible = any(excess > 0 for excess in trial.constraints.values())
         values: Mapping[int, Any] = trial.intermediate_values if one else self._points(trial) if self._points else {}
-        if trial.state == TrialState.FAIL and (not trial.params or trial.user_attrs.get("interrupted")):
+        if trial.state == TrialState.FAIL and (not trial.params or trial.user_attrs.get(VOID)):
             return None
         if trial.state == TrialState.FAIL or infeasible:
             values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}

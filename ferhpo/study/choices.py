@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from ferhpo.space.space import Space
-from ferhpo.study.repeats import is_repeat
+from ferhpo.study.trial import counts
 from ferhpo.study.view import Around
 
 Choices = Mapping[str, tuple[Any, ...]]
@@ -41,8 +41,8 @@ def ever_offered(space: Space, stored: Mapping[str, BaseDistribution]) -> Choice
 def outside(space: Space, trials: Sequence[FrozenTrial]) -> int:
     """Count the ended trials with a choice that the space does not offer, of those that count towards ``--trials``."""
     choices = {d.name: d.choices for d in space.dimensions if d.choices}
-    ended = [t for t in trials if t.state.is_finished() and not is_repeat(t) and not t.user_attrs.get("interrupted")]
-    return sum(any(name in t.params and t.params[name] not in choices[name] for name in choices) for t in ended)
+    counted = (t for t in trials if counts(t.user_attrs, ended=t.state.is_finished()))
+    return sum(any(name in t.params and t.params[name] not in choices[name] for name in choices) for t in counted)
 
 
 class Offered(Around):

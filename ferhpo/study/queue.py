@@ -9,12 +9,13 @@ from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
 
+VOID = "interrupted"  # attribute of a trial that does not count: it could not go on, so its settings were queued again
 TRY = "try"  # attribute of a trial that a user asked for: what was written
 
 
 def queue_tries(study: optuna.Study, tries: Sequence[Try]) -> None:
     """Queue each try that no run queued before, unless a trial has its settings anyway."""
-    trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get("interrupted")]
+    trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get(VOID)]
     given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
     there = [settings(t) for t in trials]
     for one in tries:

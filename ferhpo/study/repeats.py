@@ -4,6 +4,7 @@ A repeat is a trial of the study's database with the attribute `REPEATS`. It is 
 count, is never best, and no sampler sees it; its net may join an ensemble.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -80,16 +81,31 @@ def told_apart(a: dict[int, float], b: dict[int, float]) -> bool:
     return bool(abs(gaps.mean()) > stdtrit(len(gaps) - 1, (1 + LEVEL) / 2) * error)
 
 
-def trial_of(source: FrozenTrial, config: dict[str, Any]) -> FrozenTrial:
-    """Return a trial that waits to train another one's configuration with a seed of its own.
+def queue_repeats(study: optuna.Study, sources: Sequence[int], seeds: Sequence[int], epochs: int) -> None:
+    """Queue a repeat of each trial with each seed, unless there is one that ended well or may.
 
     Args:
-        source: the trial that the search found.
-        config: every setting, the new seed among them.
+        study: takes the repeats.
+        sources: numbers of ended trials.
+        seeds: of the trainings.
+        epochs: of the trainings.
     """
+    study.set_user_attr("repeated", True)
+    trials = {t.number: t for t in study.get_trials(deepcopy=False)}
+    well = [t for t in trials.values() if is_repeat(t) and t.state != TrialState.FAIL]
+    there = {(t.user_attrs[REPEATS], t.user_attrs[SEED]) for t in well}
+    for seed in seeds:
+        for source in sources:
+            if (source, seed) not in there:
+                study.add_trial(_repeat_of(trials[source], seed, epochs))
+
+
+def _repeat_of(source: FrozenTrial, seed: int, epochs: int) -> FrozenTrial:
+    """Return a trial that waits to train another one's configuration with a seed of its own."""
+    config = {**source.user_attrs["config"], "seed": seed, "epochs": epochs}
     return optuna.trial.create_trial(
         state=TrialState.WAITING,
         params=source.params,
         distributions=source.distributions,
-        user_attrs={REPEATS: source.number, SEED: config["seed"], "config": config},
+        user_attrs={REPEATS: source.number, SEED: seed, "config": config},
     )

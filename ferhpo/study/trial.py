@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.copies import COPIED_AT, COPIED_FROM
 from ferhpo.study.quantities import known
+from ferhpo.study.queue import VOID
 from ferhpo.study.repeats import REPEATS
 
 
@@ -52,8 +53,7 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Tell whether the trial counts towards ``--trials``: it ended and was not queued again."""
-        ended = self.state in {"COMPLETE", "PRUNED", "FAIL"} and not self.attrs.get("interrupted")
-        return ended and not self.repeats
+        return counts(self.attrs, ended=self.state in {"COMPLETE", "PRUNED", "FAIL"})
 
     @property
     def repeats(self) -> bool:
@@ -76,6 +76,11 @@ class Trial:
         if self.repeats:
             return f"again {self.attrs[REPEATS]}"
         return "" if self.copied_from is None else f"copy of {self.copied_from} after {self.inherited}"
+
+
+def counts(attrs: Mapping[str, Any], *, ended: bool) -> bool:
+    """Tell whether a trial with these attributes counts towards ``--trials``: the one rule, for readers and writers."""
+    return ended and not attrs.get(VOID) and REPEATS not in attrs
 
 
 def read_trial(t: FrozenTrial, folder: Path | None, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:

@@ -5,8 +5,6 @@ free lock is a trial that nobody runs. States are told as they are: stopped by t
 COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside handed back (WAITING, same number).
 """
 
-import socket
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
@@ -16,31 +14,26 @@ from typing import Any, Self
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.study import StudyDirection
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from ferhpo import __version__, _atomic, _layout
-from ferhpo.errors import DataError, StudyError
+from ferhpo import _atomic, _layout
+from ferhpo.errors import StudyError
 from ferhpo.space.aims import broken, excesses
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
-from ferhpo.study.choices import Choices, ever_offered, keeping, outside
-from ferhpo.study.compatible import check_compatible
+from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
+from ferhpo.study.opening import CONSTRAINTS, Prior, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import BROKEN, known
-from ferhpo.study.queue import TRY, misfits, queue_tries
-from ferhpo.study.repeats import REPEATS, SEED, is_repeat, trial_of
-from ferhpo.study.study import OBJECTIVES, PRIOR, RUN_LOCK, STANDING, VALIDATION, Study, load, remembered_url
+from ferhpo.study.queue import TRY, VOID, misfits, queue_tries
+from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
+from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
+from ferhpo.study.trial import counts
 from ferhpo.study.view import Searched
-
-Prior = Mapping[str, Sequence[Mapping[str, Any]]]
-# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
-CONSTRAINTS = "constraints"
 
 
 class StudyWriter:
@@ -78,8 +71,6 @@ class StudyWriter:
         self._make_sampler = make_sampler
         self._tries = (*spec.tries, *tries)
         self._prior = dict(prior)
-        self._grown: Choices = {}
-        self.notes: list[str] = []  # what a user should know of the study as it was found
         self._stack = ExitStack()
         self._ids: dict[int, int] = {}  # trial number -> Optuna's key of it
         self._history: dict[int, list[dict[str, Any]]] = {}  # of running trials
@@ -105,85 +96,23 @@ class StudyWriter:
         self._stack.close()
 
     def _open(self, url: str) -> None:
-        names = optuna.get_all_study_names(self._rdb)
-        if self.spec.name in names:
-            self._study = load(store.OneWriter(self._rdb), self.spec.name, store.without_password(url))
-            self._check_same(self._stored())
-            self._grow()
-        else:
-            self._study = optuna.create_study(
-                study_name=self.spec.name, storage=store.OneWriter(self._rdb), directions=self.spec.directions
-            )
-            with warnings.catch_warnings():  # still called experimental; the dashboard shows the name
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                self._study.set_metric_names(list(self.spec.objectives))
+        found = opened(self._rdb, self.spec, self._data, store.without_password(url))
+        self._study, self._grown, self.notes = found.study, found.grown, found.notes
         if self._storage_url:
             _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
-        attrs = {"spec": self.spec.text, "data": self._data, "ferhpo": __version__, "metric": self.spec.metric}
-        if len(self.spec.objectives) > 1:
-            attrs[OBJECTIVES] = list(self.spec.objectives)
-        if self.spec.constraints:
-            attrs[CONSTRAINTS] = [str(constraint) for constraint in self.spec.constraints]
-        for key, value in attrs.items():
-            if self._study.user_attrs.get(key) != value:
-                self._study.set_user_attr(key, value)
-        self._study.set_user_attr("driver", {"host": socket.gethostname()})
-        if self._prior:
-            self._study.set_user_attr(PRIOR, {**self._study.user_attrs.get(PRIOR, {}), **self._prior})
+        describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
         for number in misfits(self._study, self.spec.space):
-            self.finish(
-                number, "FAIL", None, {"interrupted": True, "error": "queued before its settings were ruled out"}
-            )
+            reason = "queued before its settings were ruled out"
+            self.finish(number, "FAIL", None, {VOID: True, "error": reason})
         every = self._study.get_trials(deepcopy=False)
         trials = [t for t in every if not is_repeat(t)]
         made = keeping(self._make_sampler(len(trials), self.reader.prior), self.spec.space, self._grown, len(trials))
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
-        if all(t.user_attrs.get("interrupted") for t in trials):
+        if all(t.user_attrs.get(VOID) for t in trials):
             self._study.enqueue_trial(self.spec.space.defaults())
         queue_tries(self._study, self._tries)
-
-    def _check_same(self, stored: Mapping[str, BaseDistribution]) -> None:
-        old = self._study.user_attrs
-        if old.get("data", self._data)["fingerprint"] != self._data["fingerprint"]:
-            msg = (
-                f"a study keeps its data, and '{self.spec.name}' was begun with other data; copy the study file"
-                " to a new name"
-            )
-            raise DataError(msg)
-        if old.get("spec", self.spec.text) != self.spec.text:
-            before = parse_spec(old["spec"], name=self.spec.name, path="study file of the last run")
-            check_compatible(before, self.spec, stored)
-            gone = outside(self.spec.space, self._study.get_trials(deepcopy=False))
-            if gone:
-                self.notes.append(
-                    f"{gone} of {self.count()} trials have choices that the study file no longer offers: they stay as "
-                    "history and count as before"
-                )
-
-        if self._study.directions != [StudyDirection[d.upper()] for d in self.spec.directions]:
-            got = ", ".join(d.name.lower() for d in self._study.directions)
-            msg = (
-                f"a study keeps its direction, and '{self.spec.name}' has {got} where {', '.join(self.spec.objectives)}"
-                f" is to {', '.join(self.spec.directions)}; copy the study file to a new name"
-            )
-            raise StudyError(msg)
-
-    def _stored(self) -> dict[str, BaseDistribution]:
-        trials = self._study.get_trials(deepcopy=False)
-        return {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
-
-    def _grow(self) -> None:
-        """Add the study file's new choices to the lists in the database, see `choices`."""
-        stored = self._stored()
-        self._grown = ever_offered(self.spec.space, stored)
-        longer = {name: c for name, c in self._grown.items() if CategoricalDistribution(c) != stored[name]}
-        if longer:
-            store.set_choices(self._rdb, self.spec.name, longer)
-            self._study = load(
-                store.OneWriter(self._rdb), self.spec.name, ""
-            )  # the old one had cached the shorter lists
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
@@ -197,9 +126,7 @@ class StudyWriter:
 
     def count(self) -> int:
         """Count the trials that count towards ``--trials``."""
-        trials = self._study.get_trials(deepcopy=False)
-        ended = [t for t in trials if t.state.is_finished() and not is_repeat(t)]
-        return sum(not t.user_attrs.get("interrupted") for t in ended)
+        return sum(counts(t.user_attrs, ended=t.state.is_finished()) for t in self._study.get_trials(deepcopy=False))
 
     def waiting(self) -> dict[int, int]:
         """Return the trials of the search that wait to go on, by number, with the epochs behind each."""
@@ -220,18 +147,7 @@ class StudyWriter:
             sources: numbers of ended trials.
             seeds: of the trainings.
         """
-        self._study.set_user_attr("repeated", True)
-        trials = {t.number: t for t in self._study.get_trials(deepcopy=False)}
-        there = {
-            (t.user_attrs[REPEATS], t.user_attrs[SEED])
-            for t in trials.values()
-            if is_repeat(t) and t.state != TrialState.FAIL
-        }
-        for seed in seeds:
-            for source in sources:
-                if (source, seed) not in there:
-                    config = {**trials[source].user_attrs["config"], "seed": seed, "epochs": self.spec.budget.epochs}
-                    self._study.add_trial(trial_of(trials[source], config))
+        queue_repeats(self._study, sources, seeds, self.spec.budget.epochs)
 
     def config(self, number: int) -> TrialConfig:
         """Return the whole configuration of a trial that has begun."""
@@ -374,7 +290,7 @@ class StudyWriter:
         if not once and not is_repeat(frozen):
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
-        self.finish(number, "FAIL", None, {"interrupted": True, "error": reason})
+        self.finish(number, "FAIL", None, {VOID: True, "error": reason})
 
     def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:
         """Return number and values of the trials that an earlier run began and did not end.

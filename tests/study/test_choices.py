@@ -26,7 +26,7 @@ def searched(root: Path, data: fakes.FakeData, of: StudySpec, trials: int) -> li
     """Search and return the notes."""
     with open_writer(of, root, data) as writer:
         run_session(Session(writer, Limits(trials=trials), emit=lambda _: None), data)
-        return writer.notes
+        return list(writer.notes)
 
 
 def chosen(root: Path) -> list[str]:

@@ -2,18 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import fakes
 import numpy as np
-import optuna
 import pytest
 from conftest import open_writer
 
-from ferhpo.errors import DataError, SpecError, StudyError
+from ferhpo.errors import SpecError, StudyError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import read_tries
@@ -44,11 +40,6 @@ def record(epoch: int) -> dict[str, float]:
 
 def trying(*tries: str) -> StudySpec:
     return parse_spec(fakes.spec().text + "".join(f"[[try]]\n{one}\n" for one in tries), name="toy")
-
-
-def what_is_there(root: Path) -> object:
-    study = Study.open(root, "toy")
-    return [(t.number, t.state, t.value, t.params, t.values, t.attrs) for t in study.trials()], dict(study.attrs)
 
 
 def test_a_second_search_is_refused_while_the_first_is_open(root: Path, data: fakes.FakeData) -> None:
@@ -89,50 +80,6 @@ def test_a_search_of_another_process_holds_the_study_until_it_is_killed(root: Pa
     assert [t.state for t in Study.open(root, "toy").trials()] == ["INTERRUPTED"]
     with open_writer(fakes.spec(), root, data) as writer:
         assert [number for number, _ in writer.unsettled()] == [0]
-
-
-def test_other_data_are_refused_and_nothing_is_lost(
-    study: Callable[..., Study], root: Path, data: fakes.FakeData
-) -> None:
-    study(4)
-    before = what_is_there(root)
-    other = replace(data, fingerprint="0" * 64, source=Path("/other.csv"))
-    with pytest.raises(DataError, match="'toy' was begun with other data; copy the study file to a new name"):
-        open_writer(fakes.spec(), root, other).__enter__()
-    assert what_is_there(root) == before
-
-
-def test_a_study_file_that_changed_too_much_is_refused_and_nothing_is_lost(
-    study: Callable[..., Study], root: Path, data: fakes.FakeData
-) -> None:
-    study(4)
-    before = what_is_there(root)
-    with pytest.raises(SpecError, match="a study keeps its epochs"):
-        open_writer(fakes.spec(epochs=9), root, data).__enter__()
-    assert what_is_there(root) == before
-
-
-@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
-def test_a_study_of_another_direction_in_the_database_is_refused(
-    root: Path, data: fakes.FakeData, tmp_path: Path, directions: Any
-) -> None:
-    url = f"sqlite:///{tmp_path / 'other.db'}"
-    optuna.create_study(study_name="toy", storage=url, directions=directions)
-    with pytest.raises(StudyError, match=r"a study keeps its direction, and 'toy' has .* where accuracy"):
-        open_writer(fakes.spec(), root, data, storage=url).__enter__()
-
-
-def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
-    study(4)
-    with open_writer(fakes.spec(trials=99), root, data) as writer:
-        assert writer.reader.spec.budget.trials == 99
-    assert Study.open(root, "toy").spec.budget.trials == 99
-
-
-def test_data_that_moved_are_written_down_at_their_new_place(root: Path, data: fakes.FakeData) -> None:
-    for place in ("/old/a.csv", "/new/a.csv"):
-        with open_writer(fakes.spec(), root, replace(data, source=Path(place))) as writer:
-            assert writer.reader.data["path"] == place
 
 
 def test_a_new_study_begins_with_the_default_trial(writer: StudyWriter) -> None:
@@ -302,18 +249,6 @@ def test_validation_rows_are_kept_as_whole_numbers(writer: StudyWriter) -> None:
     writer.keep_validation(np.array([0, 2], np.int32), np.array([5, 5], np.int32))
     labels, groups = writer.reader.validation()
     assert (labels.tolist(), groups.tolist(), labels.dtype) == ([0, 2], [5, 5], np.int64)
-
-
-@pytest.mark.filterwarnings("error::optuna.exceptions.ExperimentalWarning")
-def test_beginning_a_study_warns_of_nothing(root: Path, data: fakes.FakeData) -> None:
-    with open_writer(fakes.spec(), root, data):
-        pass
-
-
-def test_optuna_knows_the_study_by_the_metrics_name(writer: StudyWriter) -> None:
-    loaded = optuna.load_study(study_name="toy", storage=writer.reader.url)
-    assert loaded.metric_names == ["accuracy"]
-    assert loaded.user_attrs["ferhpo"]
 
 
 def test_no_password_is_written_to_disk(root: Path, data: fakes.FakeData) -> None:

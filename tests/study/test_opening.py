@@ -1,0 +1,76 @@
+"""A study is begun once, and opened again only as the same one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fakes
+import optuna
+import pytest
+from conftest import open_writer
+
+from ferhpo.errors import DataError, SpecError, StudyError
+from ferhpo.study.study import Study
+from ferhpo.study.writer import StudyWriter
+
+
+def what_is_there(root: Path) -> object:
+    study = Study.open(root, "toy")
+    return [(t.number, t.state, t.value, t.params, t.values, t.attrs) for t in study.trials()], dict(study.attrs)
+
+
+def test_other_data_are_refused_and_nothing_is_lost(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    study(4)
+    before = what_is_there(root)
+    other = replace(data, fingerprint="0" * 64, source=Path("/other.csv"))
+    with pytest.raises(DataError, match="'toy' was begun with other data; copy the study file to a new name"):
+        open_writer(fakes.spec(), root, other).__enter__()
+    assert what_is_there(root) == before
+
+
+def test_a_study_file_that_changed_too_much_is_refused_and_nothing_is_lost(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    study(4)
+    before = what_is_there(root)
+    with pytest.raises(SpecError, match="a study keeps its epochs"):
+        open_writer(fakes.spec(epochs=9), root, data).__enter__()
+    assert what_is_there(root) == before
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
+def test_a_study_of_another_direction_in_the_database_is_refused(
+    root: Path, data: fakes.FakeData, tmp_path: Path, directions: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    optuna.create_study(study_name="toy", storage=url, directions=directions)
+    with pytest.raises(StudyError, match=r"a study keeps its direction, and 'toy' has .* where accuracy"):
+        open_writer(fakes.spec(), root, data, storage=url).__enter__()
+
+
+def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:
+    study(4)
+    with open_writer(fakes.spec(trials=99), root, data) as writer:
+        assert writer.reader.spec.budget.trials == 99
+    assert Study.open(root, "toy").spec.budget.trials == 99
+
+
+def test_data_that_moved_are_written_down_at_their_new_place(root: Path, data: fakes.FakeData) -> None:
+    for place in ("/old/a.csv", "/new/a.csv"):
+        with open_writer(fakes.spec(), root, replace(data, source=Path(place))) as writer:
+            assert writer.reader.data["path"] == place
+
+
+@pytest.mark.filterwarnings("error::optuna.exceptions.ExperimentalWarning")
+def test_beginning_a_study_warns_of_nothing(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(), root, data):
+        pass
+
+
+def test_optuna_knows_the_study_by_the_metrics_name(writer: StudyWriter) -> None:
+    loaded = optuna.load_study(study_name="toy", storage=writer.reader.url)
+    assert loaded.metric_names == ["accuracy"]
+    assert loaded.user_attrs["ferhpo"]
