@@ -69,7 +69,7 @@ class Content:
             found=found,
             table=table,
             ended=ended,
-            budget=frames.budget(table),
+            budget=frames.budget(study.every()),
             best=best,
             front=verdict_frames.front(table, on_front) if facts.others else table.head(0),
             confirmed=verdict_frames.confirmed(study.confirmed()),

@@ -5,7 +5,7 @@ Every function takes the trials that were read once, so that one report is of on
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from ferhpo.study.trial import Trial
 
 PARAM = "params_"  # in front of a parameter's name in a column, as in Optuna's own frames
 AIM = "objectives_"  # likewise of an objective's
-SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:])
+REPEAT = "REPEAT"  # what was spent on training the best again, whatever became of it
+SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:], REPEAT)
 MARGIN = 0.01  # of accuracy above the commonest class's share up to which a trial has learned next to nothing
 ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
@@ -199,8 +200,9 @@ def curves(found: Sequence[Trial]) -> pd.DataFrame:
     return table
 
 
-def budget(table: pd.DataFrame) -> pd.DataFrame:
-    """Return trials, epochs and seconds by state, and each one's share of all (``trials_share`` ...)."""
+def budget(found: Sequence[Trial]) -> pd.DataFrame:
+    """Return trials, epochs and seconds by state, and each one's share of all (``trials_share`` ...); repeats apart."""
+    table = trials([replace(t, state=REPEAT) if t.repeats else t for t in found])
     groups = table.groupby("state").agg(
         trials=("number", "size"), epochs=("trained", "sum"), seconds=("seconds", "sum")
     )

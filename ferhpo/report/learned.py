@@ -64,7 +64,7 @@ def learned(study: Study) -> Learned:
     """Return what a study learned."""
     facts, table = frames.facts(study), frames.trials(study.trials())
     return Learned(
-        budget=frames.budget(table),
+        budget=frames.budget(study.every()),
         choices=by_choice(table, facts.dimensions, maximize=facts.maximize),
         importances=frames.importances(study),
         pairs=pairs(study, facts.epochs),

@@ -23,6 +23,7 @@ STATES = {  # readable on white and on near-black, and apart for colour-blind ey
     "INTERRUPTED": "#d98a2b",
     "RUNNING": "#2a9d74",
     "WAITING": "#8a949e",
+    "REPEAT": "#b8a13a",
 }
 BEST = "#e07b00"
 ACCENT = STATES["COMPLETE"]

@@ -135,8 +135,8 @@ def test_curves_of_a_study_without_a_history_come_from_the_reported_values() -> 
     assert col(table, "train_loss").isna().all()
 
 
-def test_budget_adds_up_by_state(table: pd.DataFrame) -> None:
-    found = frames.budget(table).set_index("state")
+def test_budget_adds_up_by_state(full: Study) -> None:
+    found = frames.budget(full.trials()).set_index("state")
     assert found["trials"].to_dict() == {"COMPLETE": 11, "PRUNED": 4, "FAIL": 2, "INTERRUPTED": 1, "WAITING": 1}
     assert found["epochs"].to_dict() == {"COMPLETE": 44, "PRUNED": 5, "FAIL": 1, "INTERRUPTED": 3, "WAITING": 2}
     assert found.loc["COMPLETE", "seconds"] == 440
@@ -146,16 +146,28 @@ def test_budget_adds_up_by_state(table: pd.DataFrame) -> None:
 def test_what_a_copy_took_over_is_spent_once() -> None:
     values = {1: 0.2, 2: 0.3, 3: 0.4}
     attrs = {"copied_from": 0, "copied_at": 2, "history": [{"epoch": 3, "seconds": 5.0}], "seconds": 5.0}
-    table = frames.trials([trial(0, "PRUNED", 0.3, values=values), trial(1, "PRUNED", 0.4, values=values, attrs=attrs)])
+    found = [trial(0, "PRUNED", 0.3, values=values), trial(1, "PRUNED", 0.4, values=values, attrs=attrs)]
+    table = frames.trials(found)
     assert table["epochs"].tolist() == [3, 3]
     assert table["trained"].tolist() == [3, 1]
     assert col(table, "origin").isna().tolist() == [True, False]
     assert col(table, "origin").tolist()[1] == "copy of 0 after 2"
-    assert frames.budget(table)["epochs"].tolist() == [4]
+    assert frames.budget(found)["epochs"].tolist() == [4]
+
+
+def test_what_confirming_took_is_a_row_of_its_own() -> None:
+    found = [
+        trial(0, "COMPLETE", 0.9, values={1: 0.8, 2: 0.9}, attrs={"seconds": 4.0}),
+        trial(1, "COMPLETE", 0.9, values={1: 0.8, 2: 0.9}, attrs={"seconds": 4.0, "repeats": 0}),
+        trial(2, "FAIL", None, values={1: 0.8}, attrs={"seconds": 2.0, "repeats": 0}),
+    ]
+    table = frames.budget(found).set_index("state")
+    assert table["epochs"].to_dict() == {"COMPLETE": 2, "REPEAT": 3}
+    assert table["seconds_share"].to_dict() == {"COMPLETE": 0.4, "REPEAT": 0.6}
 
 
 def test_budget_of_trials_that_took_nothing_has_no_share() -> None:
-    found = frames.budget(frames.trials([trial(0, "WAITING", None)]))
+    found = frames.budget([trial(0, "WAITING", None)])
     assert found["seconds_share"].tolist() == [0]
 
 
@@ -222,7 +234,7 @@ def test_a_study_that_optuna_alone_made_has_facts_and_trials() -> None:
 def test_tables_of_no_trials_are_empty() -> None:
     table = frames.trials([])
     assert len(table) == 0
-    assert frames.budget(table).empty
+    assert frames.budget([]).empty
     assert frames.history(table, maximize=True).empty
     assert frames.curves([]).empty
     assert frames.by_architecture(table, maximize=True).empty

@@ -75,7 +75,7 @@ def test_what_cost_nothing_has_no_place_on_a_logarithmic_axis() -> None:
 
 
 def test_budget_stacks_the_shares_of_each_state(full: Study) -> None:
-    drawn = traces(plots.budget(frames.budget(frames.trials(full.trials()))))
+    drawn = traces(plots.budget(frames.budget(full.trials())))
     assert [trace["name"] for trace in drawn] == ["COMPLETE", "PRUNED", "FAIL", "INTERRUPTED", "WAITING"]
     assert sum(trace["x"][2] for trace in drawn) == pytest.approx(1)
 
