@@ -42,7 +42,9 @@ def inspect_(
         str | None,
         typer.Option("--study", "-s", help="A study with trained trials, which say whose label is probably wrong."),
     ] = None,
-    size: Annotated[int, typer.Option(help="Pixels a side to which images of other sizes are brought.")] = 48,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels a side to which images of other sizes are brought.", show_default="48")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with a contact sheet of each problem.", dir_okay=False)
     ] = None,
@@ -57,9 +59,14 @@ def inspect_(
     from ferhpo.data.inspect import inspect
     from ferhpo.data.load import load
     from ferhpo.data.problems import problems
+    from ferhpo.errors import UsageError
 
+    if study is not None and (size is not None or len(data or ()) > 1):
+        got = "--size" if size is not None else "a second --data"
+        msg = f"--study says how its images are read, got {got} with it; leave that out"
+        raise UsageError(msg)
     if study is None:
-        raw = load(_spec(data, size), data[0] if data else None)
+        raw = load(_spec(data, size or 48), data[0] if data else None)
         found = problems(raw)
     else:
         raw, suspected = _of_study(study, data[0] if data else None, root, storage)
@@ -159,11 +166,18 @@ def _of_study(study: str, data: Path | None, root: Path, storage: str | None) ->
     from ferhpo.data.load import load
     from ferhpo.data.problems import suspects
     from ferhpo.ensemble import members
+    from ferhpo.errors import StudyError
     from ferhpo.study.source import located, open_data
 
     opened = open_study(study, root, storage)
     prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data)
-    best = members.load(opened, min(5, max(len(opened.candidates()), 1)))
+    trials = opened.candidates()[:5]
+    if not trials:
+        msg = (
+            f"labels are doubted by trials with a kept checkpoint, study '{study}' has none; run `ferhpo search` first"
+        )
+        raise StudyError(msg)
+    best = members.read(opened, trials)
     raw = load(*located(opened.spec, given=data, record=opened.data))
     return raw, suspects(best.probs_mnc.mean(0), best.y_n, prepared.part("val").rows)
 

@@ -62,6 +62,12 @@ def distill(
     config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
     target, place = checked(out or root / opened.name / "student"), device_of(device)
     prepared = images_of(opened, root, data)
+    if test:  # what may not be opened is refused before the training
+        from ferhpo.ensemble.build import sealed_data
+        from ferhpo.search.runner import settled_study
+
+        sealed_data(opened, prepared)
+        opened = settled_study(opened.spec, opened.data, root, opened.url)
     say(f"teacher: {folder}")
     from ferhpo.export.distill import distill as teach
     from ferhpo.metrics import metric
@@ -78,7 +84,7 @@ def distill(
         watch=lambda r: say(f"epoch {r.epoch}: {name} {cell(r.figures[name])} ({r.seconds:.1f} s)"),
         asked=lambda done, rows: say(f"teacher: {done} of {rows} training images"),
     )
-    found = made.to_json() | {"test": open_test(opened, prepared, folder, target, root, place) if test else None}
+    found = made.to_json() | {"test": open_test(opened, prepared, folder, target, place) if test else None}
     if output is Format.json:
         print_json(found)
     else:
@@ -86,18 +92,13 @@ def distill(
     say(f"written to {target}; `ferhpo predict --ensemble {target} face.png` uses it")
 
 
-def open_test(
-    study: "Study", prepared: "Prepared", folder: Path, student: Path, root: Path, device: str
-) -> dict[str, Any]:
+def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for student and ensemble: first recorded in the study, then scored."""
     from ferhpo import __version__
-    from ferhpo.ensemble.build import sealed_data
     from ferhpo.export.distill import probabilities
     from ferhpo.metrics import scored
-    from ferhpo.search.runner import settled_study
 
-    sealed_data(study, prepared)
-    times = settled_study(study.spec, study.data, root, study.url).record_opening(command_line(), __version__)
+    times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()
     both = {"student": student, "ensemble": folder}

@@ -89,7 +89,7 @@ def ensemble(
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
-    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks else None
+    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks or data else None
     other = None if on is None else open_other(opened.spec, on, root / ".cache")
     if other is not None:
         common_classes(opened, other)
@@ -171,6 +171,8 @@ def show_elsewhere(report: "EnsembleReport", found: "Elsewhere") -> None:
     rows_of = f"test rows of {name}, {found.n} of {len(found.classes)} common classes"
     title = f"{rows_of}{left}; McNemar p = {found.mcnemar_p:.3g}"
     print_table(HEAD, map(_line, rows), title=title)
+    if found.sealed:
+        say(f"{found.sealed} of these rows are test images of the study itself: its test split counts as opened")
 
 
 def _line(row: tuple[str, Mapping[str, Any]]) -> tuple[object, ...]:

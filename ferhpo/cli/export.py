@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 def export(
     file: Annotated[
         Path | None,
-        typer.Argument(help="What to write.", show_default="model.onnx beside the ensemble; stdout for a card"),
+        typer.Argument(
+            help="What to write.", show_default="model.onnx beside the ensemble; stdout for a card", dir_okay=False
+        ),
     ] = None,
     *,
     onnx: Annotated[bool, typer.Option("--onnx", help="One ONNX graph, from uint8 images to probabilities.")] = False,
@@ -49,6 +51,9 @@ def export(
     if (onnx or int8) == card:
         got = "both" if card else "neither"
         msg = f"export writes either --onnx (with --int8 or without) or --card, got {got}; give one"
+        raise UsageError(msg)
+    if data is not None and not int8:
+        msg = f"--data names the images that --int8 measures, got {data} without it; leave it out"
         raise UsageError(msg)
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")

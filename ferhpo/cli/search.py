@@ -165,4 +165,5 @@ def closing(outcome: "Outcome") -> str:
     """Return the last line of a search."""
     if outcome.reached and not outcome.new:
         return f"the study has its {outcome.done} trials already; a larger --trials goes on"
-    return f"{outcome.done} of {outcome.trials} trials done" + ("" if outcome.reached else "; the same command goes on")
+    more = "a larger limit" if outcome.spent else "the same command"
+    return f"{outcome.done} of {outcome.trials} trials done" + ("" if outcome.reached else f"; {more} goes on")

@@ -132,6 +132,7 @@ def summary(study: "Study") -> dict[str, Any]:
         "prior": {name: len(trials) for name, trials in study.prior.items()},
         "data": study.data["path"],
         "test_openings": study.openings,
+        "elsewhere": study.elsewhere,
     }
 
 
@@ -229,10 +230,18 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             ("ensemble", _standing(facts["ensemble"], study.metric)),
             *(("prior", f"{n} trials of '{name}'") for name, n in facts["prior"].items()),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
+            *(("opened", f"{opening['date']} by {opening['command']}") for opening in study.openings),
+            *(("on other data", _elsewhere(entry)) for entry in study.elsewhere),
         ]
     )
     if facts["interrupted"]:
         say(f"{facts['interrupted']} trials were cut off with their search; `ferhpo search` goes on with them")
+
+
+def _elsewhere(entry: Mapping[str, Any]) -> str:
+    """Say what was found on another data set; an evaluation that was broken off has no figures."""
+    found = f", accuracy {entry['ensemble']['accuracy']:.4f}" if "ensemble" in entry else ""
+    return f"{entry['date']} on {entry['source'] or 'rendered faces'}{found} by {entry['command']}"
 
 
 def _amounts(found: Mapping[str, float], names: list[str]) -> list[float | None]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
     from ferhpo.space.config import TrialConfig
     from ferhpo.space.spec import StudySpec
+    from ferhpo.study.study import Study
     from ferhpo.training.loop import EpochResult
 
 
@@ -67,6 +68,13 @@ def train(
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
+    opens = None
+    if test:  # what may not be opened is refused before the training
+        from ferhpo.ensemble.build import sealed_data
+        from ferhpo.search.runner import data_record, settled_study
+
+        opens = settled_study(spec, data_record(prepared), root)
+        sealed_data(opens, prepared)
     remember(named, root)
     from ferhpo.training.single import train_single
 
@@ -80,9 +88,10 @@ def train(
         metric=metric(spec.metric),
         device=place,
         seconds=None if minutes is None else 60 * minutes,
+        provenance={"study": spec.name, "split": prepared.split_digest},
         watch=lambda r: say(f"epoch {r.epoch}: {spec.metric} {cell(r.figures[spec.metric])} ({r.seconds:.1f} s)"),
     )
-    opened = open_test(spec, prepared, target, root, place) if test else None
+    opened = open_test(opens, prepared, target, place) if opens else None
     show(summary(result, spent, target, opened) | {"config": config.params()}, output)
 
 
@@ -145,14 +154,12 @@ def fitted(
     return config.with_params({"width": found.width})
 
 
-def open_test(spec: "StudySpec", prepared: "Prepared", checkpoint: Path, root: Path, device: str) -> dict[str, Any]:
+def open_test(study: "Study", prepared: "Prepared", checkpoint: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
     from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
     from ferhpo.metrics import scored
-    from ferhpo.search.runner import data_record, settled_study
 
-    study = settled_study(spec, data_record(prepared), root)
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()

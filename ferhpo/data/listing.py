@@ -22,6 +22,7 @@ from ferhpo.space.sections import DataSpec
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 PIECE = 4096  # images that are given to the threads at a time
+LONGEST = 400  # characters of a path in a message
 Box = tuple[int, int, int, int]
 
 
@@ -115,10 +116,12 @@ def missing(files: Iterable[Path], of: str) -> None:
     Raises:
         DataError: with the first such image and their number.
     """
-    gone = [file for file in files if not file.is_file()]
+    # Path.is_file() raises where the text is no possible name, such as pixels in the column of images
+    gone = [str(file) for file in files if not os.path.isfile(file)]  # noqa: PTH113
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        msg = f"{of}: every annotation needs its image, got none at {gone[0]}{more}; add the files or delete the rows"
+        got = f"none at {gone[0][:LONGEST]}{more}"
+        msg = f"{of}: every annotation needs its image, got {got}; add the files or delete the rows"
         raise DataError(msg)
 
 

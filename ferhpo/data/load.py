@@ -41,13 +41,21 @@ def detect(spec: DataSpec, path: Path | None) -> str:
 
     Raises:
         UsageError: images are needed and no path was given.
-        DataError: nothing is at the path, or not what the format needs.
+        DataError: nothing is at the path, it cannot be read, or is not what the format needs.
     """
     if path is None:
         if spec.format == "synthetic":
             return spec.format
         msg = "a study on your own images needs the path of a csv or a folder, got none; add --data PATH"
         raise UsageError(msg)
+    try:
+        return _found(spec, path)
+    except OSError as error:
+        msg = f"{error.filename or path}: the images must be readable ({error.strerror}); check the path of --data"
+        raise DataError(msg) from None
+
+
+def _found(spec: DataSpec, path: Path) -> str:
     if not path.exists():
         msg = f"{path}: there is no such file or folder; check the path of --data"
         raise DataError(msg)

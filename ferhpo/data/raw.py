@@ -127,10 +127,12 @@ def read_image(
             if box is not None:
                 found = found.crop(_inside(box, found, path))
             return stored(found, size, channels)
+    except DataError:
+        raise
     except FileNotFoundError:
         msg = f"{path}: there is no such image; check the path"
         raise DataError(msg) from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # noqa: BLE001 - Pillow raises whatever a damaged file leads it to, struct.error too
         msg = f"{path}: an image must be readable, got '{error}'; replace or delete the file"
         raise DataError(msg) from None
 

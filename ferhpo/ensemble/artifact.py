@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from ferhpo.ensemble import card
 from ferhpo.ensemble.combine import Combination
 from ferhpo.ensemble.evaluate import METHODS
 from ferhpo.ensemble.members import Members, shared
-from ferhpo.errors import CheckpointError
+from ferhpo.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared
 
 FORMAT = 2
 INDEX = "ensemble.json"
@@ -57,6 +60,28 @@ class Artifact:
     tta: str
     report: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    def check_images(self, data: "Prepared") -> None:
+        """Check that images are those the members were trained on, split as they were then.
+
+        Raises:
+            DataError: they are others, or rows that are held out now may have trained a member.
+        """
+        wanted = self.provenance.get("fingerprint")
+        if wanted != data.fingerprint:
+            msg = (
+                f"an ensemble needs the images it was trained on (fingerprint {wanted}), got {data.fingerprint}; "
+                "correct --data"
+            )
+            raise DataError(msg)
+        for number, described in zip(self.numbers, self.cards(), strict=True):
+            split = described["provenance"].get("split")
+            if split is not None and split != data.split_digest:  # nets of before it was written down have none
+                msg = (
+                    f"an ensemble needs its images split as they were for its training, member {number} knows another "
+                    "split; name its own study with --study"
+                )
+                raise DataError(msg)
 
     def cards(self) -> tuple[Mapping[str, Any], ...]:
         """Read the members' model.json."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferhpo import __version__
-from ferhpo.data.splits import DROPPED
+from ferhpo.data.splits import DROPPED, hashes
 from ferhpo.ensemble import artifact, card, infer, members
 from ferhpo.ensemble import soup as soups
 from ferhpo.ensemble.combine import Combination
@@ -79,7 +80,7 @@ def build(
         found, said = soups.add(found, images, study.spec.metric, study.folder / SOUP, tta=tta, device=device)
         told = (said,)
     if limits.latency_ms is not None:
-        found = members.measured(found, infer.latency_ms)
+        found = members.measured(found, partial(infer.latency_ms, tta=tta), keep=tta == artifact.OWN_VIEWS)
     fitted = fit(found, study.spec.metric, method=method, limits=limits, calibrate=calibrate)
     kept = np.flatnonzero(fitted.combination.weights_m > 0)
     combination, used = fitted.combination.keep(kept), found.only(kept)
@@ -177,7 +178,7 @@ def _score_test(
         "best_single": probs[found.folders[0]],
     }
     y_n, groups_n = part.labels, part.groups
-    alone_n = ~np.isin(groups_n, sealed.group[sealed.split == DROPPED])
+    alone_n = ~np.isin(hashes(part.images[part.rows]), hashes(sealed.images[sealed.split == DROPPED]))
     without = None
     if alone_n.any() and not alone_n.all():
         without = {"n": int(alone_n.sum())} | {

@@ -33,6 +33,7 @@ class Elsewhere:
         n: rows that were scored.
         other_classes: test rows left out because the study has no such class.
         seen: test rows left out because their image trained or validated in the study.
+        sealed: scored rows whose image stands in the study's own sealed test split: with any it is an opening of that.
         ensemble: `metrics.evaluated`.
         best_single: likewise.
         mcnemar_p: exact two-sided p that the two are right equally often.
@@ -45,6 +46,7 @@ class Elsewhere:
     n: int
     other_classes: int
     seen: int
+    sealed: int
     ensemble: Mapping[str, Any]
     best_single: Mapping[str, Any]
     mcnemar_p: float
@@ -81,7 +83,8 @@ def evaluate_elsewhere(
 ) -> Elsewhere:
     """Score a stored ensemble and the best single trial on another set's test rows, and write it down in the study.
 
-    That the rows are opened is recorded before a figure is computed. Labels are mapped by name. Rows whose image the
+    That the rows are opened is recorded before a figure is computed, as an opening of the study's own test split where
+    the two share test images. Labels are mapped by name. Rows whose image the
     study's nets were trained on or chosen by are left out, so that sets which share images may be named.
 
     Args:
@@ -111,6 +114,8 @@ def evaluate_elsewhere(
         "fingerprint": other.fingerprint,
     }
     place = study.record_elsewhere(facts)
+    if counts["sealed"]:
+        study.record_opening(command, __version__)
     part = other.open_test()
     columns = [tuple(study.data["classes"]).index(name) for name in shared]
     ensemble = Ensemble.load(report.folder, device)
@@ -150,7 +155,12 @@ def _rows(own: "Prepared", other: "Prepared", shared: tuple[str, ...]) -> tuple[
             f"{int((known_n & seen_n).sum())} whose image trained or validated here; name other data"
         )
         raise DataError(msg)
-    counts = {"other_classes": int((~known_n).sum()), "seen": int((known_n & seen_n).sum())}
+    sealed_n = np.isin(hashes(other.images[rows_n[kept_n]]), hashes(own.images[own.split == TEST]))
+    counts = {
+        "other_classes": int((~known_n).sum()),
+        "seen": int((known_n & seen_n).sum()),
+        "sealed": int(sealed_n.sum()),
+    }
     return rows_n[kept_n], labels_n[kept_n], counts
 
 

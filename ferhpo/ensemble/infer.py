@@ -178,6 +178,8 @@ def member_probabilities(
 def viewed(members: "Members", data: "Prepared", tta: str, device: str = "cpu") -> "Members":
     """Return members with what they say of the validation rows over other views, kept beside their checkpoints.
 
+    Their latencies are unknown then.
+
     Args:
         members: some of a study's.
         data: the study's images.
@@ -193,7 +195,8 @@ def viewed(members: "Members", data: "Prepared", tta: str, device: str = "cpu") 
         msg = f"--tta {tta} needs the study's validation rows, {data.folder} has others; correct --data"
         raise DataError(msg)
     found = zip(members.folders, members.cards, members.probs_mnc, strict=True)
-    return replace(members, probs_mnc=np.stack([_viewed(*member, part, tta, device) for member in found]))
+    probs_mnc = np.stack([_viewed(*member, part, tta, device) for member in found])
+    return replace(members, probs_mnc=probs_mnc, latencies=(None,) * len(members.numbers))  # those were of other views
 
 
 def _viewed(
@@ -244,8 +247,14 @@ def forward(
     return probs_nc / probs_nc.sum(1, keepdims=True)
 
 
-def latency_ms(folder: Path, runs: int = 30) -> float:
-    """Return the median milliseconds that a kept checkpoint takes for one image on a CPU, after three to warm up."""
+def latency_ms(folder: Path, tta: str = artifact.OWN_VIEWS, runs: int = 30) -> float:
+    """Return the median milliseconds that a kept checkpoint takes for one image on a CPU, after three to warm up.
+
+    Args:
+        folder: of the checkpoint.
+        tta: name of the views (`views`), each of which takes its time.
+        runs: that are timed.
+    """
     from ferhpo.training.predict import load_model
 
     model, card = load_model(folder)
@@ -254,6 +263,6 @@ def latency_ms(folder: Path, runs: int = 30) -> float:
     times = []
     for _ in range(3 + runs):
         start = time.perf_counter()
-        forward(model, card, image, None, "cpu", artifact.OWN_VIEWS)
+        forward(model, card, image, None, "cpu", tta)
         times.append(time.perf_counter() - start)
     return float(np.median(times[3:]) * 1000)

@@ -127,17 +127,18 @@ def check_weights(members: Members) -> None:
             raise _damaged(number, path, f"must have the checksum that {CARD} gives, it has another")
 
 
-def measured(members: Members, measure: Callable[[Path], float]) -> Members:
-    """Return the members with their latencies, measured where nobody has, and kept beside their checkpoints.
+def measured(members: Members, measure: Callable[[Path], float], *, keep: bool = True) -> Members:
+    """Return the members with their latencies, measured where nobody has.
 
     Args:
         members: some of a study's.
         measure: returns the milliseconds of one image for a kept epoch; `infer.latency_ms`.
+        keep: what is measured beside their checkpoints; it has to be of their own views.
     """
     found = []
     for folder, known in zip(members.folders, members.latencies, strict=True):
         latency = measure(folder) if known is None else known
-        if known is None:
+        if known is None and keep:
             with suppress(OSError):  # a study that may only be read is measured anew
                 write_json(folder / LATENCY, {"latency_ms": latency, "host": platform.node()})
         found.append(latency)

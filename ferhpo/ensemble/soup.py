@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
 
 NUMBER = -1  # of the soup, which is no trial
-SHAPE = ("arch", "width", "image_size")
+SHAPE = ("arch", "width", "neck", "head", "activation", "patch_size", "image_size", "frames", "denoise")  # of a net
 
 
 def add(
@@ -73,7 +73,10 @@ def add(
         probs_mnc=np.concatenate([members.probs_mnc, probs_nc[None]]),
     )
     trials = " ".join(map(str, numbers))
-    return more, f"member {NUMBER} is a soup, the mean weights of trials {trials}, chosen on the validation rows"
+    return more, (
+        f"member {NUMBER} is a soup, the mean weights of trials {trials}, chosen on all validation rows, whose figures "
+        "flatter it"
+    )
 
 
 def _write(
@@ -118,4 +121,4 @@ def start(card: Mapping[str, Any]) -> tuple[Any, ...] | None:
     if not config:
         return None
     begun = ("weights", config["weights"]) if config["pretrained"] else ("seed", config["seed"])
-    return *(config[key] for key in SHAPE), *begun
+    return *(config.get(key) for key in SHAPE), *begun

@@ -17,7 +17,6 @@ import numpy as np
 from ferhpo._atomic import write_bytes
 from ferhpo.data.cache import Part, Prepared
 from ferhpo.ensemble import artifact, infer
-from ferhpo.errors import DataError
 from ferhpo.metrics import Metric, scored
 from ferhpo.space.config import TrialConfig
 
@@ -90,17 +89,13 @@ def distill(
         asked: called with how many training rows the teacher was asked about, and how many there are.
 
     Raises:
-        DataError: the images are not the ensemble's.
+        DataError: the images are not the ensemble's, or split in another way.
         Whatever `loop.train` raises.
     """
     from ferhpo.training.single import train_single
 
     stored = artifact.read(folder)
-    wanted = stored.provenance.get("fingerprint")
-    if wanted != data.fingerprint:
-        got = f"(fingerprint {wanted}), got {data.fingerprint}"
-        msg = f"a student is taught on the images that its ensemble was trained on {got}; correct --data"
-        raise DataError(msg)
+    stored.check_images(data)
     result, spent = train_single(
         config,
         data,
@@ -110,7 +105,11 @@ def distill(
         seconds=seconds,
         watch=watch,
         teacher=taught(folder, data, device, asked),
-        provenance={"study": stored.provenance.get("study"), "teacher": artifact.digest(folder)},
+        provenance={
+            "study": stored.provenance.get("study"),
+            "split": data.split_digest,
+            "teacher": artifact.digest(folder),
+        },
     )
     val, report = data.part("val"), stored.report
     return Distilled(
@@ -126,7 +125,7 @@ def distill(
         },
         latency_ms={
             "student": infer.latency_ms(out),
-            "ensemble": sum(infer.latency_ms(member) for member in stored.folders),
+            "ensemble": sum(infer.latency_ms(member, stored.tta) for member in stored.folders),
         },
     )
 

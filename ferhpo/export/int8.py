@@ -17,7 +17,6 @@ import numpy as np
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import DataError
 from ferhpo.export import onnx
 
 CALIBRATION = 256  # training images whose activations set the ranges
@@ -32,17 +31,13 @@ def export(folder: Path, target: Path, data: Prepared) -> onnx.Exported:
         data: the images of the ensemble's study: training rows set the ranges, validation rows measure the cost.
 
     Raises:
-        DataError: the images are not the ensemble's.
+        DataError: the images are not the ensemble's, or split in another way.
         Whatever `onnx.export` raises.
     """
     from ferhpo.ensemble import artifact
 
     onnx.check_installed()
-    wanted = artifact.read(folder).provenance.get("fingerprint")
-    if wanted != data.fingerprint:
-        got = f"(fingerprint {wanted}), got {data.fingerprint}"
-        msg = f"--int8 needs the images of the ensemble's study {got}; correct --data"
-        raise DataError(msg)
+    artifact.read(folder).check_images(data)
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "float32.onnx"
         made = onnx.export(folder, whole)

@@ -49,7 +49,7 @@ class RunningEnsemble:
         return cls(study=study, points=[list(p) for p in stored["points"]], members=tuple(stored["members"]))
 
     def update(self, candidates: Sequence[Trial], trials: int) -> EnsembleScored | None:
-        """Select and score anew if the pool changed: the best KEEP candidates and the members so far.
+        """Select and score anew if the pool changed: the search's best KEEP candidates, repeats, the members so far.
 
         Args:
             candidates: trials with kept files, best first.
@@ -61,7 +61,10 @@ class RunningEnsemble:
         Raises:
             CheckpointError: probabilities of a trial, or the validation labels, are damaged or missing.
         """
-        chosen = [t for rank, t in enumerate(candidates) if rank < KEEP or t.number in self.members]
+        best = [t for t in candidates if not t.repeats][:KEEP]
+        known = {t.number for t in best}
+        more = (t for t in candidates if t.number not in known and (t.repeats or t.number in self.members))
+        chosen = [*best, *more]
         pool = frozenset(t.number for t in chosen)
         if pool == self._pool or len(pool) < 2:
             return None

@@ -94,9 +94,10 @@ class PromotingHalving(Halving):
         return min(between, default=next(iter(ready), None))
 
     def give_up(self, waiting: Mapping[int, int]) -> list[int]:
-        """Return the worst of the lowest rungs beyond PAUSED."""
-        held = [number for rung in self.at for number in reversed(self._ranked(rung)) if waiting.get(number) == rung]
-        return held[: max(0, len(held) - PAUSED)]
+        """Return the worst of the lowest rungs beyond PAUSED; of several objectives nobody whom no rival beats."""
+        held = [(n, rung) for rung in self.at for n in reversed(self._ranked(rung)) if waiting.get(n) == rung]
+        worse = [n for n, rung in held if not (self.rivals.points and self._leads(n, rung, 1))]
+        return worse[: max(0, len(held) - PAUSED)]
 
     def _ranked(self, rung: int) -> list[int]:
         values = self.values.get(rung, {})
@@ -104,7 +105,8 @@ class PromotingHalving(Halving):
 
     def _best(self, rung: int, at_least: int) -> list[int]:
         ranked = self._ranked(rung)
-        if self.rivals.points:
+        if self.rivals.points:  # the cheapest net has no rival but itself
+            at_least = max(at_least, int(len(ranked) >= self.reduction))
             return [number for number in ranked if self._leads(number, rung, at_least)]
         return ranked[: max(at_least, len(ranked) // self.reduction)]
 

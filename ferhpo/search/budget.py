@@ -124,6 +124,17 @@ class Budget:
         self.epochs += 1
         self.device_seconds += seconds
 
+    @property
+    def spent(self) -> str | None:
+        """What the whole study has used up, None if nothing."""
+        limits = self.limits
+        if limits.epochs is not None and self.epochs >= limits.epochs:
+            return f"the study has had {self.epochs} of {limits.epochs} epochs"
+        if limits.device_seconds is not None and self.device_seconds >= limits.device_seconds:
+            spent = f"{self.device_seconds:.4g} of {limits.device_seconds:.4g} seconds"
+            return f"the study has been trained for {spent}"
+        return None
+
     def reason(self, left: Callable[[], int]) -> str | None:
         """Return why the search ends now, None if it goes on.
 
@@ -133,13 +144,9 @@ class Budget:
         limits = self.limits
         if limits.seconds is not None and self.clock() - self.began >= limits.seconds:
             return f"time is up: {AFTER}"
-        if limits.epochs is not None and self.epochs >= limits.epochs:
-            return f"the study has had {self.epochs} of {limits.epochs} epochs: {AFTER}"
-        if limits.device_seconds is not None and self.device_seconds >= limits.device_seconds:
-            spent = f"{self.device_seconds:.4g} of {limits.device_seconds:.4g} seconds"
-            return f"the study has been trained for {spent}: {AFTER}"
-        if limits.flat is not None:
-            rest = left()
+        if self.spent is not None:
+            return f"{self.spent}: {AFTER}"
+        if limits.flat is not None and (rest := left()) > 0:
             expected = expected_improvement(self.values, rest, maximize=self.metric.maximize)
             if expected is not None and expected < limits.flat:
                 hope = f"{rest} more trials are expected to improve {self.metric.name} by {expected:.2g}"

@@ -12,12 +12,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ferhpo import _layout
 from ferhpo.errors import UsageError
+from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.space import Space, applies
 from ferhpo.space.spec import StudySpec
 from ferhpo.study import store
 from ferhpo.study.find import name_of
 from ferhpo.study.overview import study_names
+from ferhpo.study.quantities import known
 from ferhpo.study.study import Study, remembered_url
 
 Records = Sequence[Mapping[str, Any]]
@@ -41,6 +43,8 @@ def of_study(root: Path, name: str | None, spec: StudySpec, storage: str | None 
 def records(other: Study, spec: StudySpec) -> Records:
     """Return the COMPLETE and PRUNED trials of another study as JSON: number, state, epochs, values, settings.
 
+    Those that are known to break a constraint of the new study are left out.
+
     Args:
         other: the study that was searched before.
         spec: the study that is to learn from it.
@@ -52,6 +56,8 @@ def records(other: Study, spec: StudySpec) -> Records:
     defaults, kept = TrialConfig().params(), []
     for t in other.trials():
         config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values and t.copied_from is None else None
+        if broken(spec.constraints, known(t.attrs), whole=t.state == "COMPLETE") is not None:
+            continue
         if config is not None and config.epochs == spec.budget.epochs:
             settings = {name: value for name, value in config.params().items() if value != defaults[name]}
             epochs = sorted(t.values)

@@ -13,7 +13,7 @@ from ferhpo import _layout
 from ferhpo.study.artifacts import drop_state
 from ferhpo.study.writer import StudyWriter
 
-UNJUDGED = "unjudged"  # attribute of a trial: an epoch that the files had and the database not, so no scheduler saw it
+UNJUDGED = "unjudged"  # attribute of a trial: an epoch that no scheduler may have judged
 
 
 def settle(writer: StudyWriter) -> list[str]:
@@ -22,24 +22,25 @@ def settle(writer: StudyWriter) -> list[str]:
     Returns:
         One sentence per trial that was not merely handed back before its first epoch.
     """
-    notes = (settle_one(writer, number, values) for number, values in writer.unsettled())
+    notes = (settle_one(writer, number, values, judged=False) for number, values in writer.unsettled())
     return [note for note in notes if note]
 
 
-def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float]) -> str | None:
+def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float], *, judged: bool) -> str | None:
     """Give a trial that nobody works on any more the state it deserves, by the files that it left.
 
     Args:
         writer: the study.
         number: of a trial that is RUNNING or WAITING in the database.
         values: by epoch, as stored.
+        judged: the scheduler let it go on after the last of these: nobody knows of a trial that died with its search.
 
     Returns:
         What became of it in one sentence, None if it waits as it is known.
     """
     record = last_record(writer.folder, number)
     if record is not None:
-        return _adopt(writer, number, record, values)
+        return _adopt(writer, number, record, values, judged=judged)
     if values:
         writer.requeue(number, "interrupted, and its state is gone")
         return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
@@ -47,7 +48,9 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float]) ->
     return None
 
 
-def _adopt(writer: StudyWriter, number: int, record: dict[str, Any], values: Mapping[int, float]) -> str | None:
+def _adopt(
+    writer: StudyWriter, number: int, record: dict[str, Any], values: Mapping[int, float], *, judged: bool
+) -> str | None:
     epoch = record["epoch"]
     new = epoch not in values
     if new:
@@ -58,6 +61,8 @@ def _adopt(writer: StudyWriter, number: int, record: dict[str, Any], values: Map
         writer.finish(number, "COMPLETE", record["value"], record["attrs"])
         return f"trial {number} had finished when the search was cut off: its result is kept"
     cut_off = writer.hand_back(number)
+    if cut_off and not judged:  # it may have been stored, and not yet ended
+        writer.mark(number, {UNJUDGED: epoch})
     return f"trial {number} was cut off and goes on after epoch {epoch}" if new or cut_off else None
 
 

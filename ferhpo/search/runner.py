@@ -49,6 +49,7 @@ class Outcome:
         trials: the total that was asked for, or the grid's where that has fewer points; never less than ``done``.
         interrupted: Ctrl-C or SIGTERM ended it.
         gave_up: too many failures in a row ended it.
+        spent: a limit on the whole study ended it, so that only a larger one lets it go on.
         new: trials that ended in this run.
     """
 
@@ -57,6 +58,7 @@ class Outcome:
     trials: int
     interrupted: bool
     gave_up: bool
+    spent: bool
     new: int
 
     @property
@@ -118,7 +120,7 @@ def search(
             text = f"{writer.queued()} queued trials wait: the study has its total of {before}; raise --trials"
             emit(Note(text=text))
         interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
-        done = writer.count()
+        done, spent = writer.count(), session.spent
         if confirm and not interrupted and not session.gave_up:
             session = Confirmation(writer, confirm, limits, emit=emit)
             interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
@@ -129,6 +131,7 @@ def search(
         new=done - before,
         interrupted=interrupted,
         gave_up=session.gave_up,
+        spent=spent,
     )
 
 

@@ -90,6 +90,11 @@ class Session:
         return self.limits.trials - self.writer.count()
 
     @property
+    def spent(self) -> bool:
+        """Tell whether a limit on the whole study is reached, so that only a larger one lets the search go on."""
+        return self._budget.spent is not None
+
+    @property
     def ensemble(self) -> tuple[int, float] | None:
         """The running ensemble: how many members, and its value; None before there are two trials."""
         points = self._ensemble.points
@@ -152,6 +157,7 @@ class Session:
             return self._affordable(number, record["costs"])
         value, epochs = record["value"], self.running[number].config.epochs
         self.writer.report(number, record["epoch"], value, record["history"])
+        self._failures = 0
         self._budget.epoch(record["history"]["seconds"])
         self.emit(
             EpochEnded(
@@ -186,6 +192,7 @@ class Session:
         if reason is None:
             return True
         self.running.pop(number)
+        self._failures = 0
         self.writer.finish(number, "PRUNED", None, {COSTS: dict(costs)})
         self.emit(TrialEnded(number=number, state="PRUNED", value=None, broken=reason))
         return False
@@ -218,7 +225,7 @@ class Session:
         self.writer.mark(number, {LOST: behind})
         del self.running[number]
         self.emit(TrialEnded(number=number, state="WAITING", value=None, error=reason))
-        note = settle_one(self.writer, number, self.writer.values(number))
+        note = settle_one(self.writer, number, self.writer.values(number), judged=True)
         if note:
             self.emit(Note(text=note))
 
@@ -281,7 +288,6 @@ class Session:
 
     def _end(self, number: int, state: str, record: Record) -> None:
         self.running.pop(number, None)
-        self._failures = 0
         self.writer.finish(number, state, record["value"], record["attrs"])
         spec, found = self.writer.spec, known(record["attrs"])
         reason = self._broken(found, whole=state == "COMPLETE")

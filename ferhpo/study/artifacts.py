@@ -32,10 +32,10 @@ def keep_best(
         Numbers of the trials whose files were deleted.
     """
     found = study.every() if found is None else found
-    repeats = {t.number for t in found if t.repeats}
-    kept = {t.number for t in study.candidates(found)[:keep]} | set(also) | repeats
+    own = [t for t in found if not t.repeats]
+    kept = {t.number for t in study.candidates(own)[:keep]} | set(also) | {t.number for t in found if t.repeats}
     if len(study.objectives) > 1:  # whose best by the metric are the dear ones alone
-        kept |= {t.number for t in study.front([t for t in found if not t.repeats])}
+        kept |= {t.number for t in study.front(own)}
     ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
     dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)
     for number in dropped:

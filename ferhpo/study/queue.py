@@ -10,6 +10,7 @@ from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
 
 VOID = "interrupted"  # attribute of a trial that does not count: it could not go on, so its settings were queued again
+DEFAULT = "default"  # attribute of the trial that has the defaults of the space
 TRY = "try"  # attribute of a trial that a user asked for: what was written
 
 
@@ -25,10 +26,22 @@ def queue_tries(study: optuna.Study, tries: Sequence[Try]) -> None:
             there.append(dict(one.params))
 
 
-def misfits(study: optuna.Study, space: Space) -> list[int]:
-    """Return the queued trials, never begun, with a value that the space no longer allows."""
+def misfits(study: optuna.Study, space: Space, tries: Sequence[Try]) -> list[FrozenTrial]:
+    """Return the queued trials, never begun, that are no longer what is asked for.
+
+    They have a value that the space no longer allows, or are the defaults, or a try, as another study file had them.
+    """
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return [t.number for t in waiting if "config" not in t.user_attrs and not _fits(t, space)]
+    queued = [t for t in waiting if "config" not in t.user_attrs]
+    return [t for t in queued if not _fits(t, space) or settings(t) != _meant(t, space, tries)]
+
+
+def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, object]:
+    """Return what a queued trial would be queued with now."""
+    if trial.user_attrs.get(DEFAULT):
+        return space.defaults()
+    same = (dict(one.params) for one in tries if one.given == trial.user_attrs.get(TRY))
+    return next(same, settings(trial))
 
 
 def settings(trial: FrozenTrial) -> dict[str, object]:

@@ -29,7 +29,7 @@ from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import CONSTRAINTS, Prior, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import BROKEN, known
-from ferhpo.study.queue import TRY, VOID, misfits, queue_tries
+from ferhpo.study.queue import DEFAULT, TRY, VOID, misfits, queue_tries
 from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
 from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
 from ferhpo.study.trial import counts
@@ -77,6 +77,7 @@ class StudyWriter:
 
     def __enter__(self) -> Self:
         """Take the lock, open or begin the study, check that it is the same one."""
+        self._make_sampler(0, {})  # what it refuses, it refuses before anything is begun
         with ExitStack() as stack:
             url = store.absolute(self._storage_url or remembered_url(self.folder))
             try:
@@ -96,23 +97,36 @@ class StudyWriter:
         self._stack.close()
 
     def _open(self, url: str) -> None:
+        self._check_place(store.without_password(url))
         found = opened(self._rdb, self.spec, self._data, store.without_password(url))
         self._study, self._grown, self.notes = found.study, found.grown, found.notes
         if self._storage_url:
             _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
         describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
-        for number in misfits(self._study, self.spec.space):
-            reason = "queued before its settings were ruled out"
-            self.finish(number, "FAIL", None, {VOID: True, "error": reason})
+        stale = misfits(self._study, self.spec.space, self._tries)
+        for trial in stale:
+            reason = "queued before the study file changed"
+            self.finish(trial.number, "FAIL", None, {VOID: True, "error": reason})
         every = self._study.get_trials(deepcopy=False)
         trials = [t for t in every if not is_repeat(t)]
         made = keeping(self._make_sampler(len(trials), self.reader.prior), self.spec.space, self._grown, len(trials))
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
-        if all(t.user_attrs.get(VOID) for t in trials):
-            self._study.enqueue_trial(self.spec.space.defaults())
+        if all(t.user_attrs.get(VOID) for t in trials) or any(t.user_attrs.get(DEFAULT) for t in stale):
+            self._study.enqueue_trial(self.spec.space.defaults(), user_attrs={DEFAULT: True})
         queue_tries(self._study, self._tries)
+
+    def _check_place(self, url: str) -> None:
+        """Refuse to begin a study anew in another database: its trials would replace the files of the old ones."""
+        known = remembered_url(self.folder)
+        begun = self.spec.name in optuna.get_all_study_names(self._rdb)
+        if known != url and not begun and _layout.trials_on_disk(self.folder):
+            msg = (
+                f"a study stays in its database, and '{self.spec.name}' is in {known}, got {url} without it; give that "
+                "as --storage, or copy the study file to a new name"
+            )
+            raise StudyError(msg)
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""

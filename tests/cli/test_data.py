@@ -131,6 +131,10 @@ def test_a_study_names_the_validation_rows_whose_label_its_trials_doubt(
     opened = SimpleNamespace(spec=spec, data=None, candidates=lambda: [1])
     monkeypatch.setattr("ferhpo.cli.study.open_study", lambda *_: opened)
     found = SimpleNamespace(probs_mnc=probs, y_n=val.labels)
-    monkeypatch.setattr("ferhpo.ensemble.members.load", lambda study, top: found)
+    monkeypatch.setattr("ferhpo.ensemble.members.read", lambda study, trials: found)
     ran = run("data", "inspect", "--study", "toy", "--format", "json")
     assert ran.json["problems"]["suspects"] == [[int(val.rows[4])]]
+    opened.candidates = list
+    assert "'toy' has none; run `ferhpo search` first" in run("data", "inspect", "--study", "toy").failed(1)
+    for words in (["--size", 32], ["-d", "a.csv", "-d", "a.csv"]):
+        assert "--study says how its images are read" in run("data", "inspect", "--study", "toy", *words).failed(2)

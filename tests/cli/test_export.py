@@ -65,6 +65,12 @@ def test_one_form_has_to_be_chosen(run: Run, ensemble: Path) -> None:
     assert "got both" in run("export", "--onnx", "--card").failed(2)
 
 
+def test_what_would_be_ignored_is_refused(run: Run, ensemble: Path, asked: list[Any], tmp_path: Path) -> None:
+    assert "--data names the images that --int8 measures" in run("export", "--onnx", "--data", "a.csv").failed(2)
+    assert run("export", "--onnx", tmp_path).code == 2
+    assert asked == []
+
+
 def test_a_missing_package_is_one_line(run: Run, ensemble: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         msg = "an ONNX export needs onnx"

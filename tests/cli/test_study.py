@@ -120,9 +120,14 @@ def test_show_as_a_table_has_every_trial_and_the_best(study: Make, run: Run) -> 
     assert "sealed" in ran.out
 
 
-def test_show_says_how_often_the_test_split_was_opened(study: Make, run: Run) -> None:
+def test_show_says_every_opening_and_what_was_found_elsewhere(study: Make, root: Path, run: Run) -> None:
     study(2).record_opening("x", "0.1.0")
-    assert "opened 1 times" in run("study", "show", "--study", "toy").out
+    found = Study.open(root, "toy")
+    found.record_elsewhere({"date": "today", "source": "/rafdb", "command": "y", "ensemble": {"accuracy": 0.5}})
+    shown = run("study", "show", "--study", "toy").out
+    assert "opened 1 times" in shown
+    assert "by x" in shown
+    assert "today on /rafdb, accuracy 0.5000 by y" in shown
 
 
 def test_interrupted_trials_are_shown_as_such(root: Path, data: fakes.FakeData, run: Run) -> None:

@@ -68,6 +68,15 @@ def test_the_opened_test_split_is_scored_and_recorded(run: Run, root: Path, tmp_
     assert run("study", "show", "--format", "json").json["test_openings"] == openings, "the study last used is tiny"
 
 
+def test_what_may_not_be_opened_is_refused_before_the_training(run: Run, root: Path) -> None:
+    assert run("train", "--study", "tiny", "--test").code == 0
+    file = root / "tiny.toml"
+    file.write_text(file.read_text().replace("epochs = 1", "epochs = 2"))
+    ran = run("train", "--study", "tiny", "--test")
+    assert "a study keeps its epochs" in ran.failed(2)
+    assert "epoch 1" not in ran.err
+
+
 def test_the_test_split_is_scored_where_the_net_was_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def trained(config: TrialConfig, *_: object, device: str, **__: object) -> tuple[None, float]:
         assert (config.width, device) == (4, "a GPU")

@@ -87,7 +87,8 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 while session.epoch(given.number, work.next()):
                     pass
         study = Study.open(root, spec.name)
-        return Outcome(study=study, done=limits.trials, trials=limits.trials, interrupted=False, gave_up=False, new=0)
+        n = limits.trials
+        return Outcome(study=study, done=n, trials=n, interrupted=False, gave_up=False, spent=False, new=0)
 
     monkeypatch.setattr(runs, "search", search)
     return ran

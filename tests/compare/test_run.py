@@ -78,7 +78,7 @@ def test_a_system_that_fails_leaves_the_others_their_rows(root: Path, searches: 
 
 def test_an_interrupted_comparison_says_so_and_opens_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def search(*_: object, **__: object) -> Outcome:
-        return Outcome(study=None, done=0, trials=4, interrupted=True, gave_up=False, new=0)  # pyright: ignore[reportArgumentType]
+        return Outcome(study=None, done=0, trials=4, interrupted=True, gave_up=False, spent=False, new=0)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(runs, "search", search)
     found, interrupted = compare([SPEC], SCALE, place(root), watch=lambda _: nullcontext(lambda _: None), tell=print)

@@ -49,3 +49,11 @@ def test_images_that_nobody_labelled_are_counted_and_the_first_is_named(tmp_path
     unlabelled([tmp_path, tmp_path / "none"], [tmp_path / "a.png", tmp_path / "b.png"], "list")
     with pytest.raises(DataError, match=r"list: every image needs its annotation, got none for .*b.png; add it"):
         unlabelled([tmp_path], [tmp_path / "a.png"], "list")
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_image_and_cut_short(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"list: every annotation needs its image, got none at .*255 255.*; add"
+    ) as error:
+        missing([tmp_path / ("255 " * 2304)], "list")
+    assert len(str(error.value)) < 600

@@ -41,6 +41,13 @@ def test_a_path_to_nothing_is_named(tmp_path: Path) -> None:
         detect(DataSpec(), tmp_path / "gone.csv")
 
 
+def test_a_path_that_the_system_does_not_take_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"x: the images must be readable \(File name too long\); check the path of --d"
+    ):
+        detect(DataSpec(), tmp_path / ("x" * 300))
+
+
 def test_a_folder_is_refused_where_the_study_wants_a_csv(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='format "fer2013" needs a csv file, got a folder'):
         detect(DataSpec(format="fer2013"), tmp_path)

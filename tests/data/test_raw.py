@@ -55,6 +55,20 @@ def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "x.png", 8, 1)[..., 0] == np.rot90(pixels, -1)).all()
 
 
+@pytest.mark.parametrize(
+    ("tag", "got"),
+    [(0x0100, "required argument is not an integer"), (0x011A, r"bad operand type for abs\(\): 'str'")],
+)
+def test_a_picture_whose_camera_wrote_nonsense_is_named(tmp_path: Path, tag: int, got: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn, for which Pillow writes the other entries again
+    exif[0x010E] = "text"
+    nonsense = exif.tobytes().replace(b"\x01\x0e", tag.to_bytes(2, "big"))  # text as the width, or the resolution
+    Image.fromarray(faces(1, 8)[0, ..., 0]).save(tmp_path / "x.jpg", exif=nonsense)
+    with pytest.raises(DataError, match=rf"x.jpg: an image must be readable, got '{got}'; replace or delete the file"):
+        read_image(tmp_path / "x.jpg", 8, 1)
+
+
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x.png: there is no such image"):
         read_image(tmp_path / "x.png", 8, 1)

@@ -32,14 +32,14 @@ class Sealed:
 
     def __init__(self, study: Any, y: np.ndarray) -> None:
         self.study, self.y = study, y
-
-        self.group = np.append(np.arange(len(y)), 3)  # a training image that was dropped, since it is test row 3
+        self.images = np.arange(len(y) + 1, dtype=np.uint8).reshape(-1, 1, 1, 1)
+        self.images[-1] = 3  # a training image that was dropped, since it is test row 3
         self.split = np.append(np.full(len(y), TEST), DROPPED)
 
     def open_test(self) -> Any:
         assert self.study.openings, "opened before it was recorded"
         rows = np.arange(len(self.y))
-        return SimpleNamespace(images=None, rows=rows, labels=self.y, groups=rows)
+        return SimpleNamespace(images=self.images, rows=rows, labels=self.y, groups=rows // 5)  # people of 5 images
 
 
 @pytest.fixture

@@ -105,6 +105,20 @@ def test_rows_whose_image_the_study_has_seen_are_left_out(opened: Any, own: Prep
     assert len(opened[0].elsewhere) == 1, "a refusal opens nothing"
 
 
+def test_rows_that_are_the_studys_own_test_images_open_its_test_split(
+    opened: Any, own: Prepared, other: Prepared
+) -> None:
+    split = np.array(own.split)
+    split[0] = TEST
+    images = np.array(other.images)
+    images[0] = own.images[0]
+    found = evaluate_elsewhere(
+        opened[0], opened[1], replace(own, split=split), replace(other, images=images), "x", tta="own"
+    )
+    assert (found.n, found.seen, found.sealed) == (8, 0, 1)
+    assert [o["command"] for o in opened[0].openings] == ["x"]
+
+
 def test_without_two_common_classes_it_is_refused(opened: Any, other: Prepared) -> None:
     with pytest.raises(
         DataError, match=r"--on needs data with at least 2 of the study's classes \(angry, happy, neutral\)"

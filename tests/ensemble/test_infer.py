@@ -8,7 +8,7 @@ import pytest
 
 from ferhpo._atomic import new_folder
 from ferhpo._layout import PROBABILITIES
-from ferhpo.ensemble import infer
+from ferhpo.ensemble import infer, members
 from ferhpo.ensemble.build import build
 from ferhpo.ensemble.cost import Limits
 from ferhpo.errors import CheckpointError, DataError, UsageError
@@ -73,7 +73,7 @@ def test_the_opened_split_is_scored_on_its_rows(study: Any, images: np.ndarray) 
         fingerprint="f00d",
         counts={"test": {"class0": 10}},
         open_test=lambda: part,
-        group=np.arange(40),
+        images=images,
         split=np.repeat([0, 2], [30, 10]),
     )
     report = build(study, top=3, method="uniform", data=data, open_test=True, command="")
@@ -186,3 +186,12 @@ def test_a_latency_limit_is_kept_by_what_is_measured(study: Any) -> None:
     report = build(study, top=3, method="uniform", limits=Limits(latency_ms=4.5), command="")
     assert report.numbers == (study.trials[1].number, study.trials[2].number)
     assert report.costs["latency_ms"] == 4
+
+
+def test_a_latency_is_of_the_views_that_are_averaged(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer, "viewed", lambda found, *_: replace(found, latencies=(None,) * 3))
+    monkeypatch.setattr(infer, "latency_ms", lambda folder, tta="own": {"own": 1.0, "shift": 3.0}[tta])
+    data: Any = SimpleNamespace(fingerprint="f00d")
+    report = build(study, top=3, method="uniform", limits=Limits(latency_ms=7), data=data, tta="shift", command="")
+    assert report.costs["latency_ms"] == 6
+    assert not any((t.checkpoint / members.LATENCY).exists() for t in study.trials), "what is kept is of own views"

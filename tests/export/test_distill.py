@@ -30,7 +30,7 @@ def test_a_student_learns_from_its_teacher_alone(
     train_single(TINY, data, tmp_path / "teacher", metric=metric("accuracy"))
     wrong = replace(data, labels=np.where(data.split == 0, 0, data.labels))  # labels that teach nothing
     wrong.labels[:3] = [0, 1, 2]
-    monkeypatch.setattr(infer, "latency_ms", lambda folder: 1.0)
+    monkeypatch.setattr(infer, "latency_ms", lambda *_: 1.0)
     config = TINY.with_params({"distill": 1.0, "temperature": 1.0})
     made = distill.distill(tmp_path / "teacher", config, wrong, tmp_path / "student", metric=metric("accuracy"))
     assert made.ensemble["accuracy"] > 0.9
@@ -63,6 +63,17 @@ def test_the_teacher_is_asked_once(write_ensemble: Write, tmp_path: Path) -> Non
 def test_images_of_another_study_are_refused(write_ensemble: Write, data: Prepared, tmp_path: Path) -> None:
     folder = write_ensemble(tmp_path / "ensemble", mark="e" * 64)
     config = TINY.with_params({"distill": 1.0})
-    with pytest.raises(DataError, match="taught on the images that its ensemble was trained on"):
+    with pytest.raises(DataError, match="an ensemble needs the images it was trained on"):
         distill.distill(folder, config, data, tmp_path / "student", metric=metric("accuracy"))
     assert not (tmp_path / "student").exists()
+
+
+def test_images_that_are_split_in_another_way_are_refused(data: Prepared, tmp_path: Path) -> None:
+    train_single(TINY, data, tmp_path / "teacher", metric=metric("accuracy"), provenance={"split": data.split_digest})
+    split = np.array(data.split)
+    split[0] = 1  # which trained the teacher
+    config = TINY.with_params({"distill": 1.0})
+    with pytest.raises(DataError, match="needs its images split as they were for its training, member 0"):
+        distill.distill(
+            tmp_path / "teacher", config, replace(data, split=split), tmp_path / "student", metric=metric("accuracy")
+        )

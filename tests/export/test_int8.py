@@ -41,7 +41,7 @@ def test_convolutions_are_in_int8_and_the_cost_is_measured(
 
 def test_images_of_another_study_are_refused(write_ensemble: Write, data: Prepared, tmp_path: Path) -> None:
     folder = write_ensemble(tmp_path / "ensemble", mark="e" * 64)
-    with pytest.raises(DataError, match="needs the images of the ensemble's study"):
+    with pytest.raises(DataError, match="an ensemble needs the images it was trained on"):
         int8.export(folder, tmp_path / "small.onnx", data)
 
 

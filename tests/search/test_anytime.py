@@ -1,6 +1,7 @@
 """The running ensemble: honest, kept up to date and across restarts, never in the way of the search."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -56,6 +57,18 @@ def test_the_single_figure_is_the_best_trials_own(root: Path, data: fakes.FakeDa
     assert best.checkpoint is not None
     own = metrics.accuracy(np.load(best.checkpoint / _layout.PROBABILITIES), fakes.LABELS)
     assert found.standing["points"][-1][2] == own
+
+
+def test_repeats_take_no_place_in_the_pool_and_are_never_the_single_one(guessed: Study) -> None:
+    found = guessed.candidates()
+    repeats = [replace(t, number=100 + t.number, attrs={**t.attrs, "repeats": t.number}) for t in found] * 9
+    running = RunningEnsemble(study=guessed)
+    scored = running.update([*repeats, *found], 8)
+    assert scored is not None
+    assert running._pool >= {t.number for t in found}
+    assert found[0].checkpoint is not None
+    own = np.load(found[0].checkpoint / _layout.PROBABILITIES)
+    assert scored.single == metrics.accuracy(own, LABELS)
 
 
 def test_members_that_guess_score_at_chance(guessed: Study) -> None:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferhpo.search.asha import Halving, PromotingHalving, among_best, rungs
+from ferhpo.search.rivals import Rivals
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
@@ -79,6 +80,22 @@ def test_a_trial_among_the_best_goes_on_without_a_pause() -> None:
     assert not rule.goes_on(2, 1, 0.15)
     assert rule.goes_on(3, 1, 0.3)
     assert rule.goes_on(0, 2, 0.0), "epoch 2 is no rung"
+
+
+def test_of_several_objectives_the_cheapest_is_promoted_and_nobody_on_the_front_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
+    rivals = Rivals()
+    rule = PromotingHalving(at=(1,), reduction=3, maximize=True, rivals=rivals)
+    for number, (value, params) in enumerate([(0.9, 90), (0.8, 80), (0.2, 10), (0.1, 50), (0.85, 95)]):
+        rivals.note(number, 1, (-params,))
+        rule.record(number, {1: value})
+    waiting = dict.fromkeys(range(5), 1)
+    assert rule.give_up(waiting) == [3, 4]
+    promoted = {rule.promote({n: 1}, running=0, last=False) for n in range(5)}
+    assert 2 in promoted, "it has no rival but itself"
+    assert 3 not in promoted
 
 
 def test_when_nothing_new_can_start_the_best_of_a_rung_goes_on_however_few_there_are() -> None:

@@ -10,7 +10,7 @@ from conftest import open_writer, run_session
 
 from ferhpo.errors import UsageError
 from ferhpo.metrics import metric
-from ferhpo.search.budget import Budget, Limits, limits_of
+from ferhpo.search.budget import AFTER, Budget, Limits, limits_of
 from ferhpo.search.recovery import settle
 from ferhpo.search.session import Session
 from ferhpo.study.study import Study
@@ -73,6 +73,35 @@ def test_a_flat_search_ends_with_what_it_expected() -> None:
     assert budget.reason(lambda: 40) is None
     budget.values = [0.9, *rng.normal(0.5, 0.01, 60)]
     assert "39 more trials are expected to improve accuracy by" in (budget.reason(lambda: 39) or "")
+
+
+def test_a_search_that_has_its_total_is_not_called_flat(root: Path, data: fakes.FakeData) -> None:
+    session, _ = search(root, data, trials=25, flat=1e-9)
+    assert session.stopping is None or "0 more trials" not in session.stopping
+    budget = made(flat=0.1)
+    budget.values = [0.5] * 99
+    assert budget.reason(none) is None
+    assert budget.reason(lambda: 1) is not None
+
+
+def test_what_the_whole_study_has_used_up_is_told_apart_from_time() -> None:
+    budget = made(epochs=7, seconds=1)
+    assert [budget.spent, budget.reason(none)] == [None, "time is up: " + AFTER]
+    budget.epochs = 7
+    assert budget.spent == "the study has had 7 of 7 epochs"
+
+
+def test_failures_between_which_a_trial_worked_are_not_in_a_row(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(scheduler="asha-promote", epochs=9), root, data) as writer:
+        made = Session(writer, Limits(trials=9, max_failures=2), emit=lambda _: None)
+        for _ in range(3):
+            failing, working = made.next_trial(), made.next_trial()
+            assert failing is not None
+            assert working is not None
+            made.epoch(failing.number, {"error": "no luck"})
+            made.epoch(working.number, fakes.worker(working, fakes.job(writer.folder, data))())
+        assert writer.reader.states()["COMPLETE"] == writer.reader.states()["PRUNED"] == 0, "what worked is paused"
+        assert not made.gave_up
 
 
 def test_trials_that_ended_without_a_value_are_none_of_those_left(root: Path, data: fakes.FakeData) -> None:

@@ -46,6 +46,14 @@ def test_trials_outside_the_space_are_no_knowledge_of_it(study: Callable[..., St
     assert 0 < len(trials(records(other, narrow), narrow.space)) == len(inside) < 6
 
 
+def test_trials_that_break_a_constraint_of_the_new_study_are_left_out(study: Callable[..., Study]) -> None:
+    other = study(6)
+    best = max(t.value for t in other.trials() if t.value is not None and t.state == "COMPLETE")
+    strict = new("description", f'constraints = ["accuracy <= {best - 1e-6}"]\ndescription')
+    kept = [row for row in records(other, strict) if row["state"] == "COMPLETE"]
+    assert len(kept) == sum(t.state == "COMPLETE" for t in other.trials()) - 1
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

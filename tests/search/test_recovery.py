@@ -6,7 +6,7 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
-from ferhpo.search.recovery import settle
+from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import data_record, settled_study
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec
@@ -91,6 +91,20 @@ def test_an_epoch_that_no_scheduler_saw_is_judged_before_its_trial_goes_on(root:
     run(spec, root, data, trials=4)
     last = Study.open(root, spec.name).trials()[3]
     assert (last.state, list(last.values)) == ("PRUNED", [1])
+
+
+def test_a_trial_killed_while_it_was_being_pruned_is_judged_again(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=9)
+    with open_writer(spec, root, data) as writer:
+        session = Session(writer, Limits(trials=9), emit=lambda _: None)
+        run_session(session, data, 12)
+        assignment = session.next_trial()
+        assert assignment is not None
+        record = fakes.worker(assignment, fakes.job(writer.folder, data))()
+        writer.report(assignment.number, 1, record["value"], record["history"])  # and killed right here
+    with open_writer(spec, root, data) as writer:
+        settle(writer)
+        assert writer.marks(assignment.number)[UNJUDGED] == 1
 
 
 def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_trials(

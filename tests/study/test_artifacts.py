@@ -1,6 +1,7 @@
 """The best trials keep their files, running ones lose nothing, the rest goes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -39,6 +40,16 @@ def test_named_trials_keep_theirs_whatever_their_rank(study: Callable[..., Study
     worst = opened.candidates()[-1].number
     keep_best(opened, keep=1, also=[worst])
     assert folders(opened) == {opened.candidates()[0].number, worst}
+
+
+def test_repeats_take_no_place_of_the_searchs_trials(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        run_session(Session(writer, Limits(trials=6), emit=lambda _: None), data)
+        found = writer.reader.every()
+        ranked = [t.number for t in writer.reader.candidates(found)]
+        repeats = [replace(t, number=100 + t.number, attrs={**t.attrs, "repeats": t.number}) for t in found]
+        keep_best(writer.reader, keep=3, found=[*repeats, *found])
+        assert folders(writer.reader) == set(ranked[:3])
 
 
 def test_the_front_keeps_its_files_however_low_it_ranks_by_the_metric(

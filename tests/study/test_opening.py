@@ -8,7 +8,7 @@ from typing import Any
 import fakes
 import optuna
 import pytest
-from conftest import open_writer
+from conftest import data_record, open_writer
 
 from ferhpo.errors import DataError, SpecError, StudyError
 from ferhpo.study.study import Study
@@ -62,6 +62,29 @@ def test_data_that_moved_are_written_down_at_their_new_place(root: Path, data: f
     for place in ("/old/a.csv", "/new/a.csv"):
         with open_writer(fakes.spec(), root, replace(data, source=Path(place))) as writer:
             assert writer.reader.data["path"] == place
+
+
+def test_a_file_that_the_sampler_refuses_leaves_nothing(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec()
+
+    def refused(_done: int, _prior: object) -> Any:
+        msg = "no such space"
+        raise spec.error(msg, "space")
+
+    writer = StudyWriter(spec, root, storage=None, data=data_record(data), make_sampler=refused)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SpecError, match="no such space"):
+        writer.__enter__()
+    assert not (root / "toy").exists()
+
+
+def test_a_study_that_has_trials_is_not_begun_anew_in_another_database(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData, tmp_path: Path
+) -> None:
+    study(4)
+    before = what_is_there(root)
+    with pytest.raises(StudyError, match=r"a study stays in its database, and 'toy' is in sqlite:.*study\.db, got"):
+        open_writer(fakes.spec(), root, data, storage=f"sqlite:///{tmp_path / 'other.db'}").__enter__()
+    assert what_is_there(root) == before
 
 
 @pytest.mark.filterwarnings("error::optuna.exceptions.ExperimentalWarning")

@@ -4,7 +4,7 @@ import optuna
 
 from ferhpo.space.spec import parse_spec
 from ferhpo.space.tries import Try
-from ferhpo.study.queue import TRY, misfits, queue_tries, settings
+from ferhpo.study.queue import DEFAULT, TRY, misfits, queue_tries, settings
 
 LR = Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.2})
 
@@ -43,4 +43,15 @@ def test_a_queued_trial_outside_the_space_is_found() -> None:
     study.enqueue_trial({"lr": 0.5})
     study.enqueue_trial({"lr": 0.05, "width": 16})
     narrow = parse_spec("[space]\nlr = { low = 0.01, high = 0.1, default = 0.1 }\n", name="toy").space
-    assert misfits(study, narrow) == [0]
+    assert [t.number for t in misfits(study, narrow, [])] == [0]
+
+
+def test_queued_defaults_and_tries_of_another_study_file_are_found() -> None:
+    study = optuna.create_study()
+    space = parse_spec("[space]\nlr = { low = 0.01, high = 1.0, default = 0.1 }\n", name="toy").space
+    study.enqueue_trial({"lr": 0.2}, user_attrs={DEFAULT: True})
+    study.enqueue_trial({"lr": 0.1}, user_attrs={DEFAULT: True})
+    queue_tries(study, [LR, Try(given={"lr": 0.6}, params={"lr": 0.6})])
+    study.enqueue_trial({"lr": 0.3})  # by somebody else
+    now = [Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.4}), Try(given={"lr": 0.6}, params={"lr": 0.6})]
+    assert [t.number for t in misfits(study, space, now)] == [0, 2]

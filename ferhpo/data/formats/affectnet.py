@@ -10,14 +10,13 @@
 Codes 8 to 10 (none, uncertain, no face) are left out. All 8 classes are read; for 7, name the others in ``classes``.
 """
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ferhpo.data.formats import folders
-from ferhpo.data.formats.annotations import label_of
+from ferhpo.data.formats.annotations import label_of, records
 from ferhpo.data.listing import Box, Listing, decode, listing, missing, unlabelled
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
@@ -82,7 +81,7 @@ def _crops(path: Path) -> Iterable[Row]:
 def _expression(path: Path) -> str:
     try:
         code = str(int(np.load(path, allow_pickle=False)))
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, OverflowError) as error:
         msg = f"{path}: an annotation must hold a whole number, got '{error}'; copy the file again"
         raise DataError(msg) from None
     return label_of(code, NAMES, path, 1)
@@ -91,23 +90,16 @@ def _expression(path: Path) -> str:
 def _whole(path: Path) -> Iterable[Row]:
     images = path / IMAGES if (path / IMAGES).is_dir() else path
     for table in _tables(path):
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if lacking:
-                msg = f"{table}:1: the header must name {', '.join(COLUMNS)}, got none for '{lacking[0]}'; add it"
-                raise DataError(msg)
-            for row in reader:
-                name = label_of(row["expression"] or "", NAMES, table, reader.line_num)
-                if name not in NO_EXPRESSION:
-                    box = _box(row, table, reader.line_num)
-                    yield images / row["subDirectory_filePath"], name, TABLES[table.name], box
+        for number, row in records(table, COLUMNS):
+            name = label_of(row["expression"], NAMES, table, number)
+            if name not in NO_EXPRESSION:
+                yield images / row["subDirectory_filePath"], name, TABLES[table.name], _box(row, table, number)
 
 
 def _box(row: dict[str, str], table: Path, number: int) -> Box:
     try:
         left, top, width, height = (int(float(row[name])) for name in BOX)
-    except (TypeError, ValueError):
+    except (ValueError, OverflowError):  # int() of inf
         msg = f"{table}:{number}: a face must have four numbers in {', '.join(BOX)}, got others; correct the line"
         raise DataError(msg) from None
     return left, top, left + width, top + height

@@ -1,6 +1,8 @@
-"""What the readers of annotation files share: their lines, and codes that become names."""
+"""What the readers of annotation files share: their lines, rows of a csv, and codes that become names."""
 
-from collections.abc import Iterator, Mapping
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, repeat
 from pathlib import Path
 
 from ferhpo.errors import DataError
@@ -21,6 +23,56 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, content in enumerate(text.splitlines(), 1):
         if content.strip():
             yield number, content
+
+
+def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line on which it begins (from 1) and the fields of each row of a csv that is not empty, its header too.
+
+    Lines may end as on any system.
+
+    Raises:
+        DataError: the file cannot be read, or a row is no csv or no UTF-8.
+    """
+    number = 1
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file)
+            for row in reader:
+                "".join(row).encode()  # refuses what was no UTF-8: strict decoding would, without knowing the line
+                if row:
+                    yield number, row
+                number = reader.line_num + 1
+    except OSError as error:
+        msg = f"{path}: a csv must be readable ({error.strerror}); check the path"
+        raise DataError(msg) from None
+    except csv.Error as error:  # most often a quote that nobody closed, so the line on which the row begins is named
+        msg = f"{path}:{number}: a row must be of csv, got '{error}'; correct its quotes or delete it"
+        raise DataError(msg) from None
+    except UnicodeEncodeError as error:
+        got = f"0x{ord(error.object[error.start]) - 0xDC00:02X}"  # as surrogateescape writes a byte
+        msg = f"{path}:{number}: a csv must be UTF-8, got the byte {got}; save it as UTF-8"
+        raise DataError(msg) from None
+
+
+def records(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line and fields of each row of a csv below its header, by column; fields that a row lacks are empty.
+
+    Args:
+        path: the csv.
+        needed: columns that the header must have.
+
+    Raises:
+        DataError: as `rows`, and for a column that is not there.
+    """
+    content = rows(path)
+    number, names = next(content, (1, []))
+    lacking = [name for name in needed if name not in names]
+    if lacking:
+        rule = f"{path}:{number}: the header must name {', '.join(needed)}"
+        msg = f"{rule}, got none for '{lacking[0]}'; add it or download the file again"
+        raise DataError(msg)
+    for number, row in content:
+        yield number, dict(zip(names, chain(row, repeat("")), strict=False))
 
 
 def line(text: str, count: int, path: Path, number: int, between: str | None = None) -> list[str]:

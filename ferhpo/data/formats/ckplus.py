@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ferhpo.data.formats import folders
-from ferhpo.data.formats.annotations import label_of
+from ferhpo.data.formats.annotations import label_of, lines
 from ferhpo.data.listing import Listing, decode, listing
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
@@ -94,10 +94,10 @@ def _labelled(images: Path, labels: Path, *, every: bool) -> Iterable[tuple[Path
         if not frames:
             msg = f"{annotation}: every annotation needs its images, got none in {folder}; unpack them there"
             raise DataError(msg)
-        text = annotation.read_text(encoding="utf-8", errors="replace").strip()
+        text = " ".join(content.strip() for _, content in lines(annotation))
         try:
             code = str(int(float(text)))
-        except ValueError:
+        except (ValueError, OverflowError):  # int() of inf
             code = text
         name = label_of(code, {str(number): name for number, name in NAMES.items()}, annotation, 1)
         for frame in frames if every else frames[-FRAMES:]:

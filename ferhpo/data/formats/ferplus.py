@@ -13,7 +13,6 @@ A row whose image name is blank (no face) is left out as well. Training on the s
 divergence follows the same gradient, since the two differ by the entropy of the shares.
 """
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from ferhpo.data import names
 from ferhpo.data.formats import fer2013
+from ferhpo.data.formats.annotations import records
 from ferhpo.data.join import taken
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError
@@ -28,7 +28,7 @@ from ferhpo.space.sections import DataSpec
 
 EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 OTHER = ("unknown", "NF")
-HEADER = ("Usage", "Image name", *EXPRESSIONS, *OTHER)
+NEEDED = ("Usage", *EXPRESSIONS, *OTHER)  # columns
 IMAGES = "fer2013.csv"
 ENOUGH = 0.75  # share of the votes at which no further class is taken
 MOST = 3  # classes
@@ -36,7 +36,7 @@ MOST = 3  # classes
 
 def matches(header: list[str]) -> bool:
     """Tell whether a csv with these columns holds the votes."""
-    return set(HEADER) - {"Image name"} <= set(header)
+    return set(NEEDED) <= set(header)
 
 
 def read(path: Path, spec: DataSpec) -> RawData:
@@ -114,22 +114,14 @@ def soft(votes: np.ndarray) -> np.ndarray:
 def _votes(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Usage, votes (int64, rows x 10) and whether the image is named, a row each."""
     usages, votes, named = [], [], []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        fields = reader.fieldnames or ()
-        if not matches(list(fields)):
-            msg = (
-                f"{path}:1: the header must name {', '.join(HEADER)}, got {', '.join(fields)[:200]}; download it again"
-            )
-            raise DataError(msg)
-        for row in reader:
-            try:
-                votes.append([int(row[name]) for name in (*EXPRESSIONS, *OTHER)])
-            except (TypeError, ValueError):
-                msg = f"{path}:{reader.line_num}: votes must be whole numbers, got others; correct or delete the row"
-                raise DataError(msg) from None
-            usages.append(row["Usage"])
-            named.append(bool(row.get("Image name", "-")))
+    for number, row in records(path, NEEDED):
+        try:
+            votes.append([int(row[name]) for name in (*EXPRESSIONS, *OTHER)])
+        except ValueError:
+            msg = f"{path}:{number}: votes must be whole numbers, got others; correct or delete the row"
+            raise DataError(msg) from None
+        usages.append(row["Usage"])
+        named.append(bool(row.get("Image name", "-")))
     if not votes:
         msg = f"{path}:1: a csv must have rows below its header, got none; copy or download it again"
         raise DataError(msg)

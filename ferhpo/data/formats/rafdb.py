@@ -8,11 +8,11 @@
 12,271 images train and 3,068 test; the prefix of a name, or the folder, is its split. Codes count from 1.
 """
 
-import csv
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
-from ferhpo.data.formats.annotations import label_of, line, lines
+from ferhpo.data.formats.annotations import label_of, line, lines, rows
 from ferhpo.data.listing import Listing, decode, listing, missing, unlabelled
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError
@@ -36,14 +36,14 @@ def find(path: Path) -> Listing:
         DataError: a line breaks a rule, an annotation has no image, or an image has none.
     """
     basic = _basic(path)
-    rows = list(_tables(path) if basic is None else _list(basic))
-    if not rows:
+    found = list(_tables(path) if basic is None else _list(basic))
+    if not found:
         msg = f"{path}: RAF-DB must have annotations, got none; unpack it again"
         raise DataError(msg)
-    files = [file for file, _, _ in rows]
+    files = [file for file, _, _ in found]
     missing(files, str(path))
     unlabelled({file.parent for file in files}, files, str(path))
-    return listing(files, [name for _, name, _ in rows], [part for _, _, part in rows])
+    return listing(files, [name for _, name, _ in found], [part for _, _, part in found])
 
 
 def read(path: Path, spec: DataSpec) -> RawData:
@@ -74,10 +74,6 @@ def _tables(path: Path) -> Iterable[Row]:
         if not (path / table).is_file():
             continue
         part = table.partition("_")[0]
-        with (path / table).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            next(reader, None)
-            for row in filter(None, reader):
-                name, code = line(",".join(row), 2, path / table, reader.line_num, ",")
-                label = label_of(code, NAMES, path / table, reader.line_num)
-                yield root / part / code.strip() / name, label, part
+        for number, row in islice(rows(path / table), 1, None):
+            name, code = line(",".join(row), 2, path / table, number, ",")
+            yield root / part / code.strip() / name, label_of(code, NAMES, path / table, number), part

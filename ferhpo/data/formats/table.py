@@ -10,6 +10,7 @@ nothing says what they stand for.
 import csv
 from pathlib import Path
 
+from ferhpo.data.formats.annotations import rows
 from ferhpo.data.listing import Listing, decode, listing, missing
 from ferhpo.data.names import split_name
 from ferhpo.data.raw import RawData
@@ -46,7 +47,7 @@ def header(path: Path) -> list[str]:
     """Return the column names of a csv, none where the first line is no text."""
     try:
         with path.open("rb") as file:
-            first = file.readline(4096).decode("utf-8-sig")
+            first = b"".join(file.read(4096).splitlines()[:1]).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return []
     return [name.strip() for name in next(csv.reader([first.replace("\0", "")]), [])]
@@ -77,9 +78,10 @@ def find(path: Path, spec: DataSpec) -> Listing:
     """List the images of a csv.
 
     Raises:
-        DataError: a column or an image is missing, a row is too short, a label empty, or a split name unknown.
+        DataError: a column or an image is missing, a row is too short or no csv, a label empty, or a split unknown.
     """
-    names = header(path)
+    content = rows(path)
+    names = [name.strip() for name in next(content, (1, []))[1]]
     found = columns(names, spec)
     for use, name in found.items():
         if name is None and (use in NEEDED or getattr(spec, f"{use}_column") not in {"auto", ""}):
@@ -87,20 +89,17 @@ def find(path: Path, spec: DataSpec) -> Listing:
     base = path.parent if spec.images is None else Path(spec.images)
     values: dict[str, list[str]] = {use: [] for use, name in found.items() if name is not None}
     place = {use: names.index(name) for use, name in found.items() if name is not None}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        next(reader, None)
-        for row in filter(None, reader):
-            if len(row) != len(names):
-                msg = f"{path}:{reader.line_num}: a row must have {len(names)} columns, got {len(row)}; correct it"
-                raise DataError(msg)
-            for use, i in place.items():
-                values[use].append(row[i].strip())
-            if not values["label"][-1]:
-                msg = f"{path}:{reader.line_num}: every image needs a label, got none; name its class or delete the row"
-                raise DataError(msg)
-            if "split" in place:
-                split_name(values["split"][-1], f"{path}:{reader.line_num}")
+    for number, row in content:
+        if len(row) != len(names):
+            msg = f"{path}:{number}: a row must have {len(names)} columns, got {len(row)}; correct it"
+            raise DataError(msg)
+        for use, i in place.items():
+            values[use].append(row[i].strip())
+        if not values["label"][-1]:
+            msg = f"{path}:{number}: every image needs a label, got none; name its class or delete the row"
+            raise DataError(msg)
+        if "split" in place:
+            split_name(values["split"][-1], f"{path}:{number}")
     if not values["image"]:
         msg = f"{path}:1: a csv must have rows below its header, got none; copy or download it again"
         raise DataError(msg)

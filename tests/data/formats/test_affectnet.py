@@ -88,9 +88,11 @@ def test_an_image_without_annotation_is_named(tmp_path: Path) -> None:
 
 
 def test_a_broken_annotation_is_named(tmp_path: Path) -> None:
-    np.save(crops(tmp_path) / "val_set/annotations/3_exp.npy", np.array("sad"))
-    with pytest.raises(DataError, match=r"3_exp.npy: an annotation must hold a whole number"):
-        affectnet.find(tmp_path)
+    crops(tmp_path)
+    for wrong in ("sad", np.inf):
+        np.save(tmp_path / "val_set/annotations/3_exp.npy", np.array(wrong))
+        with pytest.raises(DataError, match=r"3_exp.npy: an annotation must hold a whole number"):
+            affectnet.find(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,7 @@ def test_a_broken_annotation_is_named(tmp_path: Path) -> None:
         ("expression,valence", "mood,valence", r"training.csv:1: the header must name .* got none for 'expression'"),
         ("10,1;2,3,", "10,1;2,12,", r"training.csv:5: a label must be one of .*, got '12'"),
         ("2,4,10,10,1;2,3,", "2,4,,10,1;2,3,", r"training.csv:5: a face must have four numbers"),
+        ("2,4,10,10,1;2,3,", "2,4,inf,10,1;2,3,", r"training.csv:5: a face must have four numbers"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -118,4 +121,19 @@ def test_a_box_outside_its_image_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train_set/annotations").mkdir(parents=True)
     with pytest.raises(DataError, match="must have images with an expression, got none"):
+        affectnet.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'"' + b"x\n" * 80_000, r"validation.csv:4: a row must be of csv, got 'field larger than field limit"),
+        (b"\xe9\n", r"validation.csv:4: a csv must be UTF-8, got the byte 0xE9"),
+    ],
+)
+def test_a_table_that_is_no_csv_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tables(tmp_path) / "validation.csv"
+    with path.open("ab") as file:
+        file.write(content)
+    with pytest.raises(DataError, match=message):
         affectnet.find(tmp_path)

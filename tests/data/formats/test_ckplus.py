@@ -98,11 +98,21 @@ def test_an_annotation_without_frames_is_named(tmp_path: Path) -> None:
         ckplus.find(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["9.0000000e+00", "happy"])
+@pytest.mark.parametrize("text", ["9.0000000e+00", "happy", "inf"])
 def test_an_unknown_label_is_named(tmp_path: Path, text: str) -> None:
     next((release(tmp_path) / "Emotion/S003/001").iterdir()).write_text(text)
     with pytest.raises(
-        DataError, match=r"S003_001_00000005_emotion.txt:1: a label must be one of 0, 1, .* got '(9|happy)'"
+        DataError, match=r"S003_001_00000005_emotion.txt:1: a label must be one of 0, 1, .* got '(9|happy|inf)'"
+    ):
+        ckplus.find(tmp_path)
+
+
+def test_an_annotation_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    annotation = next((release(tmp_path) / "Emotion/S003/001").iterdir())
+    annotation.unlink()
+    annotation.mkdir()
+    with pytest.raises(
+        DataError, match=r"_emotion.txt: a file of annotations must be readable text \(Is a directory\)"
     ):
         ckplus.find(tmp_path)
 

@@ -124,3 +124,18 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
 def test_votes_that_give_nobody_a_label_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="some image must have a label by its votes, got none in 5 rows"):
         ferplus.read(write(tmp_path, ["", "", "", "", ""]), DataSpec())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'"' + b"x\n" * 80_000, r"fer2013new.csv:7: a row must be of csv, got 'field larger than field limit"),
+        (b"\xe9\n", r"fer2013new.csv:7: a csv must be UTF-8, got the byte 0xE9"),
+    ],
+)
+def test_a_file_of_votes_that_is_no_csv_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = write(tmp_path)
+    with path.open("ab") as file:
+        file.write(content)
+    with pytest.raises(DataError, match=message):
+        ferplus.read(path, DataSpec())

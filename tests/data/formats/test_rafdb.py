@@ -75,3 +75,18 @@ def test_a_broken_list_is_named_with_its_line(tmp_path: Path, text: str, message
     (release(tmp_path) / "basic/EmoLabel/list_patition_label.txt").write_text(text)
     with pytest.raises(DataError, match=message):
         rafdb.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'"' + b"x\n" * 80_000, r"train_labels.csv:9: a row must be of csv, got 'field larger than field limit"),
+        (b"\xe9\n", r"train_labels.csv:9: a csv must be UTF-8, got the byte 0xE9"),
+    ],
+)
+def test_a_table_that_is_no_csv_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = kaggle(tmp_path) / "train_labels.csv"
+    with path.open("ab") as file:
+        file.write(content)
+    with pytest.raises(DataError, match=message):
+        rafdb.find(tmp_path)

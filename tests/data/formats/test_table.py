@@ -69,3 +69,25 @@ def test_what_does_not_hold_is_named(tmp_path: Path, spec: DataSpec, text: str, 
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=message):
         table.find(path, spec)
+
+
+def test_lines_may_end_as_on_an_old_mac(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(b"file,label\rfaces/0.png,happy\rfaces/1.png,sad\r")
+    assert detect(SPEC, path) == "table"
+    assert load(SPEC, path).classes == ("happy", "sad")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'file,label\nfaces/0.png,"happy\n' + b"faces/1.png,sad\n" * 9_000, r"labels.csv:2: a row must be of csv"),
+        (b"file,label\nfaces/0.png,fr\xf6hlich\n", r"labels.csv:2: a csv must be UTF-8, got the byte 0xF6"),
+        (b"file,label\n" + b"255 " * 2304 + b",happy\n", r"labels.csv: every annotation needs its image, got none at"),
+    ],
+)
+def test_a_file_that_is_no_csv_of_paths_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load(SPEC, path)
