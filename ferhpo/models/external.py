@@ -5,6 +5,7 @@ classifier of another shape is left out and a fresh one kept; a stem for 3 chann
 channels, as timm does (an RGB image with three equal channels gives the same sums), and one for 1 serves 3 by thirds.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import torch
 from torch import nn
 
 from ferhpo.errors import ModelError
-from ferhpo.models import necks
+from ferhpo.models import necks, weights
 from ferhpo.models.blocks import Head
 from ferhpo.space.config import TrialConfig
 
-AUXILIARY = ("googlenet", "inception_v3")  # torchvision nets that would give two extra outputs while training
+# torchvision nets that would give extra outputs while training, with what of the published weights is for those
+AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # of torchvision's published weights
 
 
 class Necked(nn.Sequential):
@@ -154,7 +157,7 @@ def _add_neck(model: nn.Module, config: TrialConfig, channels: int) -> None:
     hook = pool.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # as in `registry.try_size`
             model(torch.zeros(1, channels, config.image_size, config.image_size))
     except Exception as error:  # whatever a library's net raises at a size that it cannot take
         raise _refused(config, error) from error
@@ -191,7 +194,7 @@ def load_file(model: nn.Module, path: Path, arch: str) -> None:
 
 
 def _load(model: nn.Module, state: dict[str, torch.Tensor], arch: str, source: str) -> None:
-    own = model.state_dict()
+    state, own = _as_built(state, arch), model.state_dict()
     head = tuple(f"{name}." for name in heads(model))
     stem = next(name for name, weight in own.items() if weight.ndim == 4)
     if stem in state and state[stem].ndim == 4:
@@ -212,7 +215,16 @@ def _load(model: nn.Module, state: dict[str, torch.Tensor], arch: str, source: s
     if problems:
         msg = f"weights must fit {arch} by name and shape, {source} does not ({'; '.join(problems)}); give another file"
         raise ModelError(msg)
-    model.load_state_dict(state, strict=False)
+    weights.load(model, state, strict=False)
+
+
+def _as_built(state: dict[str, torch.Tensor], arch: str) -> dict[str, torch.Tensor]:
+    """Return weights as torchvision publishes them under the names that its net has here."""
+    library, _, name = arch.partition(":")
+    if library != "torchvision":
+        return state
+    kept = {n: t for n, t in state.items() if not n.startswith(AUXILIARY.get(name, ()))}
+    return {OLD_DENSENET.sub(r"\1", n): t for n, t in kept.items()} if name.startswith("densenet") else kept
 
 
 def adapt_stem(weight: torch.Tensor, channels: int) -> torch.Tensor:

@@ -113,6 +113,11 @@ def _build(config: TrialConfig, classes: int, channels: int) -> "nn.Module":
     return getattr(family, config.arch)(config, classes, channels)
 
 
+def is_frozen(config: TrialConfig) -> bool:
+    """Tell whether a config's net is to `freeze`: a library's or a user's with pretrained weights."""
+    return config.frozen and config.pretrained and ":" in config.arch
+
+
 def freeze(model: "nn.Module") -> None:
     """Let only classifier and neck train; call `train_mode`, not `model.train()`, to keep the base's norms fixed."""
     from ferhpo.models import external
@@ -141,7 +146,7 @@ def try_size(model: "nn.Module", arch: str, size: int, *, classes: int, channels
 
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # tensors that a net makes now and keeps must serve in training, inference ones do not
             shape = tuple(model(torch.zeros(1, channels, size, size)).shape)
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, IndexError) as error:
         msg = f"{arch} cannot take images of {size} px ({_first_line(error)}); set another image_size or grow"

@@ -269,7 +269,10 @@ class TrialConfig:
     clip: float = _set(0.0, "largest norm of the gradient, 0 is off", low=0, high=1000)
     ema: float = _set(0.999, "decay of the weights' moving average, 0 is off", low=0, high=0.99999)
     patience: int = _set(
-        0, "epochs without a better validation value before stopping and restoring the best, 0 is off", low=0
+        0,
+        "epochs without a better validation value before stopping; the value is then the curve's best by "
+        "patience_metric, at the end of the budget too, so a search over patience compares best with last; 0 is off",
+        low=0,
     )
     patience_metric: str = _set(
         "study",

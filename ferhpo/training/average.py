@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from ferhpo.data.cache import Prepared
+from ferhpo.models import registry
+from ferhpo.space.config import TrialConfig
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.predict import load_model
 
@@ -23,6 +25,8 @@ BATCH = 128
 def averaged(folders: Sequence[Path], data: Prepared, device: str = "cpu") -> nn.Module:
     """Return the mean of checkpoints, in evaluation mode, its batch norm statistics computed on training rows.
 
+    The norms of a base that all of them kept frozen stay as they are: they are the same in each.
+
     Args:
         folders: checkpoints of one architecture.
         data: the images they were trained on.
@@ -32,19 +36,25 @@ def averaged(folders: Sequence[Path], data: Prepared, device: str = "cpu") -> nn
         CheckpointError: a file is missing or damaged.
     """
     model, card = load_model(folders[0], device)
-    states = [load_model(folder, device)[0].state_dict() for folder in folders]
+    loaded = [load_model(folder, device) for folder in folders]
+    states = [one.state_dict() for one, _ in loaded]
     with torch.no_grad():
         for name, mine in model.state_dict().items():
             if mine.is_floating_point():
                 mine.copy_(torch.stack([state[name] for state in states]).mean(0))
+    if all(registry.is_frozen(TrialConfig.from_params(one["config"])) for _, one in loaded):
+        registry.freeze(model)
     _renew(model, data, Preprocessing.from_json(card["preprocessing"]), device)
-    return model
+    return model.requires_grad_(True)
 
 
 @torch.no_grad()
 def _renew(model: nn.Module, data: Prepared, preprocessing: Preprocessing, device: str) -> None:
-    """Compute the running means and variances of batch norm anew; nothing else of the net is in training mode."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]  # noqa: SLF001
+    """Compute the running means and variances of the batch norms that train anew; all else is in evaluation mode."""
+    registry.train_mode(model)
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]  # noqa: SLF001
+    norms = [norm for norm in norms if norm.track_running_stats]
+    model.eval()
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

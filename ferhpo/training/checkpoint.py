@@ -125,7 +125,13 @@ def read_state(folder: Path) -> State:
 
 
 def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    found, places = {}, set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in places else plain  # safetensors refuses tied weights, and views
+        places.add(place)
+    return found
 
 
 def _json(path: Path, keys: Mapping[str, type]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Ema:
         for module in self.model.modules():
             if isinstance(module, nn.RNNBase):  # a copy's weights lie apart, which cuDNN would mend at every call
                 module.flatten_parameters()
-        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        both = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        pairs = {mine.data_ptr(): (mine, theirs) for mine, theirs in both}.values()  # a tied weight once
         self._mine = [mine for mine, _ in pairs if mine.is_floating_point()]
         self._theirs = [theirs for _, theirs in pairs if theirs.is_floating_point()]
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]  # counters

@@ -22,7 +22,7 @@ from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
 from ferhpo.metrics import Metric
-from ferhpo.models import registry
+from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
@@ -218,7 +218,7 @@ class _Run:
         if self.config.adversarial == "none":
             return shown
         model = self.update.evaluated
-        model.load_state_dict(shown.weights)  # the restored ones; nothing trains any more
+        weights.load(model, shown.weights)  # the restored ones; nothing trains any more
         with self._seeded("robust"):
             return self.validation.attacked(model, shown, adversarial.of_testing(self.config, self.preprocessing))
 
@@ -226,10 +226,9 @@ class _Run:
         config = self.config if fresh else self.config.with_params({"pretrained": False})
         with self._seeded("weights"):
             model = registry.build(config, classes=len(self.data.classes), channels=channels)
-            if config.grow < 1:
-                first = schedule.size(config, 0)
-                registry.try_size(model, config.arch, first, classes=len(self.data.classes), channels=channels)
-        if self.config.frozen and self.config.pretrained and ":" in self.config.arch:
+            for size in schedule.sizes(config)[:-1]:  # the last one, `build` has tried
+                registry.try_size(model, config.arch, size, classes=len(self.data.classes), channels=channels)
+        if registry.is_frozen(self.config):
             registry.freeze(model)
         return model.to(self.device)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ferhpo.errors import CheckpointError, UsageError
-from ferhpo.models import registry, user
+from ferhpo.models import registry, user, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
 from ferhpo.training.guard import halved
@@ -128,8 +128,8 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, 
         preprocessing = Preprocessing.from_json(card["preprocessing"])
         with torch.random.fork_rng(devices=[]):
             model = registry.build(config, classes=len(card["classes"]), channels=preprocessing.channels, tried=True)
-        model.load_state_dict(found.weights)
-    except (UsageError, TypeError, KeyError, RuntimeError) as error:
+        weights.load(model, found.weights)
+    except (UsageError, TypeError, KeyError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         msg = f"checkpoint {folder} does not rebuild its model ({reason}); it is of another version, train again"
         raise CheckpointError(msg) from error

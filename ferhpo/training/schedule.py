@@ -89,3 +89,12 @@ def size(config: TrialConfig, progress: float) -> int:
         return config.image_size
     share = config.grow + (1 - config.grow) * max(progress, 0) / GROWN
     return min(max(8, 8 * round(config.image_size * share / 8)), config.image_size)
+
+
+def sizes(config: TrialConfig) -> list[int]:
+    """Return every size that training images may have on their way, ascending; the last one is image_size.
+
+    >>> sizes(TrialConfig(image_size=50, grow=0.5))
+    [24, 32, 40, 48, 50]
+    """
+    return [*range(size(config, 0), config.image_size, 8), config.image_size]

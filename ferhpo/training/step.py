@@ -6,7 +6,7 @@ from math import ceil
 import torch
 from torch import nn
 
-from ferhpo.models import registry
+from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import optim
 from ferhpo.training.adversarial import Attack, still
@@ -116,17 +116,17 @@ class Step:
         """Put back what `tensors` returned, in place of what is there.
 
         Raises:
-            KeyError, IndexError, RuntimeError: the tensors are of another model.
+            KeyError, IndexError, ValueError, RuntimeError: the tensors are of another model.
         """
         groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "ema": {}, "scaler": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
-        self.model.load_state_dict(groups["model"])
+        weights.load(self.model, groups["model"])
         self._optimizer.zero_grad(set_to_none=True)
         optim.load(self._optimizer, groups["optimizer"])
         if self._ema is not None:
-            self._ema.model.load_state_dict(groups["ema"])
+            weights.load(self._ema.model, groups["ema"])
         self._scaler = self._new_scaler()  # the old one may hold how far an update came that broke off
         if self._scaler.is_enabled():
             scale, tracker = (groups["scaler"][n].item() for n in SCALER)

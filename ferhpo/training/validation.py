@@ -16,10 +16,11 @@ from ferhpo.training.adversarial import TEST_ROWS, TEST_STEPS, Attack, still
 from ferhpo.training.guard import halved
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.precision import Precision
-from ferhpo.training.predict import batch_size, own_views, probabilities
+from ferhpo.training.predict import FP32, batch_size, own_views, probabilities
 
 ROBUST = "robust_accuracy"
 PASSES = 1 + 3 * TEST_STEPS  # forward passes that an attacked row costs at most: a step goes back as well
+FP32_PASS = 4  # fp16 passes that a float32 one, in which such a net is attacked, takes about as long as at most
 Found = TypeVar("Found")
 
 
@@ -75,7 +76,8 @@ class Validation:
 
     def attacked_seconds(self, took: float) -> float:
         """Return how long `attacked` takes at most, where a validation takes so long."""
-        return PASSES * took * min(1, TEST_ROWS / len(self._rows))
+        slower = FP32_PASS if self._precision.format == "fp16" else 1
+        return PASSES * slower * took * min(1, TEST_ROWS / len(self._rows))
 
     def seconds(self, model: nn.Module) -> float:
         """Return about how long one validation takes, from up to 512 rows."""
@@ -103,6 +105,8 @@ class Validation:
         labels = torch.from_numpy(self._labels[rows])
         source = Rows(self._data.images, self._rows[rows], self._device)
         right = torch.zeros((), dtype=torch.int64, device=self._device)
+        # in fp16 a sure net's gradients are 0, whose sign attacks nothing, or with a scaled loss may overflow
+        slope = FP32 if self._precision.format == "fp16" else self._precision
         still(model)
         positions = torch.arange(len(source)).split(batch)
         for places, images in zip(positions, source.batches(positions), strict=True):
@@ -113,14 +117,14 @@ class Validation:
             x, y = x[held], y[held]  # what is wrong anyway need not be attacked
             if not len(x):
                 continue
-            x = attack(x, lambda seen, y=y: -self._log_probabilities(model, seen).gather(1, y[:, None]).sum())
+            x = attack(x, lambda seen, y=y: -self._log_probabilities(model, seen, slope).gather(1, y[:, None]).sum())
             with torch.no_grad():
                 right += (self._log_probabilities(model, x).argmax(1) == y).sum()
         model.eval()
         return int(right) / len(labels)
 
-    def _log_probabilities(self, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        with self._precision.autocast(self._device):
+    def _log_probabilities(self, model: nn.Module, x: torch.Tensor, precision: Precision | None = None) -> torch.Tensor:
+        with (precision or self._precision).autocast(self._device):
             views = [model(x.flip(3) if mirrored else x).float() for mirrored, _, _ in own_views(self._preprocessing)]
         return torch.stack(views).log_softmax(2).logsumexp(0)
 

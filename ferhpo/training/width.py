@@ -45,7 +45,7 @@ class Fitted:
 
 
 def growing(config: TrialConfig, data: Prepared) -> TrialConfig:
-    """Return a configuration with images that grow from `GROW` of their size; as it is if its net takes one size alone.
+    """Return a configuration with images that grow from `GROW` of their size; as it is where its net refuses one.
 
     Args:
         config: of any architecture.
@@ -55,7 +55,8 @@ def growing(config: TrialConfig, data: Prepared) -> TrialConfig:
     with seeded(derive(config.seed, "width"), "cpu"):
         model = registry.build(grown.with_params({"pretrained": False}), classes=classes, channels=channels)
     try:
-        registry.try_size(model, config.arch, schedule.size(grown, 0), classes=classes, channels=channels)
+        for size in schedule.sizes(grown)[:-1]:  # the last one, `build` has tried
+            registry.try_size(model, config.arch, size, classes=classes, channels=channels)
     except ModelError:
         return config
     return grown

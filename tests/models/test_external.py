@@ -1,5 +1,6 @@
 """What needs neither library is tested at once; what imports timm (9 s) or torchvision (5 s) is marked slow."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,37 @@ def test_a_file_that_fits_is_loaded_whole(weights: Path) -> None:
     model = Small()
     load_file(model, weights, "timm:small")
     assert all(torch.equal(w, external_state(weights)[n]) for n, w in model.state_dict().items())
+
+
+def test_a_net_that_asks_for_its_version_is_loaded(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: Small, state: object, prefix: str, local_metadata: dict[str, Any], *_: object) -> None:
+        assert local_metadata["version"] == 1
+
+    monkeypatch.setattr(Small, "_load_from_state_dict", load)
+    load_file(Small(), weights, "torchvision:small")
+
+
+@pytest.mark.parametrize(
+    ("arch", "more"),
+    [("googlenet", "aux1.fc2.bias"), ("googlenet", "aux2.fc2.bias"), ("inception_v3", "AuxLogits.fc.bias")],
+)
+def test_what_torchvision_publishes_for_extra_outputs_is_left_out(weights: Path, arch: str, more: str) -> None:
+    save_file({**external_state(weights), more: torch.zeros(1)}, weights)
+    load_file(Small(), weights, f"torchvision:{arch}")
+    with pytest.raises(ModelError, match=f"unknown: {more}"):
+        load_file(Small(), weights, "torchvision:small")
+
+
+def test_a_densenets_weights_are_loaded_under_the_names_that_torchvision_publishes(tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        layer = nn.ModuleDict({"norm1": nn.BatchNorm2d(4), "conv1": nn.Conv2d(4, 4, 1), "norm2": nn.BatchNorm2d(4)})
+        return nn.ModuleDict({"stem": nn.Conv2d(3, 4, 1), "denselayer1": layer, "classifier": nn.Linear(4, 5)})
+
+    one, other, path = net(), net(), tmp_path / "densenet.safetensors"
+    save_file({re.sub(r"(norm|conv)([12])", r"\1.\2", n): w for n, w in one.state_dict().items()}, path)
+    assert "denselayer1.norm.2.running_mean" in external_state(path)
+    load_file(other, path, "torchvision:densenet121")
+    assert all(torch.equal(w, one.state_dict()[n]) for n, w in other.state_dict().items())
 
 
 def test_a_classifier_of_another_shape_stays_fresh_and_the_stem_is_adapted(weights: Path) -> None:
@@ -145,6 +177,22 @@ def test_a_neck_stands_before_the_last_pool_and_trains_on_a_frozen_base(pooled: 
     assert trained == {"fc", "pool"}
 
 
+def test_a_tensor_that_a_net_keeps_from_finding_a_necks_place_serves_in_training(
+    pooled: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, kept = Pooled(), []
+
+    def cache(_: nn.Module, args: tuple[torch.Tensor]) -> torch.Tensor:
+        kept.extend([torch.ones(1)] if not kept else [])
+        return args[0] * kept[0]
+
+    net.conv1.register_forward_pre_hook(cache)
+    monkeypatch.setattr(external, "_timm", lambda *_: net)
+    model = external.build(pooled.with_params({"neck": "cbam"}), classes=10, channels=1)
+    x = torch.rand(2, 1, 8, 8, requires_grad=True)  # which is multiplied, so that what is kept is saved for backward
+    model(x).sum().backward()
+
+
 def test_a_neck_needs_a_pool_layer(pooled: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "_timm", lambda *_: Small())
     with pytest.raises(ModelError, match="before a global average pool layer, timm:pooled has none; set neck = none"):
@@ -164,7 +212,7 @@ def test_pretrained_weights_are_loaded_under_a_neck_and_a_head(pooled: TrialConf
     assert torch.equal(model.get_submodule("conv1").weight, source.conv1.weight)  # pyright: ignore[reportArgumentType]
 
 
-LIBRARY = [("timm:mobilenetv3_small_050", 32), ("torchvision:shufflenet_v2_x0_5", 32)]
+LIBRARY = [("timm:mobilenetv3_small_050", 32), ("torchvision:shufflenet_v2_x0_5", 32), ("torchvision:mnasnet0_5", 32)]
 
 
 @pytest.mark.slow
@@ -185,6 +233,28 @@ def test_a_librarys_net_is_built_loaded_from_a_file_and_frozen(
     trained = [n for n, w in model.named_parameters() if w.requires_grad]
     assert len(trained) == 2
     assert all(n.startswith(heads(model)[0]) for n in trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size", "more"), [("googlenet", 32, "aux"), ("inception_v3", 75, "AuxLogits"), ("densenet121", 32, "")]
+)
+def test_weights_in_the_form_that_torchvision_publishes_are_loaded(
+    name: str, size: int, more: str, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    options = {"aux_logits": True, "init_weights": False} if more else {}
+    source = models.get_model(name, weights=None, num_classes=11, **options).state_dict()
+    assert not more or any(n.startswith(more) for n in source)
+    renamed = {re.sub(r"(layer\d+\.(?:norm|conv))([12])", r"\1.\2", n): w for n, w in source.items()}
+    save_file(renamed, tmp_path / "w.safetensors")
+    assert (renamed.keys() == source.keys()) == (name != "densenet121")
+    config = TrialConfig(arch=f"torchvision:{name}", image_size=size)
+    model = build(
+        config.with_params({"pretrained": True, "weights": str(tmp_path / "w.safetensors")}), classes=11, channels=3
+    )
+    assert all(torch.equal(w, source[n]) for n, w in model.state_dict().items())
 
 
 @pytest.mark.slow

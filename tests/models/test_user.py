@@ -4,16 +4,32 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ferhpo.errors import ModelError, UsageError
 from ferhpo.models import registry, user
 from ferhpo.space.config import TrialConfig
 
 MODULE = """
+import torch
 from torch import nn
 
 def small(config, classes, channels):
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * config.image_size**2, classes))
+
+class Keeps(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv, self.linear, self.kept = nn.LazyConv2d(4, 3), nn.Linear(4, classes), None
+
+    def forward(self, x):
+        x = self.conv(x)
+        if self.kept is None:
+            self.kept = torch.ones(x.shape[2:])
+        return self.linear((x * self.kept).mean((2, 3)))
+
+def keeps(config, classes, channels):
+    return Keeps(classes)
 
 def fails(config, classes, channels):
     raise ValueError("no net today")
@@ -89,3 +105,13 @@ def test_what_makes_no_net_fails_with_a_sentence(function: str, message: str) ->
     user.trust("python:own_nets:x")
     with pytest.raises(ModelError, match=message):
         registry.build(config(function), classes=3, channels=1)
+
+
+def test_lazy_layers_and_tensors_that_a_net_keeps_from_its_trial_serve_in_training() -> None:
+    user.trust("python:own_nets:x")
+    model = registry.build(config("keeps"), classes=3, channels=1).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    model(torch.rand(2, 1, 8, 8)).sum().backward()
+    before = model.get_parameter("conv.weight").detach().clone()
+    optimizer.step()
+    assert not torch.equal(model.get_parameter("conv.weight"), before)

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pytest
 import torch
+from torch import nn
 
 from ferhpo.data.cache import Prepared
 from ferhpo.metrics import metric
+from ferhpo.models.external import Necked
 from ferhpo.space.config import TrialConfig
 from ferhpo.training.average import averaged
 from ferhpo.training.images import Preprocessing
@@ -43,3 +46,28 @@ def test_the_mean_of_twins_is_as_good_as_each(data: Prepared, tiny: TrialConfig,
     twins = averaged([folder, folder], data)
     alone, both = (probabilities(m, data.images, look, rows=val.rows).argmax(1) == val.labels for m in (model, twins))
     assert both.mean() >= alone.mean()
+
+
+def frozen_net(config: TrialConfig, classes: int, channels: int) -> nn.Module:
+    """Return a base whose norm's statistics are not those of the images, a neck with a norm, and a classifier."""
+    base = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4))
+    nn.init.constant_(base.get_buffer("1.running_mean"), 0.5)
+    neck = Necked(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)), nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(base, neck, nn.Flatten(), nn.Linear(4, classes))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_norms_of_a_base_that_was_frozen_stay_as_they_are(
+    data: Prepared, tiny: TrialConfig, tmp_path: Path, frozen: bool
+) -> None:
+    config = tiny.with_params({"arch": f"python:{__name__}:frozen_net", "pretrained": True, "frozen": frozen})
+    folders = [trained(config.with_params({"lr": lr, "epochs": 1}), data, tmp_path / str(lr)) for lr in (0.01, 0.1)]
+    first, second = (load_model(folder)[0] for folder in folders)
+    model = averaged(folders, data)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        base, mine = first.get_buffer(f"0.1.{name}"), model.get_buffer(f"0.1.{name}")
+        assert torch.equal(mine, base) == frozen
+    neck = [m.get_buffer("1.0.1.running_mean") for m in (model, first, second)]
+    assert not torch.allclose(neck[0], (neck[1] + neck[2]) / 2)
+    assert not model.training
+    assert all(w.requires_grad for w in model.parameters())

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,12 @@ def test_provenance_says_where_and_with_what_and_what_the_caller_adds() -> None:
     found = checkpoint.provenance("abc", {"trial": 7})
     assert {"ferhpo", "torch", "python", "host", "date", "fingerprint", "trial"} <= found.keys()
     assert found["fingerprint"] == "abc"
+
+
+def test_tied_weights_and_views_are_written_each_by_itself(tmp_path: Path) -> None:
+    tied, whole = torch.rand(2, 3), torch.rand(6)
+    state = replace(STATE, tensors={"a": whole[:4], "b": whole[2:], "whole": whole})
+    write(tmp_path, {"one": tied, "other": tied}, CARD, np.zeros((1, 2), np.float32), state)
+    weights, found = read(tmp_path).weights, read_state(tmp_path).tensors
+    assert all(torch.equal(weights[name], tied) for name in ("one", "other"))
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.tensors.items())

@@ -88,3 +88,13 @@ def test_the_weights_that_a_training_begins_with_are_forgotten_at_once() -> None
         found.append(float(ema.model.state_dict()["0.weight"].max()) - 1)
     assert found[0] == pytest.approx(99.9, rel=1e-3)  # with the bare decay 998.9
     assert found[9] < 0.02
+
+
+def test_a_weight_under_two_names_moves_once_an_update() -> None:
+    linear = nn.Linear(2, 2)
+    ema = Ema(nn.Sequential(linear, linear), 0.1)
+    before = ema.model.state_dict()["1.bias"].clone()
+    with torch.no_grad():
+        linear.bias.add_(1)
+    ema.update(0)
+    assert torch.allclose(ema.model.state_dict()["1.bias"], before + 0.9)

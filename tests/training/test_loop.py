@@ -340,6 +340,16 @@ def test_an_architecture_that_cannot_take_small_images_is_refused_before_trainin
         next(train(config.with_params({"grow": 0.25}), data, metric=ACCURACY))
 
 
+def test_every_size_that_images_grow_through_is_tried_before_training(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 3))
+    net.register_forward_pre_hook(lambda _, args: args[0].view(0 if args[0].shape[-1] == 16 else args[0].shape))
+    monkeypatch.setattr(loop.registry, "build", lambda *_, **__: net)
+    with pytest.raises(ModelError, match=r"cannot take images of 16 px .* set another image_size or grow"):
+        next(train(tiny.with_params({"image_size": 24, "grow": 0.25}), data, metric=ACCURACY))
+
+
 class Narrow(torch.nn.Module):
     """Holds 8 images at most in a training step once it has made ``free`` steps; four are an epoch."""
 

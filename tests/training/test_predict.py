@@ -1,6 +1,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,39 @@ def test_a_card_that_does_not_fit_its_weights_is_refused(folder: Path, key: str,
     (folder / _layout.CARD).write_text(json.dumps(card | {key: value}))
     with pytest.raises(CheckpointError, match=f"does not rebuild its model .*{message}"):
         load_model(folder)
+
+
+class Versioned(torch.nn.Linear):
+    """A classifier that loads nothing without its version, as torchvision's mnasnet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, *args: Any, **more: Any) -> None:
+        if args[2].get("version") != self._version:
+            msg = f"version should be set to {self._version}"
+            raise ValueError(msg)
+        super()._load_from_state_dict(*args, **more)
+
+
+def test_a_net_that_asks_for_its_version_is_resumed_restored_and_read_back(
+    data: Prepared, tiny: TrialConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = lambda: torch.nn.Sequential(torch.nn.Flatten(), Versioned(64, 3))  # noqa: E731
+    monkeypatch.setattr(predict.registry, "build", lambda *_, **__: net())
+    more = {"epochs": 2, "ema": 0.9, "patience": 2, "adversarial": "fgsm"}
+    config = tiny.with_params(more)
+    first = next(train(config, data, metric=metric("accuracy")))
+    first.save(tmp_path)
+    (last,) = train(config, data, metric=metric("accuracy"), resume=tmp_path)
+    over = tmp_path / "over"
+    over.mkdir()
+    last.save(over)
+    assert load_model(over)[1]["figures"] == last.figures
+    broken = net()
+    vars(broken[1])["_load_from_state_dict"] = lambda *_: int("no number")
+    monkeypatch.setattr(predict.registry, "build", lambda *_, **__: broken)
+    with pytest.raises(CheckpointError, match=r"does not rebuild its model .*no number"):
+        load_model(over)
 
 
 def test_loading_leaves_the_random_generators_alone(folder: Path) -> None:

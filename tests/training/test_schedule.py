@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ferhpo.metrics import Metric, metric
 from ferhpo.space.config import SCHEDULES, TrialConfig
-from ferhpo.training.schedule import GROWN, Plateau, factor, size
+from ferhpo.training.schedule import GROWN, Plateau, factor, size, sizes
 
 names = st.sampled_from(SCHEDULES)
 ACCURACY, NLL = metric("accuracy"), metric("nll")
@@ -91,3 +91,9 @@ def test_images_grow_in_multiples_of_eight_up_to_the_size_of_the_validation(
 
 def test_images_have_their_full_size_from_the_start_unless_they_grow() -> None:
     assert size(TrialConfig(image_size=50), 0) == 50
+
+
+@given(st.integers(8, 300), st.floats(0.25, 1))
+def test_the_sizes_of_a_training_are_those_that_it_goes_through(pixels: int, grow: float) -> None:
+    config = TrialConfig(image_size=pixels, grow=grow)
+    assert sizes(config) == sorted({size(config, p / 1000) for p in range(1001)})

@@ -90,3 +90,28 @@ def test_a_data_set_without_validation_rows_is_refused(make_data: Callable[..., 
 
 def test_the_seconds_of_a_validation_are_measured(data: Prepared, tiny: TrialConfig) -> None:
     assert Validation(data, preprocessing(data), "cpu", FP32).seconds(build(tiny, classes=3, channels=1)) > 0
+
+
+def test_a_net_that_is_sure_is_attacked_in_fp16_as_in_float32(data: Prepared, tiny: TrialConfig) -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3, bias=False))
+    bands = torch.zeros(3, 8, 8)
+    for k in range(3):
+        bands[k, 2 * k : 2 * k + 2] = 1.0  # what is bright in class k
+    with torch.no_grad():
+        model.get_parameter("1.weight").copy_(0.9 * bands.flatten(1))
+    config, found = tiny.with_params({"adversarial": "pgd", "adversarial_epsilon": 0.5}), []
+    for name in ("fp32", "fp16"):
+        seen = Validation(data, preprocessing(data), "cpu", Precision(format=name, channels_last=True))
+        plain = seen.evaluate(model, 1, "")
+        assert plain.figures["accuracy"] == 1
+        assert plain.figures["nll"] < 1e-7  # so that no gradient is left in fp16
+        found.append(seen.attacked(model, plain, of_testing(config, preprocessing(data))).figures[ROBUST])
+    assert found == [0, 0]
+
+
+def test_an_attack_in_float32_on_a_net_in_fp16_is_reckoned_to_take_longer(data: Prepared) -> None:
+    plain, short = (
+        Validation(data, preprocessing(data), "cpu", Precision(format=name, channels_last=True)).attacked_seconds(1.0)
+        for name in ("bf16", "fp16")
+    )
+    assert short > plain

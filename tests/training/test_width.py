@@ -58,6 +58,23 @@ def test_images_grow_where_the_net_takes_small_ones_too(data: Prepared, arch: st
     assert found == config.with_params({"grow": grow})
 
 
+@pytest.mark.parametrize("refused", [24, 32, 40])
+def test_images_do_not_grow_where_the_net_refuses_a_size_on_the_way(
+    data: Prepared, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: torch.nn.Module, args: tuple[torch.Tensor]) -> None:
+        if args[0].shape[-1] == refused:
+            msg = "sizes must match"
+            raise RuntimeError(msg)
+
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 3))
+    monkeypatch.setattr(width.registry, "build", lambda *_, **__: net)
+    config = TrialConfig(image_size=48)
+    assert width.growing(config, data).grow < 1
+    net.register_forward_pre_hook(look)
+    assert width.growing(config, data) == config
+
+
 @pytest.mark.parametrize("most", [8, 16])
 def test_a_width_that_memory_does_not_hold_does_not_fit(
     data: Prepared, most: int, monkeypatch: pytest.MonkeyPatch

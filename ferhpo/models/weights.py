@@ -1,0 +1,24 @@
+"""Tensors by name, from a file or a copy, into a net."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+
+def load(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, strict: bool = True) -> None:
+    """Load tensors that a net's `state_dict` once named.
+
+    Args:
+        model: of the same names and shapes.
+        tensors: by name.
+        strict: every name must be there, and no other.
+
+    Raises:
+        RuntimeError: a name or a shape is another.
+        ValueError: a layer refuses them.
+    """
+    state = model.state_dict()  # beside its tensors it has its layers' versions, without which torchvision's mnasnet
+    state.clear()  # refuses to load
+    state.update(tensors)
+    model.load_state_dict(state, strict=strict)
