@@ -44,6 +44,12 @@ def test_a_test_figure_comes_with_the_number_of_openings(stored: artifact.Artifa
     assert "No test figure" not in text
 
 
+def test_what_must_be_said_before_the_figures_is(stored: artifact.Artifact) -> None:
+    report = {**stored.report, "notes": ["member -1 is a soup", "x"]}
+    text = card.render(replace(stored, report=report), stored.cards())
+    assert "## Figures\n\n- Member -1 is a soup.\n- X.\n\nOn 600 validation rows" in text
+
+
 def test_what_an_expression_tells_is_said_of_expressions_alone(stored: artifact.Artifact) -> None:
     feels = "what a person feels cannot be told"
     assert feels not in card.render(stored, stored.cards())
