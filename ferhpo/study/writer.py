@@ -199,9 +199,7 @@ class StudyWriter:
 
     def begin_repeat(self, number: int) -> tuple[TrialConfig, dict[str, Any], int]:
         """Start a repeat that waits; return its configuration, its parameters, and the number of what it repeats."""
-        self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
-        trial = self._rdb.get_trial(self._id(number))
-        self._history[number] = list(trial.user_attrs.get("history", []))
+        trial = self._gone_on(number)
         return TrialConfig.from_params(trial.user_attrs["config"]), trial.params, trial.user_attrs[REPEATS]
 
     def ask(
@@ -216,23 +214,27 @@ class StudyWriter:
         Returns:
             Number, configuration, and the sampled parameters.
         """
-        trial = self._start(number)
-        stored = trial.user_attrs.get("config")
-        config = (
-            TrialConfig.from_params(stored)
-            if stored
-            else finish(self.spec.space.sample(trial, self._grown), trial.number)
-        )
-        if not stored:
-            trial.set_user_attr("config", config.params())
-        self._history[trial.number] = list(trial.user_attrs.get("history", []))
-        return trial.number, config, trial.params
-
-    def _start(self, number: int | None) -> optuna.Trial:
-        """Do what `Study.ask` does, which would take any trial that waits, a paused one too."""
-        study = self._study
         if number is None:
             number = min((t.number for t in self._waiting() if not t.intermediate_values), default=None)
+        if number is not None and "config" in self.marks(number):
+            known = self._gone_on(number)
+            return number, TrialConfig.from_params(known.user_attrs["config"]), known.params
+        trial = self._started(number)
+        config = finish(self.spec.space.sample(trial, self._grown), trial.number)
+        trial.set_user_attr("config", config.params())
+        self._history[trial.number] = []
+        return trial.number, config, trial.params
+
+    def _gone_on(self, number: int) -> optuna.trial.FrozenTrial:
+        """Let a trial that waits go on; no sampler is asked, as it has its settings."""
+        self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+        trial = self._rdb.get_trial(self._id(number))
+        self._history[number] = list(trial.user_attrs.get("history", []))
+        return trial
+
+    def _started(self, number: int | None) -> optuna.Trial:
+        """Do what `Study.ask` does, which would take any trial that waits, a paused one too."""
+        study = self._study
         study._thread_local.cached_all_trials = None  # noqa: SLF001 - samplers read the study afresh
         if number is None:
             trial_id = study._storage.create_new_trial(study._study_id)  # noqa: SLF001

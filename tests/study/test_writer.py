@@ -183,6 +183,18 @@ def test_a_trial_handed_back_waits_with_its_values_until_it_is_asked_for(root: P
         assert [row["epoch"] for row in trial.attrs["history"]] == [1, 2]
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_no_sampler_is_asked_for_a_trial_that_goes_on(
+    writer: StudyWriter, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    number, config, params = writer.ask(same)
+    if epochs:
+        writer.report(number, 1, 0.6, record(1))
+    writer.hand_back(number)
+    monkeypatch.setattr(writer._study.sampler, "infer_relative_search_space", lambda *_: 1 / 0)
+    assert writer.ask(same, number if epochs else None) == (number, config, params)
+
+
 def test_a_trial_that_waits_is_not_taken_for_a_new_one(writer: StudyWriter) -> None:
     number, _, _ = writer.ask(lambda config, _: config)
     writer.report(number, 1, 0.6, record(1))

@@ -116,8 +116,8 @@ def _votes(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     usages, votes, named = [], [], []
     for number, row in records(path, NEEDED):
         try:
-            votes.append([int(row[name]) for name in (*EXPRESSIONS, *OTHER)])
-        except ValueError:
+            votes.append(np.array([int(row[name]) for name in (*EXPRESSIONS, *OTHER)], np.int64))
+        except (ValueError, OverflowError):
             msg = f"{path}:{number}: votes must be whole numbers, got others; correct or delete the row"
             raise DataError(msg) from None
         usages.append(row["Usage"])
@@ -125,4 +125,4 @@ def _votes(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not votes:
         msg = f"{path}:1: a csv must have rows below its header, got none; copy or download it again"
         raise DataError(msg)
-    return np.array(usages), np.array(votes, np.int64), np.array(named)
+    return np.array(usages), np.array(votes), np.array(named)

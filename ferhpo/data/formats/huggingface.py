@@ -41,8 +41,12 @@ def read(path: Path, spec: DataSpec) -> RawData:
         DataError: a file is damaged, there is no image or label column, or an image cannot be read.
     """
     whole = not (path / DICTIONARY).is_file()
-    splits = [""] if whole else [str(name) for name in _json(path / DICTIONARY)["splits"]]
-    rows = [(split, cell) for split in splits for cell in _cells(path / split, spec)]
+    try:
+        splits = [""] if whole else [str(name) for name in _json(path / DICTIONARY)["splits"]]
+        rows = [(split, cell) for split in splits for cell in _cells(path / split, spec)]
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = f"{path}: a data set must be as save_to_disk leaves it, its JSON is not ({error!r}); save it again"
+        raise DataError(msg) from None
     if not rows:
         msg = f"{path}: a data set must have rows, got none; save it again"
         raise DataError(msg)

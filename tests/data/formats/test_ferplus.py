@@ -107,9 +107,10 @@ def test_files_of_other_rows_are_refused(tmp_path: Path, usages: list[str]) -> N
         ferplus.read(path, DataSpec())
 
 
-def test_a_broken_vote_is_named_with_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("vote", ["x", "9" * 30])
+def test_a_broken_vote_is_named_with_its_line(tmp_path: Path, vote: str) -> None:
     path = write(tmp_path)
-    path.write_text(path.read_text().replace("0,0,0,0,5,5", "0,0,x,0,5,5"))
+    path.write_text(path.read_text().replace("0,0,0,0,5,5", f"0,0,{vote},0,5,5"))
     with pytest.raises(DataError, match=r"fer2013new.csv:5: votes must be whole numbers"):
         ferplus.read(path, DataSpec())
 

@@ -105,6 +105,24 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         huggingface.read(path, SPEC)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset_dict.json", "{}"),
+        ("dataset_dict.json", "[]"),
+        ("train/state.json", "{}"),
+        ("train/state.json", '{"_data_files": [{}]}'),
+        ("train/dataset_info.json", "[]"),
+        ("train/dataset_info.json", '{"features": {"photo": {"_type": "Image"}, "label": null}}'),
+    ],
+)
+def test_json_of_another_shape_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    path = dictionary(tmp_path / "faces")
+    (path / name).write_text(content)
+    with pytest.raises(DataError, match=rf"{path}: a data set must be as save_to_disk leaves it"):
+        load(SPEC, path)
+
+
 def test_a_damaged_image_is_named_by_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "png", lambda seed: b"no image")
     with pytest.raises(DataError, match=r"faces, row 0: an image must be readable"):
