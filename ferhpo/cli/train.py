@@ -68,13 +68,13 @@ def train(
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
-    opens = None
+    opened = None
     if test:  # what may not be opened is refused before the training
         from ferhpo.ensemble.build import sealed_data
         from ferhpo.search.runner import data_record, settled_study
 
-        opens = settled_study(spec, data_record(prepared), root)
-        sealed_data(opens, prepared)
+        opened = settled_study(spec, data_record(prepared), root)
+        sealed_data(opened, prepared)
     remember(named, root)
     from ferhpo.training.single import train_single
 
@@ -91,8 +91,8 @@ def train(
         provenance={"study": spec.name, "split": prepared.split_digest},
         watch=lambda r: say(f"epoch {r.epoch}: {spec.metric} {cell(r.figures[spec.metric])} ({r.seconds:.1f} s)"),
     )
-    opened = open_test(opens, prepared, target, place) if opens else None
-    show(summary(result, spent, target, opened) | {"config": config.params()}, output)
+    scores = open_test(opened, prepared, target, place) if opened else None
+    show(summary(result, spent, target, scores) | {"config": config.params()}, output)
 
 
 def checked(out: Path) -> Path:

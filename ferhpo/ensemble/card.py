@@ -136,7 +136,7 @@ def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
         figures = cards[0].get("figures", {})
         return f"## Figures\n\nOn validation rows:\n\n{_scores({'this net': figures})}" if figures else ""
     single = report["best_single"]
-    notes = "".join(f"- {note[0].upper()}{note[1:]}.\n" for note in report["notes"])
+    notes = "".join(f"- {note[0].upper()}{note[1:]}.\n" for note in report.get("notes", ()))
     text = notes and f"{notes}\n"
     text += (
         f"On {report['n_val']:,} validation rows; the ensemble's by cross-fitting, so that no row is scored by a fit "

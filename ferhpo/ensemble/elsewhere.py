@@ -84,8 +84,8 @@ def evaluate_elsewhere(
     """Score a stored ensemble and the best single trial on another set's test rows, and write it down in the study.
 
     That the rows are opened is recorded before a figure is computed, as an opening of the study's own test split where
-    the two share test images. Labels are mapped by name. Rows whose image the
-    study's nets were trained on or chosen by are left out, so that sets which share images may be named.
+    the two share test images. Labels are mapped by name. Rows whose image the study's nets were trained on or chosen by
+    are left out, so that sets which share images may be named.
 
     Args:
         study: of the ensemble.

@@ -1,6 +1,7 @@
 """`ferhpo train`: one configuration on a few rendered faces, its figures, its checkpoint, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from ferhpo.errors import UsageError
 from ferhpo.metrics import METRICS
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
+from ferhpo.study.source import open_data
 from ferhpo.study.study import Study
 from ferhpo.training.width import Fitted
 from tests.cli.conftest import Run
@@ -68,8 +70,16 @@ def test_the_opened_test_split_is_scored_and_recorded(run: Run, root: Path, tmp_
     assert run("study", "show", "--format", "json").json["test_openings"] == openings, "the study last used is tiny"
 
 
-def test_what_may_not_be_opened_is_refused_before_the_training(run: Run, root: Path) -> None:
+def test_what_may_not_be_opened_is_refused_before_the_training(
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("train", "--study", "tiny", "--test").code == 0
+    with monkeypatch.context() as patch:
+        bare = lambda *a, **k: replace(open_data(*a, **k), counts={"train": {}, "val": {}, "test": {}})  # noqa: E731
+        patch.setattr("ferhpo.study.source.open_data", bare)
+        ran = run("train", "--study", "tiny", "--test")
+    assert "--test needs test rows" in ran.failed(1)
+    assert "epoch 1" not in ran.err
     file = root / "tiny.toml"
     file.write_text(file.read_text().replace("epochs = 1", "epochs = 2"))
     ran = run("train", "--study", "tiny", "--test")

@@ -32,6 +32,19 @@ def row(emotion: object, usage: str = "Training", pixels: str | None = None, see
     return f"{emotion},{text},{usage}"
 
 
+NO_CSV = [  # what may be added to a csv so that it is none, and what is said of the row where it stands
+    (b'"' + b"x\n" * 80_000, "a row must be of csv, got 'field larger than field limit"),
+    (b"\xe9\n", "a csv must be UTF-8, got the byte 0xE9"),
+]
+
+
+def spoilt(path: Path, content: bytes) -> Path:
+    """Add what is no csv to a file."""
+    with path.open("ab") as file:
+        file.write(content)
+    return path
+
+
 def write_csv(path: Path, rows: Iterable[str], header: str = "emotion,pixels,Usage") -> Path:
     path.write_text("\n".join([header, *rows]) + "\n")
     return path

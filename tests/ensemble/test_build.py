@@ -109,6 +109,7 @@ def test_opening_the_test_split_scores_ensemble_and_best_single(
     assert study.openings == [{"command": "ferhpo ensemble --test", "version": __version__}]
     assert found["test_openings"] == 1
     assert found["n_test"] == 50
+    assert found["without_copies"]["n"] == 49, "the one image that has a copy, not everybody in its group"
     assert found["best_single"]["test"] == scored(probs[0], y)
     combination = artifact.read(report.folder).combination
     kept = [n // 3 for n in report.numbers]

@@ -157,7 +157,10 @@ def test_other_views_are_computed_once_and_go_into_the_artifact(
 ) -> None:
     part = SimpleNamespace(images=images, rows=np.arange(30), labels=study.labels)
     data: Any = SimpleNamespace(fingerprint="f00d", folder="", part=lambda name: {"val": part}[name])
+    for trial in study.trials:
+        trial.attrs["latency_ms"] = 1.0  # of its own views
     report = build(study, top=3, method="uniform", data=data, tta="shift", command="")
+    assert report.costs["latency_ms"] is None
     ensemble = infer.Ensemble.load(report.folder)
     assert ensemble.tta == "shift"
     said = ensemble.member_probabilities(images[:30])

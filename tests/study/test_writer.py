@@ -191,7 +191,7 @@ def test_no_sampler_is_asked_for_a_trial_that_goes_on(
     if epochs:
         writer.report(number, 1, 0.6, record(1))
     writer.hand_back(number)
-    monkeypatch.setattr(writer._study.sampler, "infer_relative_search_space", lambda *_: 1 / 0)
+    monkeypatch.setattr(writer._study.sampler, "before_trial", lambda *_: 1 / 0)
     assert writer.ask(same, number if epochs else None) == (number, config, params)
 
 
