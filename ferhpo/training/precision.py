@@ -1,7 +1,8 @@
 """Number and memory format of a training step, chosen by measurement: which one is fast differs by net and by machine.
 
-On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast. On a
-GPU a net may be so small that autocast's own kernels cost more than they save.
+On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast; where
+there is no bf16, `winograd` may help. On a GPU a net may be so small that autocast's own kernels cost more than they
+save.
 """
 
 import copy
@@ -10,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch import nn
 
 from ferhpo._atomic import locked, write_json
 from ferhpo.space.config import TrialConfig
+from ferhpo.training import winograd
 from ferhpo.training.guard import give_back, out_of_memory, seeded
 
 PROBE_SECONDS = 1.0
@@ -36,16 +38,19 @@ class Precision:
     Args:
         format: fp32, or bf16 or fp16 (autocast; the loss is scaled with fp16).
         channels_last: memory format of images and convolutions.
+        winograd: how 3 x 3 convolutions get their weights' gradient, see there.
         why: who chose, for people.
     """
 
     format: str
     channels_last: bool
+    winograd: bool = False
     why: str = "as configured"
 
     def __str__(self) -> str:
         """Return e.g. ``bf16 channels_last``."""
-        return f"{self.format}{' channels_last' if self.channels_last else ''}"
+        words = (self.format, "channels_last" * self.channels_last, "winograd" * self.winograd)
+        return " ".join(word for word in words if word)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, ready for JSON."""
@@ -65,6 +70,10 @@ class Precision:
         """Return the context for a forward pass."""
         return torch.autocast(torch.device(device).type, self.dtype, enabled=self.format != "fp32")
 
+    def training(self, device: str) -> AbstractContextManager[object]:
+        """Return the context for a forward pass that weights learn from."""
+        return winograd.Winograd() if self.winograd else self.autocast(device)
+
 
 def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path | None = None) -> Precision:
     """Return the precision of a config: as it says, or the fastest of a second's probe on this machine.
@@ -80,7 +89,7 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     if config.precision != "auto":
         return Precision(format=config.precision, channels_last=True)
     rows = min(config.batch_size, PROBE_ROWS[torch.device(device).type])
-    key = _key(config, channels, rows, device)
+    key = _key(config, channels, rows, device, candidates(model, device))
     if key not in _KNOWN:
         shape = (rows, channels, config.image_size, config.image_size)
         try:
@@ -90,19 +99,22 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
                 raise
     if key not in _KNOWN:  # nor is it for the next trial, which may have more memory
         give_back(device)
-        return replace(candidates(device)[-1], why="memory did not suffice to measure, and this takes least of it")
+        return replace(
+            candidates(model, device)[-1], why="memory did not suffice to measure, and this takes least of it"
+        )
     return _KNOWN[key]
 
 
-def candidates(device: str) -> list[Precision]:
+def candidates(model: nn.Module, device: str) -> list[Precision]:
     """Return what the probe compares: both formats in fp32, and one short format that the device computes by itself.
 
     That is bf16; on a GPU without it fp16, which needs its loss scaled; on a CPU without it none: torch would emulate
-    it, 7 to 16 times slower than fp32 on AVX2.
+    it, 7 to 16 times slower than fp32 on AVX2. There the gradient by minimal filtering is tried.
     """
-    found = [Precision(format="fp32", channels_last=last) for last in (False, True)]
-    short = _short_format(device)
-    return [*found, Precision(format=short, channels_last=True)] if short else found
+    nchw, nhwc = (Precision(format="fp32", channels_last=last) for last in (False, True))
+    if short := _short_format(device):
+        return [nchw, nhwc, Precision(format=short, channels_last=True)]
+    return [nchw, replace(nhwc, winograd=True), nhwc] if winograd.has_layers(model) else [nchw, nhwc]
 
 
 def _short_format(device: str) -> str | None:
@@ -122,7 +134,7 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
     Raises:
         RuntimeError, MemoryError: memory does not hold a step (`guard.out_of_memory` knows them).
     """
-    tried, on_gpu = candidates(device), torch.device(device).type == "cuda"
+    tried, on_gpu = candidates(model, device), torch.device(device).type == "cuda"
     copies = [copy.deepcopy(model).to(memory_format=p.memory_format) for p in tried]
     best = [float("inf")] * len(tried)
     with seeded(0, device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
@@ -157,7 +169,7 @@ def _step_seconds(model: nn.Module, precision: Precision, shape: tuple[int, ...]
     if on_gpu:
         torch.cuda.synchronize(device)
     start = time.perf_counter()
-    with precision.autocast(device):
+    with precision.training(device):
         loss = model(x).float().square().mean()
     loss.backward()
     model.zero_grad(set_to_none=True)
@@ -194,7 +206,7 @@ def _read(cache: Path) -> dict[str, Any]:
         return {}  # nothing is lost but a second
 
 
-def _key(config: TrialConfig, channels: int, rows: int, device: str) -> str:
+def _key(config: TrialConfig, channels: int, rows: int, device: str, tried: list[Precision]) -> str:
     if torch.device(device).type == "cpu":
         able = {"bf16": torch.cpu._is_avx512_bf16_supported(), "amx": torch.cpu._is_amx_tile_supported()}  # noqa: SLF001
         units = (name for name, there in able.items() if there)
@@ -202,4 +214,7 @@ def _key(config: TrialConfig, channels: int, rows: int, device: str) -> str:
         processor = " ".join((*words, f"{torch.get_num_threads()}-threads"))
     else:
         processor = torch.cuda.get_device_name(device)
-    return " ".join(map(str, (config.net(), f"{rows}x{channels}", platform.node(), processor, torch.__version__)))
+    among = " or ".join(map(str, tried))
+    return " ".join(
+        map(str, (config.net(), f"{rows}x{channels}", platform.node(), processor, torch.__version__, among))
+    )

@@ -68,7 +68,7 @@ class Step:
         found = []
         for images, wanted in zip(x.chunk(parts), targets.chunk(parts), strict=True):
             seen = images if self._attack is None else self._attacked(self._attack, images, wanted)
-            with self._precision.autocast(self._device):
+            with self._precision.training(self._device):
                 logits = self.forward(seen)
             loss = self._loss(logits, wanted)
             if parts > 1:

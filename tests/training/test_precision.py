@@ -71,10 +71,29 @@ def test_why_a_depthwise_net_computes_in_fp32_is_said_in_words(monkeypatch: pyte
 @pytest.mark.parametrize("able", [True, False])
 def test_bf16_is_tried_on_a_cpu_that_has_it_alone(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
-    assert [str(p) for p in precision.candidates("cpu")] == [
-        *("fp32", "fp32 channels_last"),
-        *(["bf16 channels_last"] if able else []),
-    ]
+    short = ["bf16 channels_last"] if able else []
+    assert [str(p) for p in precision.candidates(net(), "cpu")] == ["fp32", "fp32 channels_last", *short]
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_the_gradient_by_minimal_filtering_is_tried_where_there_is_no_bf16(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
+    found = [str(p) for p in precision.candidates(build(TrialConfig(width=32), classes=7, channels=1), "cpu")]
+    assert ("fp32 channels_last winograd" in found) is not able
+    assert found[-1] == ("bf16 channels_last" if able else "fp32 channels_last")  # which takes least memory
+
+
+def test_what_was_measured_among_fewer_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="fp32", channels_last=True))
+    monkeypatch.setattr(precision, "_short_format", lambda _: None)
+    model = build(TrialConfig(width=32), classes=7, channels=1)
+    for served in (False, True, True):
+        monkeypatch.setattr(precision.winograd, "has_layers", lambda _, served=served: served)
+        choose(TrialConfig(width=32), model, 1, "cpu")
+    assert len(asked) == 2
 
 
 def test_a_depthwise_net_is_not_called_slower_in_a_format_that_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +105,7 @@ def test_a_depthwise_net_is_not_called_slower_in_a_format_that_was_not_tried(mon
 @pytest.mark.parametrize(("able", "short"), [(True, "bf16"), (False, "fp16")])
 def test_fp16_is_tried_on_a_gpu_without_bf16_alone(able: bool, short: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
-    assert [p.format for p in precision.candidates("cuda")] == ["fp32", "fp32", short]
+    assert [p.format for p in precision.candidates(net(), "cuda")] == ["fp32", "fp32", short]
 
 
 class Full(nn.Module):
@@ -99,7 +118,7 @@ class Full(nn.Module):
 def test_where_memory_does_not_suffice_to_measure_the_smallest_format_serves_until_it_does(tmp_path: Path) -> None:
     config, cache = TrialConfig(width=5), tmp_path / "precision.json"
     chosen = choose(config, Full(), 1, "cpu", cache)
-    assert (chosen.format, chosen.channels_last) == (precision.candidates("cpu")[-1].format, True)
+    assert (chosen.format, chosen.channels_last) == (precision.candidates(net(), "cpu")[-1].format, True)
     assert "memory did not suffice" in chosen.why
     assert not cache.exists()
     assert choose(config, net(), 1, "cpu", cache).why.startswith("measured, ")
@@ -180,5 +199,18 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
 def test_autocast_is_on_for_the_short_formats() -> None:
     layer = nn.Linear(2, 2)
     for number, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)):
-        with Precision(format=number, channels_last=True).autocast("cpu"):
-            assert layer(torch.rand(1, 2)).dtype == dtype
+        for context in (Precision.autocast, Precision.training):
+            with context(Precision(format=number, channels_last=True), "cpu"):
+                assert layer(torch.rand(1, 2)).dtype == dtype
+
+
+def test_the_gradient_by_minimal_filtering_is_for_weights_that_learn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    served, layer = [], nn.Conv2d(64, 64, 3)
+    monkeypatch.setattr(
+        precision.winograd, "weight_gradient", lambda x, *_: served.append(1) or torch.zeros(64, 64, 3, 3)
+    )
+    chosen = Precision(format="fp32", channels_last=True, winograd=True)
+    for context in (chosen.autocast, chosen.training):
+        with context("cpu"):
+            layer(torch.rand(1, 64, 4, 4)).sum().backward()
+    assert served == [1]
