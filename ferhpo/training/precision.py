@@ -1,7 +1,7 @@
 """Number and memory format of a training step, chosen by measurement: which one is fast differs by net and by machine.
 
-On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast; where
-there is no bf16, `winograd` may help. On a GPU a net may be so small that autocast's own kernels cost more than they
+On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast; in
+fp32 `winograd` may help. On a GPU a net may be so small that autocast's own kernels cost more than they
 save.
 """
 
@@ -109,12 +109,14 @@ def candidates(model: nn.Module, device: str) -> list[Precision]:
     """Return what the probe compares: both formats in fp32, and one short format that the device computes by itself.
 
     That is bf16; on a GPU without it fp16, which needs its loss scaled; on a CPU without it none: torch would emulate
-    it, 7 to 16 times slower than fp32 on AVX2. There the gradient by minimal filtering is tried.
+    it, 7 to 16 times slower than fp32 on AVX2. On a CPU the gradient by minimal filtering is tried where it has layers,
+    with bf16 or without: AVX-512 alone counts as having it, and is slow.
     """
-    nchw, nhwc = (Precision(format="fp32", channels_last=last) for last in (False, True))
-    if short := _short_format(device):
-        return [nchw, nhwc, Precision(format=short, channels_last=True)]
-    return [nchw, replace(nhwc, winograd=True), nhwc] if winograd.has_layers(model) else [nchw, nhwc]
+    found = [Precision(format="fp32", channels_last=last) for last in (False, True)]
+    if torch.device(device).type == "cpu" and winograd.has_layers(model):
+        found.insert(1, replace(found[1], winograd=True))
+    short = _short_format(device)
+    return [*found, Precision(format=short, channels_last=True)] if short else found
 
 
 def _short_format(device: str) -> str | None:

@@ -44,7 +44,7 @@ class Winograd(TorchFunctionMode):
 
 def has_layers(model: nn.Module) -> bool:
     """Tell whether a net has a convolution that the block would change."""
-    layers = (m for m in model.modules() if isinstance(m, nn.Conv2d) and not isinstance(m.padding, str))
+    layers = (m for m in model.modules() if isinstance(m, nn.Conv2d))
     return any(_serves(m.weight, m.stride, m.padding, m.dilation, m.groups) for m in layers)
 
 

@@ -75,14 +75,14 @@ def test_bf16_is_tried_on_a_cpu_that_has_it_alone(able: bool, monkeypatch: pytes
     assert [str(p) for p in precision.candidates(net(), "cpu")] == ["fp32", "fp32 channels_last", *short]
 
 
-@pytest.mark.parametrize("able", [True, False])
-def test_the_gradient_by_minimal_filtering_is_tried_where_there_is_no_bf16(
-    able: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("device", "short"), [("cpu", None), ("cpu", "bf16"), ("cuda", "bf16")])
+def test_the_gradient_by_minimal_filtering_is_tried_on_a_cpu(
+    device: str, short: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
-    found = [str(p) for p in precision.candidates(build(TrialConfig(width=32), classes=7, channels=1), "cpu")]
-    assert ("fp32 channels_last winograd" in found) is not able
-    assert found[-1] == ("bf16 channels_last" if able else "fp32 channels_last")  # which takes least memory
+    monkeypatch.setattr(precision, "_short_format", lambda _: short)
+    found = [str(p) for p in precision.candidates(build(TrialConfig(width=32), classes=7, channels=1), device)]
+    assert ("fp32 channels_last winograd" in found) is (device == "cpu")
+    assert found[-1] == ("bf16 channels_last" if short else "fp32 channels_last")  # which takes least memory
 
 
 def test_what_was_measured_among_fewer_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
