@@ -247,6 +247,15 @@ def test_a_simulated_search_ends_with_a_regret(load: Any, method: str, monkeypat
     assert all(np.isfinite(found))
 
 
+def test_the_two_gradients_of_a_layer_are_the_same(load: Any) -> None:
+    bench = load("weight_gradient")
+    found = bench.of_layer(3, 5, 6, repeat=2, batch=4)
+    assert found["speedup"]["n"] == 2
+    assert found["error"].keys() == {"ours", "torch"}
+    assert max(found["error"].values()) < 1e-5
+    assert bench.of_net(TrialConfig(width=4, image_size=8, batch_size=4), 1)["n"] == 1
+
+
 def test_every_family_has_curves_of_its_length(load: Any) -> None:
     for family in load("curves").FAMILIES.values():
         instance = family(0)
