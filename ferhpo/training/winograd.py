@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 BLOCK = 4 << 20  # bytes of transformed tiles at a time: caches hold them; 1 MiB is slower on two threads, 8 MiB on one
 # The additions go with the channels of input and output, what they save with their product: 64 and 64 are 1.1 to 1.7
-# times as fast as oneDNN, 256 and 256 twice, 32 and 32 0.7 to 1.1 times (benchmarks/weight_gradient.py).
+# times as fast as oneDNN, 256 and 256 twice, 32 and 32 hardly (benchmarks/weight_gradient.py).
 LEAST = 24.0  # product over sum of a layer's channels
 IMAGES = 4  # dimensions of a batch
 # From the products to the weights' gradient. The last row's sign is that of `_gradient_tiles`.
