@@ -24,9 +24,9 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import winograd
 from ferhpo.training.guard import give_back, out_of_memory, seeded
 
-PROBE_SECONDS = 1.0
-PROBE_ROWS = {"cpu": 32, "cuda": 256}  # at most
-FEW_ROWS = 4  # where a step takes long; one turn of so few is not told from noise
+PROBE_SECONDS = 1.0  # at least; two turns of a large net take three
+PROBE_ROWS = {"cpu": 64, "cuda": 256}  # at most
+FEW_ROWS = 4  # at least; so few are not told from noise in two turns
 ROUNDS = 6
 _KNOWN: dict[str, "Precision"] = {}
 
@@ -76,7 +76,7 @@ class Precision:
 
 
 def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path | None = None) -> Precision:
-    """Return the precision of a config: as it says, or the fastest of a second's probe on this machine.
+    """Return the precision of a config: as it says, or the fastest of a short probe on this machine.
 
     Args:
         config: precision, and what tells one step's cost from another's.
@@ -145,16 +145,16 @@ def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu
                 _step_seconds(net, p, (FEW_ROWS, *shape[1:]), device)
         end = time.perf_counter() + PROBE_SECONDS
         for turn in range(ROUNDS):
-            # the first turn builds kernels, and on a CPU tells whether rows have to be few: few rows on a GPU take as
-            # long as their kernels take to be launched, of which autocast has more
+            # the first turn builds kernels, and on a CPU tells for how many rows there is time; on a GPU few rows take
+            # as long as their kernels take to be launched, of which autocast has more
             rows = FEW_ROWS if turn == 0 and not on_gpu else shape[0]
             for i, p in enumerate(tried):
                 spent = _step_seconds(copies[i], p, (rows, *shape[1:]), device)
                 best[i] = spent if turn <= 1 else min(best[i], spent)
-            if turn == 0 and not on_gpu and max(best) * shape[0] / FEW_ROWS * len(tried) > 2 * PROBE_SECONDS:
-                shape = (FEW_ROWS, *shape[1:])
-            least = 3 if shape[0] <= FEW_ROWS else 2 if on_gpu else 1
-            if turn >= least and time.perf_counter() > end:
+            if turn == 0 and not on_gpu:
+                fit = int(2 * PROBE_SECONDS * FEW_ROWS / (max(best) * len(tried)))
+                shape = (min(shape[0], max(FEW_ROWS, fit)), *shape[1:])
+            if turn >= (3 if shape[0] <= FEW_ROWS else 2) and time.perf_counter() > end:
                 break
     chosen = tried[best.index(min(best))]
     said = ", ".join(f"{p} {shape[0] / spent:.0f}" for p, spent in zip(tried, best, strict=True))

@@ -146,6 +146,22 @@ def test_on_a_gpu_whole_batches_are_timed_but_for_the_turn_that_tries_kernels(
     assert [asked.count((name, 256)) for name in cost] == [3, 3, 3]
 
 
+@pytest.mark.parametrize(("row", "rows"), [(0.001, [4, 64, 64]), (0.1, [4, 10, 10]), (1.0, [4, 4, 4, 4])])
+def test_on_a_cpu_as_many_rows_are_timed_twice_as_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch, row: float, rows: list[int]
+) -> None:
+    asked: dict[str, list[int]] = {}
+    monkeypatch.setattr(precision, "PROBE_SECONDS", 1.0)
+    monkeypatch.setattr(precision, "ROUNDS", 4)
+    monkeypatch.setattr(precision, "_short_format", lambda _: None)
+    now = iter(range(0, 100, 2))  # each look at the clock two seconds later
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: next(now))
+    seconds = lambda _, p, shape, __: asked.setdefault(str(p), []).append(shape[0]) or row * shape[0]  # noqa: E731
+    monkeypatch.setattr(precision, "_step_seconds", seconds)
+    probe(net(), (64, 1, 8, 8))
+    assert asked == {"fp32": rows, "fp32 channels_last": rows}
+
+
 def test_what_was_measured_with_other_instructions_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="bf16", channels_last=True))
