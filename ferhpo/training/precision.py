@@ -1,8 +1,7 @@
 """Number and memory format of a training step, chosen by measurement: which one is fast differs by net and by machine.
 
 On a CPU with AMX or avx512_bf16 plain convolutions are 2 to 3 times as fast in bf16, depthwise ones half as fast; in
-fp32 `winograd` may help. On a GPU a net may be so small that autocast's own kernels cost more than they
-save.
+fp32 `winograd` may help. On a GPU a net may be so small that autocast's own kernels cost more than they save.
 """
 
 import copy
@@ -89,7 +88,8 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     if config.precision != "auto":
         return Precision(format=config.precision, channels_last=True)
     rows = min(config.batch_size, PROBE_ROWS[torch.device(device).type])
-    key = _key(config, channels, rows, device, candidates(model, device))
+    tried = candidates(model, device)
+    key = _key(config, channels, rows, device, tried)
     if key not in _KNOWN:
         shape = (rows, channels, config.image_size, config.image_size)
         try:
@@ -99,9 +99,7 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
                 raise
     if key not in _KNOWN:  # nor is it for the next trial, which may have more memory
         give_back(device)
-        return replace(
-            candidates(model, device)[-1], why="memory did not suffice to measure, and this takes least of it"
-        )
+        return replace(tried[-1], why="memory did not suffice to measure, and this takes least of it")
     return _KNOWN[key]
 
 
