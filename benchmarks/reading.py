@@ -9,14 +9,12 @@ serves.
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from facts import facts, spread
+from facts import facts, in_turns, ratio, spread
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import prepare
@@ -53,13 +51,6 @@ def with_bad_line(path: Path, to: Path) -> Path:
     return to
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Return the wall time of a call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def named(path: Path) -> None:
     """Read a csv that must be refused."""
     try:
@@ -83,13 +74,9 @@ def measure(path: Path, repeat: int, folder: Path) -> dict[str, Any]:
         "second": lambda: prepare(SPEC, path, folder / "cache"),
         "bad_line": lambda: named(bad),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeat):
-        for name, work in ways.items():
-            times[name].append(seconds(work))
+    times = in_turns(ways, repeat)
     found = {f"{name}_s": spread(values) for name, values in times.items()}
-    speedup = spread([theirs / own for own, theirs in zip(times["ours"], times["usual"], strict=True)])
-    return {"rows": len(raw.labels), "speedup": speedup, **found}
+    return {"rows": len(raw.labels), "speedup": ratio(times["usual"], times["ours"]), **found}
 
 
 def main() -> None:

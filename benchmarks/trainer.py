@@ -37,7 +37,7 @@ from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import EpochResult, train
-from ferhpo.training.width import GROW, fit
+from ferhpo.training.width import fit
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
@@ -257,7 +257,7 @@ def long_run(args: argparse.Namespace, data: Prepared, folder: Path) -> dict[str
     if args.data is None:
         return {"time_to_060_ratio": None}
     seconds = 60 * args.minutes
-    config = read_spec(STUDY).space.default_config().with_params({"grow": GROW})
+    config = read_spec(STUDY).space.default_config()
     config = config.with_params({"width": fit(config, data, device=device(), seconds=seconds).width})
     ours, our_values = time_to(0.6, train(config, data, metric=ACCURACY, device=device(), seconds=seconds))
     theirs, their_values = usual_time_to(0.6, config, data, folder, 60 * args.cap)

@@ -7,14 +7,13 @@ difference over the largest gradient). Last the forward and backward pass of the
 """
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from facts import facts, spread
+from facts import facts, in_turns, ratio
 
 from ferhpo._atomic import write_json
 from ferhpo.models.registry import build
@@ -35,21 +34,11 @@ def own(x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
     return torch.ops.aten.convolution_backward(dy, x, weights, *rest)[1]
 
 
-def in_turns(ways: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[float]]:
-    """Return the seconds of each way's calls after the first."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeat + 1):
-        for name, work in ways.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return times
-
-
-def speedup(times: dict[str, list[float]]) -> dict[str, float]:
+def speedup(ways: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, float]:
     """Return how many times as fast ours is."""
-    return spread([theirs / ours for ours, theirs in zip(times["ours"], times["torch"], strict=True)])
+    in_turns(ways, 1)  # the first calls build kernels
+    times = in_turns(ways, repeat)
+    return ratio(times["torch"], times["ours"])
 
 
 def of_layer(c: int, k: int, side: int, repeat: int, batch: int = BATCH) -> dict[str, Any]:
@@ -58,7 +47,7 @@ def of_layer(c: int, k: int, side: int, repeat: int, batch: int = BATCH) -> dict
     exact = own(x.double(), dy.double())
     ways = {"ours": lambda: weight_gradient(x, dy, (1, 1)), "torch": lambda: own(x, dy)}
     errors = {name: float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()}
-    return {"layer": f"{c} -> {k}, {side} px", "speedup": speedup(in_turns(ways, repeat)), "error": errors}
+    return {"layer": f"{c} -> {k}, {side} px", "speedup": speedup(ways, repeat), "error": errors}
 
 
 def of_net(config: TrialConfig, repeat: int) -> dict[str, float]:
@@ -72,7 +61,7 @@ def of_net(config: TrialConfig, repeat: int) -> dict[str, float]:
         model.zero_grad()
         loss.backward()
 
-    return speedup(in_turns({"ours": lambda: passes(Winograd()), "torch": lambda: passes(nullcontext())}, repeat))
+    return speedup({"ours": lambda: passes(Winograd()), "torch": lambda: passes(nullcontext())}, repeat)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """`ferhpo train`: one configuration, without Ray."""
 
-from collections.abc import Collection
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,8 +53,8 @@ def train(
 ) -> None:
     """Train the study's default configuration, changed by --set, and keep its checkpoint.
 
-    With --minutes, a study that searches over width trains the width that fits the time on this machine, with images
-    that grow from half their size, unless --set names width or grow.
+    With --minutes, a study that searches over width trains the width that fits the time on this machine, unless --set
+    names one.
     """
     named = chosen(study, root)
     spec = find_spec(named, root)
@@ -78,9 +77,8 @@ def train(
     remember(named, root)
     from ferhpo.training.single import train_single
 
-    if minutes is not None:
-        given = {text.partition("=")[0] for text in set_ or []}
-        config = fitted(spec, config, prepared, place, 60 * minutes, given=given)
+    if minutes is not None and "width" not in {text.partition("=")[0] for text in set_ or []}:
+        config = fitted(spec, config, prepared, place, 60 * minutes)
     result, spent = train_single(
         config,
         prepared,
@@ -130,24 +128,14 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
 
 
 def fitted(
-    spec: "StudySpec",
-    config: "TrialConfig",
-    prepared: "Prepared",
-    device: str,
-    seconds: float,
-    *,
-    given: Collection[str],
+    spec: "StudySpec", config: "TrialConfig", prepared: "Prepared", device: str, seconds: float
 ) -> "TrialConfig":
-    """Return the configuration as it suits a time budget, where the study searches over the width; else as it is."""
+    """Return the configuration with the width that fits a time budget, where the study searches over it."""
     searched = next((d for d in spec.space.dimensions if d.name == "width"), None)
     if searched is None:
         return config
-    from ferhpo.training.width import WIDTHS, fit, growing
+    from ferhpo.training.width import WIDTHS, fit
 
-    if "grow" not in {*given, *spec.space.fixed}:
-        config = growing(config, prepared)
-    if "width" in given:
-        return config
     widths = searched.choices or [w for w in WIDTHS if (searched.low or 0) <= w <= (searched.high or inf)]
     found = fit(config, prepared, sorted(widths), device=device, seconds=seconds)
     say(str(found))

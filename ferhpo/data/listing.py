@@ -23,6 +23,7 @@ from ferhpo.space.sections import DataSpec
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 PIECE = 4096  # images that are given to the threads at a time
 LONGEST = 400  # characters of a path in a message
+FARTHEST = 2**31  # pixels from the corner; no image reaches that far
 Box = tuple[int, int, int, int]
 
 
@@ -56,6 +57,18 @@ class Listing:
             group=None if self.group is None else self.group[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
         )
+
+
+def box(left: int, top: int, right: int, bottom: int) -> Box:
+    """Return the sides of a face's box in pixels.
+
+    Raises:
+        ValueError: one lies where no image can be.
+    """
+    if max(map(abs, (left, top, right, bottom))) > FARTHEST:
+        msg = f"a side must be at most {FARTHEST} pixels away"
+        raise ValueError(msg)
+    return left, top, right, bottom
 
 
 def listing(

@@ -8,7 +8,7 @@ import torch
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import ModelError, TrainingError
+from ferhpo.errors import TrainingError
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import losses, precision, schedule
@@ -19,7 +19,6 @@ from ferhpo.training.step import Step
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96)
 PASSES = 1 / 3  # over the training rows for each channel of width: size and data grow together
-GROW = 0.5  # with a time budget: 0.530 against 0.518 at one size for the same cost (24 then 32 px, SGD, one seed)
 STEPS = 3  # timed, of which the fastest counts; the one before them builds kernels
 
 
@@ -42,24 +41,6 @@ class Fitted:
         return (
             f"width {self.width} fits the time: about {self.images_per_second:.0f} images/s, {self.passes:.1f} passes"
         )
-
-
-def growing(config: TrialConfig, data: Prepared) -> TrialConfig:
-    """Return a configuration with images that grow from `GROW` of their size; as it is where its net refuses one.
-
-    Args:
-        config: of any architecture.
-        data: its images' channels and classes count.
-    """
-    grown, channels, classes = config.with_params({"grow": GROW}), data.images.shape[-1], len(data.classes)
-    with seeded(derive(config.seed, "width"), "cpu"):
-        model = registry.build(grown.with_params({"pretrained": False}), classes=classes, channels=channels)
-    try:
-        for size in schedule.sizes(grown)[:-1]:  # the last one, `build` has tried
-            registry.try_size(model, config.arch, size, classes=classes, channels=channels)
-    except ModelError:
-        return config
-    return grown
 
 
 def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, device: str, seconds: float) -> Fitted:

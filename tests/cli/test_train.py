@@ -142,19 +142,16 @@ def test_data_that_are_not_there_are_named(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "given", "width", "grow", "offered"),
+    ("space", "width", "offered"),
     [
-        ("width = { choices = [16, 4, 32], default = 4 }", set(), 16, 0.5, [4, 16, 32]),
-        ("width = { low = 10, high = 30, default = 10 }", set(), 16, 0.5, [12, 16, 24]),
-        ("width = { choices = [4, 16], default = 4 }\ngrow = 0.75", set(), 16, 0.75, [4, 16]),
-        ("width = { choices = [4, 16], default = 4 }", {"grow"}, 16, 1.0, [4, 16]),
-        ("width = { choices = [4, 16], default = 4 }", {"width"}, 4, 0.5, None),
-        ("width = 4", set(), 4, 1.0, None),
-        ("", set(), 32, 1.0, None),
+        ("width = { choices = [16, 4, 32], default = 4 }", 16, [4, 16, 32]),
+        ("width = { low = 10, high = 30, default = 10 }", 16, [12, 16, 24]),
+        ("width = 4", 4, None),
+        ("", 32, None),
     ],
 )
 def test_minutes_fit_the_width_where_the_study_searches_over_it(
-    space: str, given: set[str], width: int, grow: float, offered: list[int] | None, monkeypatch: pytest.MonkeyPatch
+    space: str, width: int, offered: list[int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[int]] = []
 
@@ -163,8 +160,24 @@ def test_minutes_fit_the_width_where_the_study_searches_over_it(
         return Fitted(width=16, images_per_second=100.0, passes=6.0)
 
     monkeypatch.setattr("ferhpo.training.width.fit", fit)
-    monkeypatch.setattr("ferhpo.training.width.growing", lambda config, _: config.with_params({"grow": 0.5}))
     spec = parse_spec(f"[space]\n{space}\n", name="some")
-    config = fitted(spec, spec.space.default_config(), cast("Prepared", None), "cpu", 60.0, given=given)
-    assert (config.width, config.grow) == (width, grow)
+    config = fitted(spec, spec.space.default_config(), cast("Prepared", None), "cpu", 60.0)
+    assert config.width == width
     assert asked == ([] if offered is None else [offered])
+
+
+def test_a_width_that_set_names_is_trained_however_much_time_there_is(
+    run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(config: TrialConfig, *_: object, seconds: float, **__: object) -> None:
+        msg = f"width {config.width} for {seconds:g} s"
+        raise UsageError(msg)
+
+    tiny.write_text(TINY.replace("width = 4", "width = { choices = [4, 8], default = 4 }"))
+    monkeypatch.setattr(
+        "ferhpo.training.width.fit", lambda *_, **__: Fitted(width=8, images_per_second=1.0, passes=6.0)
+    )
+    monkeypatch.setattr("ferhpo.training.single.train_single", trained)
+    asked = ("train", "--study", "tiny", "--minutes", "2")
+    assert "width 8 for 120 s" in run(*asked).failed(2)
+    assert "width 4 for 120 s" in run(*asked, "--set", "width=4").failed(2)

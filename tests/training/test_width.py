@@ -52,30 +52,6 @@ def test_small_images_at_first_leave_time_for_a_wider_net(data: Prepared, rates:
     assert grown.images_per_second > 1.3 * whole.images_per_second or grown.width > whole.width
 
 
-@pytest.mark.parametrize(("arch", "grow"), [("resnet9s", 0.5), ("improved_cnn", 1.0), ("ensemble_cnn", 1.0)])
-def test_images_grow_where_the_net_takes_small_ones_too(data: Prepared, arch: str, grow: float) -> None:
-    config = TrialConfig(arch=arch, width=4)
-    found = width.growing(config, data)
-    assert found == config.with_params({"grow": grow})
-
-
-@pytest.mark.parametrize("refused", [24, 32, 40])
-def test_images_do_not_grow_where_the_net_refuses_a_size_on_the_way(
-    data: Prepared, refused: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def look(_: torch.nn.Module, args: tuple[torch.Tensor]) -> None:
-        if args[0].shape[-1] == refused:
-            msg = "sizes must match"
-            raise RuntimeError(msg)
-
-    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 3))
-    monkeypatch.setattr(width.registry, "build", lambda *_, **__: net)
-    config = TrialConfig(image_size=48)
-    assert width.growing(config, data).grow < 1
-    net.register_forward_pre_hook(look)
-    assert width.growing(config, data) == config
-
-
 @pytest.mark.parametrize("most", [8, 16])
 def test_a_width_that_memory_does_not_hold_does_not_fit(
     data: Prepared, most: int, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ import numpy as np
 
 from ferhpo.data.formats import folders
 from ferhpo.data.formats.annotations import label_of, records
-from ferhpo.data.listing import Box, Listing, decode, listing, missing, unlabelled
+from ferhpo.data.listing import Box, Listing, box, decode, listing, missing, unlabelled
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
@@ -99,10 +99,10 @@ def _whole(path: Path) -> Iterable[Row]:
 def _box(row: dict[str, str], table: Path, number: int) -> Box:
     try:
         left, top, width, height = (int(float(row[name])) for name in BOX)
+        return box(left, top, left + width, top + height)
     except (ValueError, OverflowError):  # int() of inf
         msg = f"{table}:{number}: a face must have four numbers in {', '.join(BOX)}, got others; correct the line"
         raise DataError(msg) from None
-    return left, top, left + width, top + height
 
 
 def _numbered(path: Path) -> Iterable[Row]:

@@ -9,7 +9,7 @@
 from pathlib import Path
 
 from ferhpo.data.formats.annotations import label_of, line, lines
-from ferhpo.data.listing import Box, Listing, decode, listing, missing
+from ferhpo.data.listing import Box, Listing, box, decode, listing, missing
 from ferhpo.data.raw import EXPRESSIONS, RawData
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
@@ -52,7 +52,8 @@ def read(path: Path, spec: DataSpec) -> RawData:
 def _box(sides: list[str], path: Path, number: int) -> Box:
     try:
         top, left, right, bottom = map(int, sides)
+        return box(left, top, right, bottom)
     except ValueError:
-        msg = f"{path}:{number}: a box must have four whole numbers, got {' '.join(sides)}; correct or delete the line"
+        got = " ".join(sides)[:80]
+        msg = f"{path}:{number}: a box must have four whole numbers of pixels, got {got}; correct or delete the line"
         raise DataError(msg) from None
-    return left, top, right, bottom

@@ -102,6 +102,7 @@ def test_a_broken_annotation_is_named(tmp_path: Path) -> None:
         ("10,1;2,3,", "10,1;2,12,", r"training.csv:5: a label must be one of .*, got '12'"),
         ("2,4,10,10,1;2,3,", "2,4,,10,1;2,3,", r"training.csv:5: a face must have four numbers"),
         ("2,4,10,10,1;2,3,", "2,4,inf,10,1;2,3,", r"training.csv:5: a face must have four numbers"),
+        ("2,4,10,10,1;2,3,", "2,4,1e19,10,1;2,3,", r"training.csv:5: a face must have four numbers"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -46,7 +46,11 @@ def test_faces_of_one_photograph_are_a_group(tmp_path: Path) -> None:
     [
         ("a.png 0 5 30 50 15 98.5 7\n", r"label.lst:1: a label must be one of 0, 1, 2, 3, 4, 5, 6, got '7'"),
         ("a.png 0 5 30 50 15 98.5\n", r":1: a line must have 8 fields, got 7"),
-        ("a.png 0 5 30 x 15 98.5 3\n", r":1: a box must have four whole numbers, got 5 30 x 15"),
+        ("a.png 0 5 30 x 15 98.5 3\n", r":1: a box must have four whole numbers of pixels, got 5 30 x 15"),
+        (
+            "a.png 0 5 30 99999999999999999999 15 98.5 3\n",
+            r":1: a box must have four whole numbers of pixels, got 5 30 9",
+        ),
         ("c.png 0 5 30 50 15 98.5 3\n", r"every annotation needs its image, got none at .*origin/c.png"),
         ("", r"ExpW must have a line a face, got none"),
     ],
