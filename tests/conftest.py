@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # `import fakes`, whatever the test's folder
 os.environ["OMP_NUM_THREADS"] = "1"  # nets and arrays are small: a second thread would only wait for the first
 
+import alembic.util
 import fakes
 from optuna.storages import RDBStorage
 
@@ -24,6 +25,8 @@ from ferhpo.space.spec import StudySpec
 from ferhpo.study import store
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
+
+alembic.util.load_python_file = cache(alembic.util.load_python_file)  # Optuna's migrations, for every database opened
 
 
 @pytest.fixture(autouse=True)
