@@ -27,6 +27,7 @@ from facts import cpu, facts, spread
 from torch import nn
 
 from ferhpo._atomic import write_json
+from ferhpo.cli.train import fitted
 from ferhpo.data.cache import Prepared, prepare
 from ferhpo.metrics import metric
 from ferhpo.models import registry
@@ -37,7 +38,6 @@ from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import EpochResult, train
-from ferhpo.training.width import fit
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
@@ -257,12 +257,12 @@ def long_run(args: argparse.Namespace, data: Prepared, folder: Path) -> dict[str
     if args.data is None:
         return {"time_to_060_ratio": None}
     seconds = 60 * args.minutes
-    config = read_spec(STUDY).space.default_config()
-    config = config.with_params({"width": fit(config, data, device=device(), seconds=seconds).width})
+    spec = read_spec(STUDY)
+    config = fitted(spec, spec.space.default_config(), data, device(), seconds)
     ours, our_values = time_to(0.6, train(config, data, metric=ACCURACY, device=device(), seconds=seconds))
     theirs, their_values = usual_time_to(0.6, config, data, folder, 60 * args.cap)
     ratio = spread([(theirs or 60 * args.cap) / ours]) if ours else None
-    bound = "" if theirs else "at least "  # the usual side was given up, so it takes longer than that
+    bound = "at least " if ours and not theirs else ""  # the usual side was given up, so it takes longer than that
     print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {bound}{said(ratio) if ratio else None}")
     return {
         "time_to_060_ratio": ratio,

@@ -26,7 +26,8 @@ from ferhpo.study import store
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
-alembic.util.load_python_file = cache(alembic.util.load_python_file)  # Optuna's migrations, for every database opened
+# whenever a database is opened, alembic executes all of Optuna's migration scripts; once a process will do
+alembic.util.load_python_file = cache(alembic.util.load_python_file)
 
 
 @pytest.fixture(autouse=True)
