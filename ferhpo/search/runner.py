@@ -1,34 +1,28 @@
-"""Puts a search together: data, study, recovery, session, Ray; ends it cleanly whatever happens."""
+"""Puts a search together: data, study, recovery, session; `launch` runs it under Ray."""
 
-import shutil
-import signal
-import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo import _layout
-from ferhpo._versions import versions
 from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
-from ferhpo.metrics import COSTS, metric
 from ferhpo.models.registry import check
-from ferhpo.search import cluster, packing
+from ferhpo.search import cluster
 from ferhpo.search.confirm import Confirm, Confirmation
-from ferhpo.search.events import Emit, Note, SearchBegan
+from ferhpo.search.events import Emit, Note
 from ferhpo.search.grid import within_grid
-from ferhpo.search.job import Job, Trainer, train_trial
+from ferhpo.search.job import Trainer, train_trial
+from ferhpo.search.launch import run
 from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.scheduler import idle
 from ferhpo.search.session import Limits, Session
-from ferhpo.search.workers import Split, Workers
+from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
@@ -119,11 +113,11 @@ def search(
         if session.over and writer.queued():
             text = f"{writer.queued()} queued trials wait: the study has its total of {before}; raise --trials"
             emit(Note(text=text))
-        interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
+        interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
         done, spent = writer.count(), session.spent
         if confirm and not interrupted and not session.gave_up:
             session = Confirmation(writer, confirm, limits, emit=emit)
-            interrupted = False if session.over else _run(session, data, workers or Workers(), trainer)
+            interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
     return Outcome(
         study=Study.open(root, spec.name, storage),
         done=done,
@@ -204,114 +198,3 @@ def data_record(data: "Prepared") -> dict[str, Any]:
         "further": dict(data.further),
         "counts": data.counts,
     }
-
-
-def _run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
-    """Run the session under Ray; return whether it was interrupted."""
-    spec, folder = session.writer.spec, session.writer.folder
-    logs = folder / _layout.LOGS
-    with cluster.started(logs, address=workers.address) as nodes:
-        split = _split(session, data, workers, trainer, nodes)
-        best = session.writer.reader.best()
-        session.emit(
-            SearchBegan(
-                study=spec.name,
-                metric=spec.metric,
-                trials=max(session.limits.trials, session.writer.count()),
-                done=session.writer.count(),
-                concurrency=split.trials,
-                seconds=session.limits.seconds,
-                best=None if best is None or best.value is None else (best.number, best.value),
-                maximize=metric(spec.metric).maximize,
-                ensemble=session.ensemble,
-            )
-        )
-        job = Job(
-            study=folder.resolve(),
-            data=data.folder.resolve(),
-            metric=spec.metric,
-            threads=split.cpus,
-            device="cuda" if split.gpus else "cpu",
-            provenance={
-                "study": spec.name,
-                "fingerprint": data.fingerprint,
-                "split": data.split_digest,
-                "versions": versions(),
-            },
-            seconds=spec.budget.trial_seconds,
-            wanted=spec.quantities,
-            costs=spec.quantities & COSTS.keys() if trainer is train_trial else frozenset(),
-        )
-        with _interruptible(session) as interrupted:
-            try:
-                _tune(session, job, trainer, split, storage=logs / "ray")
-            except KeyboardInterrupt:
-                interrupted.append("at once")
-            finally:
-                for number in list(session.running):
-                    session.hand_back(number)
-                shutil.rmtree(logs / "ray", ignore_errors=True)
-    return bool(interrupted)
-
-
-def _split(
-    session: Session, data: "Prepared", workers: Workers, trainer: Trainer, nodes: Sequence[Mapping[str, float]]
-) -> Split:
-    """Return how the machine is divided: only a real training can be measured."""
-    if trainer is not train_trial:
-        return workers.fit(*nodes)
-    spec, limits = session.writer.spec, session.limits
-    trials = session.left
-    return packing.choose(
-        workers,
-        nodes,
-        config=spec.space.default_config(),
-        data=data,
-        trials=trials,
-        epochs=min(trials * spec.budget.epochs, limits.epochs or inf),
-        seconds=min(limits.seconds or inf, limits.device_seconds or inf),
-        emit=session.emit,
-    )
-
-
-def _tune(session: Session, job: Job, trainer: Trainer, split: Split, *, storage: Path) -> None:
-    from ray import tune
-
-    from ferhpo.search.searcher import StudyScheduler, StudySearcher
-    from ferhpo.search.trainable import TrialActor
-
-    tune.run(
-        tune.with_parameters(TrialActor, job=job, trainer=trainer),
-        name="run",
-        search_alg=StudySearcher(session),
-        scheduler=StudyScheduler(session),
-        num_samples=-1,
-        max_concurrent_trials=split.trials,
-        resources_per_trial={"cpu": split.cpus, "gpu": split.gpus},
-        reuse_actors=True,
-        storage_path=str(storage.resolve()),
-        verbose=0,
-        raise_on_failed_trial=False,
-    )
-
-
-@contextmanager
-def _interruptible(session: Session) -> Generator[list[str]]:
-    """Turn the first Ctrl-C or SIGTERM into a clean end after the running epochs, the second into one at once."""
-    seen: list[str] = []
-
-    def handle(number: int, _frame: object) -> None:
-        seen.append(signal.Signals(number).name)
-        if len(seen) > 1:
-            raise KeyboardInterrupt
-        session.stop(
-            "interrupted: running trials end at their next epoch and wait for the next run (once more to end at once)"
-        )
-
-    ours = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {s: signal.signal(s, handle) for s in ours}  # which Python allows in the main thread alone
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
