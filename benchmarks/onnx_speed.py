@@ -48,7 +48,7 @@ def measure(
         whole.write_bytes(onnx.graph(ensemble, {}).SerializeToString())
         int8.quantise(whole, small, images[:64])
         sessions = {"onnx": onnx.session(whole, threads), "onnx_int8": onnx.session(small, threads)}
-        runs = {"torch": ensemble.predict_proba}
+        runs = {"torch": ensemble.probabilities}
         runs |= {name: lambda x, opened=opened: onnx.run(opened, x) for name, opened in sessions.items()}
         best = dict.fromkeys(runs, 0.0)
         for _ in range(turns):

@@ -76,7 +76,7 @@ def label(ensemble: "Ensemble", paths: Sequence[Path], failed: list[str]) -> Ite
     with progress(len(paths)) as advance:
         for read, images, errors in batches(paths, ensemble.preprocessing, BATCH):
             failed += map(str, errors)
-            for path, probs in zip(read, ensemble.predict_proba(images), strict=True):
+            for path, probs in zip(read, ensemble.probabilities(images), strict=True):
                 yield row(path, ensemble.classes, probs)
             advance(len(read) + len(errors))
 

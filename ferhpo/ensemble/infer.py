@@ -33,7 +33,7 @@ class Ensemble:
     """An ensemble in memory: a fitted classifier by scikit-learn's conventions.
 
     Args:
-        classes: names in the order of the probabilities.
+        classes: names in the order of `probabilities`, which is that of the training images.
         preprocessing: stored_size and channels of the images the members were trained on.
         combination: how the members' probabilities become one.
         models: the members' nets, in evaluation mode, in the order of the combination's weights.
@@ -77,11 +77,15 @@ class Ensemble:
 
     @property
     def classes_(self) -> np.ndarray:
-        """Class names in the order of the columns of `predict_proba`."""
-        return np.array(self.classes)
+        """Class names in the order of the columns of `predict_proba`: sorted, as scikit-learn's tools take them."""
+        return np.sort(self.classes)
 
     def predict_proba(self, images: Any) -> np.ndarray:
-        """Return ``probs_nc``, float64, rows sum to 1.
+        """Return `probabilities`, columns in the order of `classes_`; arguments as there."""
+        return self.probabilities(images)[:, np.argsort(self.classes)]
+
+    def probabilities(self, images: Any) -> np.ndarray:
+        """Return ``probs_nc``, float64, rows sum to 1, columns in the order of `classes`.
 
         Args:
             images: what `pictures.rows` takes: a uint8 array, or a list of paths or Pillow images.
@@ -101,8 +105,8 @@ class Ensemble:
         return np.stack([forward(m, c, images, rows, self.device, self.tta) for m, c in members])
 
     def predict(self, images: Any) -> np.ndarray:
-        """Return the name of each image's most probable class; arguments as `predict_proba`."""
-        return self.classes_[self.predict_proba(images).argmax(1)]
+        """Return the name of each image's most probable class; arguments as `probabilities`."""
+        return np.array(self.classes)[self.probabilities(images).argmax(1)]
 
     def score(self, images: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy; ``y`` holds a class name an image."""

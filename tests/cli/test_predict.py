@@ -86,7 +86,7 @@ class FakeEnsemble:
         assert device == "cpu", "which takes one picture faster"
         return cls()
 
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
         sure = 0.5 + images.mean((1, 2, 3)) / 512
         return np.stack([1 - sure, sure], 1)
 
@@ -133,12 +133,12 @@ def test_csv_has_a_line_a_picture(run: Run, pictures: Path) -> None:
 
 
 def test_csv_is_printed_as_it_comes(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: FakeEnsemble, images: np.ndarray, known: Any = FakeEnsemble.predict_proba) -> np.ndarray:
+    def interrupted(self: FakeEnsemble, images: np.ndarray, known: Any = FakeEnsemble.probabilities) -> np.ndarray:
         if images.max() > 60:
             raise KeyboardInterrupt
         return known(self, images)
 
-    monkeypatch.setattr(FakeEnsemble, "predict_proba", interrupted)
+    monkeypatch.setattr(FakeEnsemble, "probabilities", interrupted)
     ran = run("predict", "pictures", "--ensemble", ".", "--format", "csv")
     assert ran.code == 130
     assert len(ran.out.splitlines()) == 3

@@ -12,6 +12,7 @@ from ferhpo.ensemble import infer, members
 from ferhpo.ensemble.build import build
 from ferhpo.ensemble.cost import Limits
 from ferhpo.errors import CheckpointError, DataError, UsageError
+from ferhpo.metrics import nll
 
 GREY = {"stored_size": 16, "channels": 1}
 
@@ -128,6 +129,27 @@ def test_it_works_inside_scikit_learns_tools(ensemble: infer.Ensemble, images: n
     assert get_scorer("neg_log_loss")(ensemble, flat, y) < 0
     important = cast(Any, permutation_importance(cast(Any, ensemble), flat[:2], y[:2], n_repeats=1, max_samples=1))
     assert important.importances.shape == (256, 1)
+
+
+def test_scikit_learns_tools_pair_classes_that_are_not_sorted_with_their_columns(
+    ensemble: infer.Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.metrics import get_scorer
+
+    names = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    places = np.arange(210) % 7
+    said = np.where(np.arange(210) % 20 == 0, (places + 1) % 7, places)  # right on 95 % of them
+    monkeypatch.setattr(infer.Ensemble, "probabilities", lambda _, rows: np.eye(7)[rows[:, 0]] * 0.9 + 0.1 / 7)
+    ensemble, rows, y = replace(ensemble, classes=names), said[:, None], np.array(names)[places]
+    assert ensemble.classes_.tolist() == sorted(names)
+    assert (ensemble.classes_[ensemble.predict_proba(rows).argmax(1)] == np.array(names)[said]).all()
+    right = ensemble.score(rows, y)
+    assert right == (said == places).mean()
+    assert CalibratedClassifierCV(FrozenEstimator(ensemble), method="temperature").fit(rows, y).score(rows, y) == right
+    assert get_scorer("neg_log_loss")(ensemble, rows, y) == pytest.approx(-nll(ensemble.probabilities(rows), places))
+    assert get_scorer("roc_auc_ovr")(ensemble, rows, y) > 0.95
 
 
 def test_the_package_offers_it_and_nothing_else(ensemble: infer.Ensemble) -> None:

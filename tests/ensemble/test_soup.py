@@ -87,7 +87,7 @@ def test_a_soup_is_a_checkpoint_of_the_mean_weights(kin: members.Members, data: 
         assert np.allclose(mean[name], (first[name] + second[name]) / 2, atol=1e-6)
     running = [name for name in mean if name.endswith("running_var")]
     assert any(not np.allclose(mean[name], (first[name] + second[name]) / 2, rtol=1e-3) for name in running)
-    said_nc = Ensemble.load(found.folders[-1]).predict_proba(data.images[data.part("val").rows])
+    said_nc = Ensemble.load(found.folders[-1]).probabilities(data.images[data.part("val").rows])
     assert np.allclose(said_nc, found.probs_mnc[-1], atol=1e-5)
     assert found.latencies[-1] == 1.0
 

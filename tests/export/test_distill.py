@@ -35,7 +35,7 @@ def test_a_student_learns_from_its_teacher_alone(
     made = distill.distill(tmp_path / "teacher", config, wrong, tmp_path / "student", metric=metric("accuracy"))
     assert made.ensemble["accuracy"] > 0.9
     assert made.student["accuracy"] > 0.8
-    said = infer.Ensemble.load(tmp_path / "student").predict_proba(data.images[50:])
+    said = infer.Ensemble.load(tmp_path / "student").probabilities(data.images[50:])
     assert (said.argmax(1) == data.labels[50:]).mean() == made.student["accuracy"]
     found = made.to_json()
     assert found["accuracy_kept"] == pytest.approx(made.student["accuracy"] / made.ensemble["accuracy"])
@@ -53,7 +53,7 @@ def test_the_teacher_is_asked_once(write_ensemble: Write, tmp_path: Path) -> Non
     assert asked == [(50, 50)]
     assert np.array_equal(first, again)
     assert first.dtype == np.float32
-    wanted = infer.Ensemble.load(folder).predict_proba(data.images[data.part("train").rows])
+    wanted = infer.Ensemble.load(folder).probabilities(data.images[data.part("train").rows])
     assert np.allclose(first, wanted, atol=1e-6)
     (kept,) = data.folder.parent.glob("teacher-*.npy")
     kept.write_bytes(b"cut off")

@@ -44,6 +44,6 @@ def test_the_module_says_what_the_ensemble_says(tta: str, write_ensemble: Write,
     images = np.random.default_rng(0).integers(256, size=(6, SIZE, SIZE, 1), dtype=np.uint8)
     with torch.inference_mode():
         got = Graph(ensemble)(torch.from_numpy(images)).numpy()
-    wanted = ensemble.predict_proba(images)
+    wanted = ensemble.probabilities(images)
     assert np.allclose(got, wanted, atol=5e-5)
     assert wanted.std(0).max() > 0.01, "images that are told apart"

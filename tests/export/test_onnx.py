@@ -25,7 +25,7 @@ def exported(folder: Path) -> onnx.Exported:
 def test_the_graph_says_what_the_ensemble_says_for_any_number_of_images(exported: onnx.Exported, folder: Path) -> None:
     images = np.random.default_rng(0).integers(256, size=(21, SIZE, SIZE, 1), dtype=np.uint8)
     opened = onnx.session(exported.file, threads=1)
-    wanted = Ensemble.load(folder).predict_proba(images)
+    wanted = Ensemble.load(folder).probabilities(images)
     for rows in (1, 21):
         got = opened.run(None, {"images": images[:rows]})[0]
         assert got.dtype == np.float32
@@ -79,10 +79,10 @@ def test_an_ensemble_of_sequences_is_exported_and_checked(write_ensemble: Write,
     onnx.export(folder, tmp_path / "model.onnx")
     images = np.random.default_rng(0).integers(256, size=(5, SIZE, SIZE, 3), dtype=np.uint8)
     ensemble = Ensemble.load(folder)
-    assert np.abs(onnx.run(onnx.session(tmp_path / "model.onnx"), images) - ensemble.predict_proba(images)).max() < 1e-4
+    assert np.abs(onnx.run(onnx.session(tmp_path / "model.onnx"), images) - ensemble.probabilities(images)).max() < 1e-4
     known = {p.key: p.value for p in onnx_format.load(tmp_path / "model.onnx").metadata_props}
     assert known["input"] == "uint8 rows x 16 x 16 x 3 (3 frames, grey)"
     with pytest.raises(
         UsageError, match="takes sequences of 3 frames, got single images; give a uint8 array, rows x 16"
     ):
-        ensemble.predict_proba([tmp_path / "a.png"])
+        ensemble.probabilities([tmp_path / "a.png"])
