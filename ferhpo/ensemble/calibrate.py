@@ -49,10 +49,13 @@ def temperature(probs_nc: np.ndarray, y_n: np.ndarray) -> float:
 def calibrated(fit: Fit) -> Fit:
     """Return a fit that also finds a temperature, on rows of its own that the combination was not fitted to.
 
-    So scored by `folds.cross_fit` the temperature is nested: no row is scored by one that saw it.
+    So scored by `folds.cross_fit` the temperature is nested: no row is scored by one that saw it. Rows of one group
+    cannot be parted so, and get none.
     """
 
     def fit_calibrated(probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> Combination:
+        if len(np.unique(groups_n)) < 2:
+            return fit(probs_mnc, y_n, groups_n)
         held_nc = cross_fit(fit, probs_mnc, y_n, groups_n, deal(y_n, groups_n, INNER))
         return replace(fit(probs_mnc, y_n, groups_n), temperature=temperature(held_nc, y_n))
 

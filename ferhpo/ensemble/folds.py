@@ -30,7 +30,10 @@ def deal(y_n: np.ndarray, groups_n: np.ndarray, folds: int = FOLDS) -> np.ndarra
     _, group_n, size_g = np.unique(groups_n, return_inverse=True, return_counts=True)
     groups = len(size_g)
     if groups < 2:
-        msg = f"cross-fitting takes at least 2 different validation images, got {groups}; give the study more data"
+        msg = (
+            f"cross-fitting takes validation rows of at least 2 groups (different images, or persons), got {groups}; "
+            "raise val in [data]"
+        )
         raise StudyError(msg)
     table = np.zeros((groups, int(y_n.max()) + 1), dtype=np.int64)
     np.add.at(table, (group_n, y_n), 1)

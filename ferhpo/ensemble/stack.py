@@ -238,28 +238,35 @@ def _solver(
 def _fit(
     method: str, form: type[PerClass | Shared], probs_mnc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray
 ) -> Combination:
-    """Choose the penalty, then fit to all rows."""
+    """Choose the penalty, then fit to all rows; where these are one group, no fold is left: the strongest is taken."""
     with single_thread():
-        fold_n = deal(y_n, groups_n, INNER)
-        folds = [
-            (fold_n == fold, _solver(form, probs_mnc[:, fold_n != fold], y_n[fold_n != fold])) for fold in set(fold_n)
-        ]
-        strength, lowest = STRENGTHS[0], np.inf
-        starts: list[Meta | None] = [None] * len(folds)
-        for candidate in STRENGTHS:
-            held_nc = np.empty(probs_mnc.shape[1:])
-            for i, (held, solver) in enumerate(folds):
-                starts[i] = found = solver(candidate, SEARCH_TOL, starts[i])
-                held_nc[held] = apply_meta(probs_mnc[:, held], found)
-            loss = nll(held_nc, y_n)
-            if loss >= lowest:
-                break
-            strength, lowest = candidate, loss
-        meta = _solver(form, probs_mnc, y_n)(strength, TOL, starts[0])
+        strength, start = STRENGTHS[0], None
+        if len(np.unique(groups_n)) > 1:
+            strength, start = _strength(form, probs_mnc, y_n, deal(y_n, groups_n, INNER))
+        meta = _solver(form, probs_mnc, y_n)(strength, TOL, start)
     mass_m = np.abs(meta.coef_cmk).sum((0, 2))
     total = mass_m.sum()
     weights_m = mass_m / total if total > 0 else np.full(len(mass_m), 1 / len(mass_m))
     return Combination(method=method, weights_m=weights_m, meta=meta)
+
+
+def _strength(
+    form: type[PerClass | Shared], probs_mnc: np.ndarray, y_n: np.ndarray, fold_n: np.ndarray
+) -> tuple[float, Meta | None]:
+    """Return the penalty with the lowest held-out NLL, and a meta-learner to start from."""
+    folds = [(fold_n == fold, _solver(form, probs_mnc[:, fold_n != fold], y_n[fold_n != fold])) for fold in set(fold_n)]
+    strength, lowest = STRENGTHS[0], np.inf
+    starts: list[Meta | None] = [None] * len(folds)
+    for candidate in STRENGTHS:
+        held_nc = np.empty(probs_mnc.shape[1:])
+        for i, (held, solver) in enumerate(folds):
+            starts[i] = found = solver(candidate, SEARCH_TOL, starts[i])
+            held_nc[held] = apply_meta(probs_mnc[:, held], found)
+        loss = nll(held_nc, y_n)
+        if loss >= lowest:
+            break
+        strength, lowest = candidate, loss
+    return strength, starts[0]
 
 
 def _cross_entropy(logits_nc: np.ndarray, target_nc: np.ndarray) -> tuple[float, np.ndarray]:

@@ -49,6 +49,14 @@ def test_random_labels_score_at_chance_through_the_whole_path(made: Any, metric:
             assert abs(point.accuracy - 1 / 7) < 5 * np.sqrt(1 / 7 * 6 / 7 / rows)
 
 
+@pytest.mark.parametrize(("rows", "groups", "metric"), [(20, 2, "accuracy"), (600, 2, "nll"), (600, 3, "nll")])
+def test_validation_rows_of_two_or_three_persons_are_enough(made: Any, rows: int, groups: int, metric: str) -> None:
+    probs, y = made(3, rows)
+    found = run(members(probs, y, np.arange(rows) % groups), metric=metric)
+    assert found.candidates.keys() == METHODS.keys()
+    assert all(np.isfinite(held).all() for held in found.candidates.values())
+
+
 def test_what_is_chosen_is_fitted_to_all_rows(made: Any) -> None:
     probs, y = made(4, 300)
     found = run(members(probs, y), method="greedy")
