@@ -16,6 +16,7 @@ import numpy as np
 from ferhpo.errors import UsageError, did_you_mean
 
 EPS = 1e-12  # the smallest probability a log is taken of
+FEW = 10  # groups: with fewer, draws of them vary too little to tell an interval (of one group they never vary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +205,9 @@ def evaluated(probs_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> di
     """Return everything that is shown of a classifier, as plain values.
 
     Besides `scored`: brier, mse (of one-hot labels, mean over rows and classes), r2, majority, beats_majority (Wilson's
-    interval lies above it), bootstrap95 (`bootstrap`), confusion, per_class (`by_class`), and macro and weighted means
-    of precision, recall and F1: over the classes that occur as label or prediction, and over rows.
+    interval lies above it), bootstrap95 (`bootstrap`; None where groups are fewer than FEW), confusion, per_class
+    (`by_class`), and macro and weighted means of precision, recall and F1: over the classes that occur as label or
+    prediction, and over rows.
 
     Args:
         probs_nc: rows x classes, float, rows sum to 1.
@@ -223,7 +225,7 @@ def evaluated(probs_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> di
         "r2": r2(probs_nc, y_n),
         "majority": rate,
         "beats_majority": found["ci95"][0] > rate,
-        "bootstrap95": bootstrap(probs_nc, y_n, groups_n),
+        "bootstrap95": bootstrap(probs_nc, y_n, groups_n) if len(np.unique(groups_n)) >= FEW else None,
         "macro": {key: float(value_c[seen_c].mean()) for key, value_c in means.items()},
         "weighted": {key: float(value_c @ rows_c / len(y_n)) for key, value_c in means.items()},
         "per_class": per_class,
@@ -257,18 +259,20 @@ def bootstrap(
     """
     classes = probs_nc.shape[1]
     groups, group_n = np.unique(groups_n, return_inverse=True)
-    cell_n = y_n * classes + probs_nc.argmax(1)
+    named_n = probs_nc.argmax(1)
+    right_n = named_n == y_n
     loss_n = -np.log(np.clip(probs_nc[np.arange(len(y_n)), y_n], EPS, 1.0))
-    sums_gx = np.zeros((len(groups), classes * classes + 1))
-    np.add.at(sums_gx, (group_n, cell_n), 1)
+    sums_gx = np.zeros((len(groups), 3 * classes + 1))  # hits, rows and named by class; whole tables would fill memory
+    np.add.at(sums_gx, (group_n[right_n], y_n[right_n]), 1)
+    np.add.at(sums_gx, (group_n, classes + y_n), 1)
+    np.add.at(sums_gx, (group_n, 2 * classes + named_n), 1)
     sums_gx[:, -1] = np.bincount(group_n, weights=loss_n)
     rng = np.random.default_rng(seed)
     times_dg = np.stack(
         [np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups)) for _ in range(draws)]
     )
     sums_dx = times_dg.astype(float) @ sums_gx
-    table_dcc = sums_dx[:, :-1].reshape(draws, classes, classes)
-    hits_dc, rows_dc, named_dc = table_dcc.diagonal(axis1=1, axis2=2), table_dcc.sum(2), table_dcc.sum(1)
+    hits_dc, rows_dc, named_dc = np.split(sums_dx[:, :-1], 3, axis=1)
     n_d, both_dc = rows_dc.sum(1), rows_dc + named_dc
     drawn = {
         "accuracy": hits_dc.sum(1) / n_d,

@@ -1,5 +1,6 @@
 """Every figure against scikit-learn or a plain loop; Wilson's interval against values of the literature."""
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -164,6 +165,21 @@ def test_copies_of_an_image_widen_a_bootstrap_interval() -> None:
     alone = metrics.bootstrap(probs, y, np.arange(400))["accuracy"]
     paired = metrics.bootstrap(probs, y, np.arange(400) // 4)["accuracy"]
     assert np.ptp(paired) == pytest.approx(2 * np.ptp(alone), rel=0.15)
+
+
+def test_few_groups_tell_no_bootstrap_interval() -> None:
+    probs, y = made_up(0)
+    assert metrics.evaluated(probs[:60], y[:60], np.arange(len(y[:60])) % 9)["bootstrap95"] is None
+    low, high = metrics.evaluated(probs, y, np.arange(len(y)))["bootstrap95"]["accuracy"]
+    assert low < high
+
+
+def test_a_bootstrap_of_many_classes_fits_into_memory() -> None:
+    probs = np.full((600, 600), 1 / 600)
+    tracemalloc.start()
+    metrics.bootstrap(probs, np.arange(600), np.arange(600), draws=20)
+    assert tracemalloc.get_traced_memory()[1] < 50e6, "a table of 600 x 600 for every row would be 1.7 GB"
+    tracemalloc.stop()
 
 
 @settings(max_examples=20, deadline=None)

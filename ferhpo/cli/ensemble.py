@@ -157,9 +157,11 @@ def show(report: "EnsembleReport") -> None:
         rows += [(f"ensemble, {some}", test.without_copies["ensemble"])]
     title = f"test, {test.n} rows, opened {report.test_openings} times; McNemar p = {test.mcnemar_p:.3g}"
     print_table(HEAD, map(_line, rows), title=title)
-    low, high = test.evaluation["ensemble"]["bootstrap95"]["macro_f1"]
-    rate = test.evaluation["ensemble"]["majority"]
-    say(f"always naming the commonest class is right on {rate:.4f}; macro F1 95 % by bootstrap {low:.3f}-{high:.3f}")
+    more = test.evaluation["ensemble"]
+    interval = ""
+    if more["bootstrap95"]:
+        interval = "; macro F1 95 % by bootstrap {:.3f}-{:.3f}".format(*more["bootstrap95"]["macro_f1"])
+    say(f"always naming the commonest class is right on {more['majority']:.4f}{interval}")
 
 
 def show_elsewhere(report: "EnsembleReport", found: "Elsewhere") -> None:

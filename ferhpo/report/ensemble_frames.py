@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class EnsembleTables:
         front: value against cost, cheapest first, a row per predictor (see `ensemble.front.Point`).
         calibration: temperature, skipped, and before and after by figure; empty if unknown.
         more: one row per classifier and split: brier, mse, r2, majority, means of precision, recall and F1 over classes
-            (macro) and over rows (weighted), and low and high of the macro F1's bootstrap interval.
+            (macro) and over rows (weighted), low and high of the macro F1's bootstrap interval or NaN.
         per_class: split, class, rows, precision, recall and f1 of the ensemble.
         confusion: of the ensemble on the test split if it was opened, else on validation rows: labels x answers.
         p: of the exact McNemar test of ensemble against best single trial on the test split, None if it was not opened.
@@ -117,7 +118,7 @@ def _more(evaluation: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     rows = []
     for split, found in evaluation.items():
         for who, figures in found.items():
-            low, high = figures["bootstrap95"]["macro_f1"]
+            low, high = figures["bootstrap95"]["macro_f1"] if figures["bootstrap95"] else (nan, nan)
             row = {"name": WHO[who], "split": split, "low": low, "high": high, **{key: figures[key] for key in MORE}}
             row |= {f"{over}_{key}": figures[over][key] for over in ("macro", "weighted") for key in AVERAGES}
             rows.append(row)

@@ -1,5 +1,7 @@
 """The lower half of the ensemble's section: what less would cost, calibration, classes, and every other figure."""
 
+from math import isnan
+
 from ferhpo.report import plots, validation_frames
 from ferhpo.report.ensemble_frames import MORE, EnsembleTables
 from ferhpo.report.markup import Html, table, tag
@@ -84,7 +86,11 @@ def _more(found: EnsembleTables) -> list[Html]:
     }
     heads |= {"interval": "macro F1, 95 % by bootstrap"}
     lines = [
-        cells(row) | {"split": SPLITS[row["split"]], "interval": f"{row['low']:.4f} to {row['high']:.4f}"}
+        cells(row)
+        | {
+            "split": SPLITS[row["split"]],
+            "interval": None if isnan(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}",
+        }
         for row in records(found.more)
     ]
     return [tag("h3", "More figures"), table(heads, lines)]

@@ -68,6 +68,15 @@ def test_tables_hold_what_is_stored(tmp_path: Path) -> None:
     assert [name for name in found.scores["name"] if "without 7 rows that have copies elsewhere" in name]
 
 
+def test_an_interval_that_few_groups_do_not_tell_is_left_out(tmp_path: Path) -> None:
+    assert " to 0." in "".join(details(read(tmp_path, test=False)))
+    figures = metrics.evaluated(probabilities(), LABELS, np.zeros(len(LABELS), int))
+    page = "".join(details(read(tmp_path, test=False, evaluation={"val": {"ensemble": figures}, "test": None})))
+    assert "macro F1, 95 % by bootstrap" in page
+    assert " to 0." not in page
+    assert "nan" not in page
+
+
 def test_a_sealed_test_split_leaves_validation_rows_alone(tmp_path: Path) -> None:
     found = read(tmp_path, test=False, without_copies=None)
     assert set(found.per_class["split"]) == set(found.more["split"]) == {"val"}
