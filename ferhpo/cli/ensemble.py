@@ -73,7 +73,7 @@ def ensemble(
 
     Methods are scored by cross-fitting over the validation rows; the test split stays sealed without --test.
     """
-    from ferhpo.ensemble.build import build
+    from ferhpo.ensemble.build import build, recounted
     from ferhpo.ensemble.cost import Limits
     from ferhpo.ensemble.elsewhere import common_classes, evaluate_elsewhere
     from ferhpo.ensemble.infer import check_tta
@@ -111,12 +111,16 @@ def ensemble(
     if other is not None:
         assert prepared is not None
         found = evaluate_elsewhere(opened, report, prepared, other, command_line(), tta=tta, device=place)
+        report = recounted(opened, report)
     if output is Format.json:
         print_json(report.to_json() | {"elsewhere": found.to_json() if found else None})
     else:
         show(report)
         if found is not None:
             show_elsewhere(report, found)
+        elif report.test is None:
+            so_far = f" (opened {report.test_openings} times so far)" if report.test_openings else ""
+            say(f"test split: sealed; --test opens it{so_far}")
     for note in report.notes:
         say(f"note: {note}")
     say(f"written to {_near(report.folder)}; `ferhpo predict face.png` uses it")
@@ -140,14 +144,10 @@ def show(report: "EnsembleReport") -> None:
     print_table(
         heads[:shown],
         [row[:shown] for row in priced],
-        title="cheaper alternatives: nothing as cheap is better on the validation rows",
+        title="cheaper alternatives: nothing as cheap is better on validation rows, but perhaps than the one in use",
     )
     say(_calibration(report))
     if report.test is None:
-        say(
-            "test split: sealed; --test opens it"
-            + (f" (opened {report.test_openings} times so far)" if report.test_openings else "")
-        )
         return
     test = report.test
     rows = [(single, test.best_single), (f"ensemble: {report.method}", test.ensemble)]
@@ -174,7 +174,10 @@ def show_elsewhere(report: "EnsembleReport", found: "Elsewhere") -> None:
     title = f"{rows_of}{left}; McNemar p = {found.mcnemar_p:.3g}"
     print_table(HEAD, map(_line, rows), title=title)
     if found.sealed:
-        say(f"{found.sealed} of these rows are test images of the study itself: its test split counts as opened")
+        say(
+            f"{found.sealed} of these rows are test images of the study itself: its test split counts as opened, "
+            f"{report.test_openings} times so far"
+        )
 
 
 def _line(row: tuple[str, Mapping[str, Any]]) -> tuple[object, ...]:

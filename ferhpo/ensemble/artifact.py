@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferhpo._atomic import new_folder, sha256, write_json
+from ferhpo._atomic import new_folder, sha256, write_bytes, write_json
 from ferhpo._layout import CARD, WEIGHTS
 from ferhpo.ensemble import card
 from ferhpo.ensemble.combine import Combination
@@ -131,9 +131,19 @@ def write(
             for name in FILES:
                 _copy(source / name, own / name, number)
             index["members"].append({"number": number, "sha256": {name: sha256(own / name) for name in FILES}})
-        write_json(part / INDEX, {**index, "sha256": _digest(index)})
-        stored = _parse(part, index)
-        (part / MODEL_CARD).write_text(card.render(stored, stored.cards()), encoding="utf-8")
+        _describe(part, index)
+
+
+def amend(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Change entries of an artifact's report, in its card as well.
+
+    Raises:
+        CheckpointError: a file of it is damaged or missing.
+    """
+    stored = read(folder)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    del index["sha256"]
+    _describe(folder, index | {"report": {**stored.report, **changes}})
 
 
 def read(folder: Path) -> Artifact:
@@ -162,6 +172,12 @@ def read(folder: Path) -> Artifact:
         for name in FILES:
             _intact(own / name, member["sha256"][name])
     return artifact
+
+
+def _describe(folder: Path, index: Mapping[str, Any]) -> None:
+    write_json(folder / INDEX, {**index, "sha256": _digest(index)})
+    stored = _parse(folder, index)
+    write_bytes(folder / MODEL_CARD, card.render(stored, stored.cards()).encode())
 
 
 def digest(folder: Path) -> str:

@@ -116,6 +116,14 @@ def build(
     return report
 
 
+def recounted(study: "Study", report: EnsembleReport) -> EnsembleReport:
+    """Return a report, stored as well, with the openings of the test split as they are now: other data may open it."""
+    openings = len(study.openings)
+    if openings != report.test_openings:
+        artifact.amend(report.folder, {"test_openings": openings})
+    return replace(report, test_openings=openings)
+
+
 def notes(report: EnsembleReport) -> tuple[str, ...]:
     """Return what must be said before the figures, a sentence each."""
     name, told = report.metric, []

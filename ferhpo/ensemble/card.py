@@ -145,7 +145,7 @@ def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
     )
     openings = report["test_openings"]
     if report["test"] is None:
-        said = f"It was opened {openings} times before." if openings else "It was never opened."
+        said = f"It was opened {openings} times so far." if openings else "It was never opened."
         return f"## Figures\n\n{text}\nNo test figure: the test split was sealed when this was made. {said}\n"
     text += (
         f"\nOn {report['n_test']:,} test rows, which chose nothing; the study's test split was opened {openings} "

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,6 +121,7 @@ def test_a_limit_is_kept_and_the_front_is_shown(opened: Study, run: Run) -> None
     ran = run("ensemble", "--study", "toy", "--top", 4, "--method", "uniform", "--max-params", 3000)
     assert ran.code == 0
     assert "uniform (in use)" in ran.out
+    assert "nothing as cheap is better on validation rows, but perhaps than the one in use" in ran.out
     assert "2,468" in ran.out  # two of the members' 1,234 parameters
     assert "ms an image" not in ran.out, "nobody measured one"
     found = run("ensemble", "--study", "toy", "--top", 4, "--max-members", 2, "--format", "json").json
@@ -175,3 +177,38 @@ def test_another_data_set_is_opened_only_with_test_and_refused_without_common_cl
 ) -> None:
     assert "--on opens the test rows of x.csv; give --test with it" in run("ensemble", "--on", "x.csv").failed(2)
     assert opened.elsewhere == []
+
+
+def test_an_opening_through_another_data_set_is_counted_beside_its_figure(
+    opened: Study, run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = dict.fromkeys(FIGURES, 0.5) | {"ci95": [0.4, 0.6]}
+    found = SimpleNamespace(
+        source="x.csv",
+        n=9,
+        classes=("a", "b"),
+        other_classes=0,
+        seen=0,
+        sealed=4,
+        mcnemar_p=1.0,
+        best_single=figures,
+        ensemble=figures,
+        to_json=lambda: {"sealed": 4},
+    )
+
+    def evaluated(study: Study, *_: object, **__: object) -> object:
+        study.record_opening("this", "0")
+        return found
+
+    monkeypatch.setattr("ferhpo.search.runner.settled_study", lambda *_: opened)
+    monkeypatch.setattr("ferhpo.study.source.open_data", lambda *_, **__: "images")
+    monkeypatch.setattr("ferhpo.study.source.open_other", lambda *_: "other images")
+    monkeypatch.setattr("ferhpo.ensemble.elsewhere.common_classes", lambda *_: ("a", "b"))
+    monkeypatch.setattr("ferhpo.ensemble.elsewhere.evaluate_elsewhere", evaluated)
+    words = ("ensemble", "--study", "toy", "--top", 3, "--device", "cpu", "--test", "--on", "x.csv")
+    ran = run(*words)
+    assert "--test opens it" not in ran.err
+    assert "its test split counts as opened, 1 times so far" in ran.err
+    assert "It was opened 1 times so far." in (root / "toy" / "ensemble" / "MODEL_CARD.md").read_text()
+    assert run(*words, "--format", "json").json["test_openings"] == 2
+    assert json.loads((root / "toy" / "ensemble" / "ensemble.json").read_text())["report"]["test_openings"] == 2

@@ -10,8 +10,8 @@ import pytest
 from ferhpo import __version__
 from ferhpo._layout import WEIGHTS
 from ferhpo.data.splits import DROPPED, TEST
-from ferhpo.ensemble import artifact, infer
-from ferhpo.ensemble.build import build
+from ferhpo.ensemble import artifact, card, infer
+from ferhpo.ensemble.build import build, recounted
 from ferhpo.ensemble.evaluate import METHODS
 from ferhpo.errors import CheckpointError, DataError, UsageError
 from ferhpo.metrics import scored
@@ -130,6 +130,18 @@ def test_later_reports_say_how_often_it_was_opened(study: Any, sealed: Any) -> N
     later = build(study, top=4, command="").to_json()
     assert later["test_openings"] == 2
     assert later["test"] is None
+
+
+def test_an_opening_through_other_data_is_counted_in_what_is_stored(study: Any) -> None:
+    report = build(study, top=4, command="")
+    assert recounted(study, report) == report
+    study.record_opening("ferhpo ensemble --test --on x", "0")
+    assert recounted(study, report).test_openings == 1
+    stored = artifact.read(report.folder)
+    assert stored.report["test_openings"] == 1
+    text = (report.folder / artifact.MODEL_CARD).read_text()
+    assert text == card.render(stored, stored.cards())
+    assert "It was opened 1 times so far." in text
 
 
 def test_what_cannot_be_opened_is_not_recorded(study: Any, sealed: Any) -> None:
