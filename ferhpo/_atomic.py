@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ferhpo.errors import UsageError
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace the file at ``path`` in one step; parents are made."""
@@ -28,6 +30,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON; NaN and infinity are refused, since JSON has neither."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def for_user(path: Path) -> Generator[None]:
+    """Say in one sentence why a file that the user may have named cannot be written.
+
+    Raises:
+        UsageError: the body could not write it.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{path} must be a file that can be written ({error.strerror or error}); name another"
+        raise UsageError(msg) from None
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ferhpo._atomic import is_locked, locked, new_folder, sha256, write_bytes, write_json
+from ferhpo._atomic import for_user, is_locked, locked, new_folder, sha256, write_bytes, write_json
+from ferhpo.errors import UsageError
 
 
 def names(folder: Path) -> list[str]:
@@ -20,6 +21,14 @@ def test_a_file_is_written_with_its_parents_and_nothing_beside_it(tmp_path: Path
     write_bytes(tmp_path / "a" / "b.bin", b"new")
     assert (tmp_path / "a" / "b.bin").read_bytes() == b"new"
     assert names(tmp_path / "a") == ["b.bin"]
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence_to_a_user(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "page.html"
+    said = rf"^{path} must be a file that can be written \(.*\); name another$"
+    with pytest.raises(UsageError, match=said), for_user(path):
+        write_bytes(path, b"")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

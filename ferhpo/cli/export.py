@@ -28,7 +28,9 @@ def export(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="What to write.", show_default="model.onnx beside the ensemble; stdout for a card", dir_okay=False
+            help="What to write.",
+            show_default="model.onnx beside an ensemble, student.onnx beside a student; stdout for a card",
+            dir_okay=False,
         ),
     ] = None,
     *,
@@ -60,7 +62,7 @@ def export(
     if card:
         write_card(folder, file)
         return
-    target = file or folder.resolve().parent / ("model-int8.onnx" if int8 else "model.onnx")
+    target = file or default_target(folder, "-int8" if int8 else "")
     if int8:
         from ferhpo.export.int8 import export as export_int8
 
@@ -72,9 +74,15 @@ def export(
     show(made, output)
 
 
+def default_target(folder: Path, kind: str) -> Path:
+    """Return where a graph lies without a name: a student's beside its ensemble's and not in its place."""
+    there = folder.resolve()
+    return there.with_name(f"{'model' if there.name == 'ensemble' else there.name}{kind}.onnx")
+
+
 def write_card(folder: Path, file: Path | None) -> None:
     """Write an ensemble's model card into a file, or print it."""
-    from ferhpo._atomic import write_bytes
+    from ferhpo._atomic import for_user, write_bytes
     from ferhpo.ensemble import artifact
     from ferhpo.ensemble.card import render
 
@@ -83,7 +91,8 @@ def write_card(folder: Path, file: Path | None) -> None:
     if file is None:
         typer.echo(text, nl=False)
     else:
-        write_bytes(file, text.encode())
+        with for_user(file):
+            write_bytes(file, text.encode())
         say(f"written to {file}")
 
 

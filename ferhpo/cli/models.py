@@ -7,6 +7,7 @@ import typer
 
 from ferhpo.cli.options import Format, FormatOption
 from ferhpo.cli.output import print_json, print_table, say
+from ferhpo.errors import UsageError, did_you_mean
 
 SHOWN = 60
 
@@ -19,9 +20,14 @@ def models(
     output: FormatOption = Format.table,
 ) -> None:
     """List architectures: ours, and timm's and torchvision's by pattern."""
+    from ferhpo.models.names import LIBRARIES, OWN
     from ferhpo.models.registry import architectures
 
     found = architectures(pattern)
+    if not found:
+        near = did_you_mean(pattern, [*OWN, *(f"{library}:*" for library in LIBRARIES)])
+        msg = f"a pattern must fit the name of an architecture, got '{pattern}'{near}"
+        raise UsageError(msg)
     if output is Format.json:
         print_json([asdict(a) for a in found])
         return

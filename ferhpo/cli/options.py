@@ -117,14 +117,16 @@ def remember(study: str, root: Path) -> None:
 
 
 def remember_ensemble(folder: Path, root: Path) -> None:
-    """Make an ensemble the one last made under a root."""
-    write_json(root / LAST, _last(root) | {"ensemble": str(folder.resolve())})
+    """Make an ensemble the one last made under a root, seen from there: the root may be moved or copied with it."""
+    there, base = folder.resolve(), root.resolve()
+    kept = there.relative_to(base) if there.is_relative_to(base) else there
+    write_json(root / LAST, _last(root) | {"ensemble": str(kept)})
 
 
 def last_ensemble(root: Path) -> Path | None:
     """Return the ensemble last made under a root."""
     folder = _last(root).get("ensemble")
-    return Path(folder) if folder else None
+    return root.resolve() / folder if folder else None
 
 
 def _last(root: Path) -> dict[str, str]:

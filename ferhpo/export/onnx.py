@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ferhpo._atomic import for_user
 from ferhpo.data.raw import resized
 from ferhpo.ensemble import artifact
 from ferhpo.errors import ModelError, UsageError
@@ -84,7 +85,7 @@ def export(folder: Path, target: Path) -> Exported:
         target: the file, replaced in one step.
 
     Raises:
-        UsageError: a package is missing.
+        UsageError: a package is missing, or the file cannot be written.
         CheckpointError: the ensemble is damaged.
         ModelError: torch cannot export one of its nets, or the graph says something else than torch.
     """
@@ -93,19 +94,28 @@ def export(folder: Path, target: Path) -> Exported:
 
     ensemble = in_float32(Ensemble.load(folder))
     with aside(target) as part:
-        part.write_bytes(graph(ensemble, artifact.read(folder).provenance).SerializeToString())
+        content = graph(ensemble, artifact.read(folder).provenance).SerializeToString()
+        with for_user(target):
+            part.write_bytes(content)
         difference = check(part, ensemble)
     return Exported(file=target, bytes=target.stat().st_size, members=len(ensemble.models), difference=difference)
 
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
-    """Yield the path of a file to write that takes the place of ``target`` if nothing is raised."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Yield the path of a file to write that takes the place of ``target`` if nothing is raised.
+
+    Raises:
+        UsageError: it cannot be written, said before the body begins where that can be seen.
+    """
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    with for_user(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
     try:
         yield part
-        part.replace(target)
+        with for_user(target):
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 

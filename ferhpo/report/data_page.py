@@ -39,8 +39,13 @@ def write_data_page(path: Path, name: str, raw: RawData, facts: Mapping[str, Any
 
     Returns:
         The absolute path.
+
+    Raises:
+        UsageError: it cannot be written.
     """
-    _atomic.write_bytes(path, page(name, raw, facts, found).encode())
+    content = page(name, raw, facts, found).encode()
+    with _atomic.for_user(path):
+        _atomic.write_bytes(path, content)
     return path.resolve()
 
 

@@ -43,8 +43,13 @@ def write_report(study: Study, path: Path) -> Path:
 
     Returns:
         The absolute path.
+
+    Raises:
+        UsageError: it cannot be written.
     """
-    _atomic.write_bytes(path, page(study).encode())
+    content = page(study).encode()
+    with _atomic.for_user(path):
+        _atomic.write_bytes(path, content)
     return path.resolve()
 
 

@@ -42,6 +42,22 @@ def test_a_graph_lies_beside_the_ensemble_or_where_it_is_wanted(run: Run, ensemb
     assert ran.json == {"file": "here.onnx", "bytes": 7, "members": 2, "max_difference": 1e-7, "int8": None}
 
 
+@pytest.mark.parametrize(("words", "name"), [((), "student.onnx"), (("--int8", "--study", "toy"), "student-int8.onnx")])
+def test_a_students_graph_does_not_take_the_place_of_the_ensembles(
+    run: Run, ensemble: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.setattr("ferhpo.study.source.open_data", lambda spec, cache, **_: spec.name)
+    student = ensemble.rename(ensemble.with_name("student"))
+    assert run("export", "--onnx", *words, "--ensemble", student).code == 0
+    assert asked[0][1] == ensemble.with_name(name)
+
+
+def test_a_card_that_cannot_be_written_is_misuse(run: Run, ensemble: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = run("export", "--card", "file/card.md").failed(2)
+    assert "file/card.md must be a file that can be written" in line
+
+
 def test_int8_takes_the_studys_images_and_shows_the_cost(
     run: Run, ensemble: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,22 @@ def test_study_and_ensemble_are_remembered_side_by_side(tmp_path: Path) -> None:
     assert chosen(None, root) == "toy"
 
 
+def test_the_last_ensemble_moves_with_the_root_it_lies_below(tmp_path: Path) -> None:
+    ours = Path("studies/toy/ensemble")
+    ours.mkdir(parents=True)
+    remember_ensemble(ours, Path("studies"))
+    Path("studies").rename("moved")
+    assert last_ensemble(Path("moved")) == tmp_path / "moved/toy/ensemble"
+    remember_ensemble(tmp_path / "else/ensemble", Path("moved"))
+    assert last_ensemble(Path("moved")) == tmp_path / "else/ensemble"
+
+
+def test_an_ensemble_that_was_remembered_by_its_whole_path_is_still_found(tmp_path: Path) -> None:
+    Path("studies").mkdir()
+    Path("studies/.last").write_text(f'{{"ensemble": "{tmp_path}/studies/toy/ensemble"}}')
+    assert last_ensemble(Path("studies")) == tmp_path / "studies/toy/ensemble"
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "3"])
 def test_a_damaged_note_is_as_good_as_none(content: str) -> None:
     Path("studies").mkdir()

@@ -26,6 +26,13 @@ def test_the_page_goes_where_it_is_wanted(study: Callable[..., Study], run: Run,
     assert (tmp_path / "page.html").is_file()
 
 
+def test_a_page_that_cannot_be_written_is_misuse(study: Callable[..., Study], run: Run, tmp_path: Path) -> None:
+    study(2)
+    (tmp_path / "file").touch()
+    line = run("report", "--study", "toy", "--out", "file/page.html").failed(2)
+    assert "file/page.html must be a file that can be written (" in line
+
+
 @pytest.mark.parametrize("command", ["report", "dashboard"])
 def test_a_study_that_does_not_exist_is_one_line(run: Run, command: str) -> None:
     assert "a study must exist in studies, got 'toy'" in run(command, "--study", "toy").failed(1)

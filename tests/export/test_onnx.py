@@ -86,3 +86,10 @@ def test_an_ensemble_of_sequences_is_exported_and_checked(write_ensemble: Write,
         UsageError, match="takes sequences of 3 frames, got single images; give a uint8 array, rows x 16"
     ):
         ensemble.probabilities([tmp_path / "a.png"])
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "model.onnx"
+    with pytest.raises(UsageError, match=f"{target} must be a file that can be written"), onnx.aside(target):
+        pytest.fail("was begun")
