@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -88,9 +88,24 @@ def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
     return np.repeat(images[..., None], channels, axis=3) if channels > 1 else images[..., None]
 
 
-def upright(image: Image.Image, channels: int) -> Image.Image:
-    """Return an image turned as its camera says, in grey (1 channel) or RGB (3)."""
+def upright(image: Image.Image, channels: int, name: object = "an image") -> Image.Image:
+    """Return an image turned as its camera says, in grey (1 channel) or RGB (3).
+
+    Args:
+        image: as it was opened.
+        channels: 1 or 3.
+        name: what a message calls it.
+
+    Raises:
+        DataError: its pixels are floats, or of 32 bits and no bytes: which value is white, nothing says.
+    """
     turned = ImageOps.exif_transpose(image)
+    if turned.mode in {"F", "I"}:  # Pillow would clip them, floats from 0 to 1 to black
+        low, high = cast("tuple[float, float]", turned.getextrema())
+        if turned.mode == "F" or low < 0 or high > 255:
+            kind = "floats" if turned.mode == "F" else "of 32 bits"
+            msg = f"{name}: pixels must be of 8 or 16 bits, got {kind} from {low:g} to {high:g}; save it so"
+            raise DataError(msg)
     if turned.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
     return turned.convert("L" if channels == 1 else "RGB")
@@ -123,7 +138,7 @@ def read_image(
                 got = f"{image.width}x{image.height}"
                 msg = f"{path}: an image must have at most {MAX_PIXELS:,} pixels, got {got}; scale it down"
                 raise DataError(msg)
-            found = upright(image, channels)
+            found = upright(image, channels, path)
             if box is not None:
                 found = found.crop(_inside(box, found, path))
             return stored(found, size, channels)

@@ -47,6 +47,33 @@ def test_sixteen_bit_images_are_scaled_not_clipped(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "x.png", 8, 1) == 128).all()
 
 
+@pytest.mark.parametrize("name", ["x.png", "x.tif"])
+def test_sixteen_bit_images_of_every_format_keep_their_grey(tmp_path: Path, name: str) -> None:
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) << 10
+    Image.fromarray(ramp).save(tmp_path / name)
+    assert (read_image(tmp_path / name, 8, 1)[..., 0] == ramp >> 8).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "got"),
+    [
+        (np.linspace(0, 1, 64, dtype=np.float32), "floats from 0 to 1"),
+        (np.linspace(0, 65535, 64).astype(np.int32), "of 32 bits from 0 to 65535"),
+        (np.arange(-1, 63, dtype=np.int32), "of 32 bits from -1 to 62"),
+    ],
+)
+def test_pixels_of_which_nobody_says_what_is_white_are_refused(tmp_path: Path, pixels: np.ndarray, got: str) -> None:
+    Image.fromarray(pixels.reshape(8, 8)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match=f"x.tif: pixels must be of 8 or 16 bits, got {got}; save it so"):
+        read_image(tmp_path / "x.tif", 8, 1)
+
+
+def test_bytes_kept_in_32_bits_are_taken_as_they_are(tmp_path: Path) -> None:
+    pixels = np.arange(64, dtype=np.int32).reshape(8, 8) * 4
+    Image.fromarray(pixels).save(tmp_path / "x.tif")
+    assert (read_image(tmp_path / "x.tif", 8, 1)[..., 0] == pixels).all()
+
+
 def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
