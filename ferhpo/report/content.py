@@ -58,12 +58,12 @@ class Content:
     def read(cls, study: Study) -> Self:
         """Read a study."""
         facts, found = frames.facts(study), study.trials()
-        table = frames.ranked(frames.trials(found, facts.majority), maximize=facts.maximize)
+        on_front = [t.number for t in study.front(found)]
+        table = frames.ranked(frames.trials(found, facts.majority), maximize=facts.maximize, front=on_front)
         ended = frames.ended(table)
         best_trial = study.best(found)
         number = -1 if best_trial is None else best_trial.number
         best = next(iter(records(rows(ended, col(ended, "number") == number))), None)
-        on_front = [t.number for t in study.front(found)]
         return cls(
             facts=facts,
             found=found,

@@ -152,15 +152,16 @@ def ended(table: pd.DataFrame) -> pd.DataFrame:
     return rows(table, col(table, "state").isin(["COMPLETE", "PRUNED"]) & col(table, "value").notna())
 
 
-def ranked(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
+def ranked(table: pd.DataFrame, *, maximize: bool, front: Sequence[int] = ()) -> pd.DataFrame:
     """Return the trials' table best first: COMPLETE, then PRUNED, by value; then all others by number.
 
-    Trials that break a constraint are among the others.
+    Trials that break a constraint are among the others. Among equals those of the front, given by number, come first.
     """
     group = col(table, "state").map({"COMPLETE": 0, "PRUNED": 1}).fillna(2).where(col(table, "feasible"), 2)
     value = -col(table, "value") if maximize else col(table, "value")
-    order = pd.DataFrame({"group": group, "key": value.where(group < 2, 0), "number": table["number"]})
-    return pd.DataFrame(table.loc[order.sort_values(["group", "key", "number"]).index])
+    keys = {"group": group, "key": value.where(group < 2, 0), "behind": ~col(table, "number").isin(list(front))}
+    order = pd.DataFrame(keys | {"number": table["number"]})
+    return pd.DataFrame(table.loc[order.sort_values(list(order)).index])
 
 
 def history(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:

@@ -210,8 +210,9 @@ def trials(content: Content) -> Html | None:
     heads |= {c: c.removeprefix(PARAM) for c in content.table.columns if c.startswith(PARAM)}
     some = f" The first {ROWS} of {len(content.table)}." if len(content.table) > ROWS else ""
     lead = tag("p", f"Best first; click a head to sort.{some}", class_="soft")
-    marked = [0] if content.best else []
-    return join([lead, table(heads, map(cells, records(content.table.head(ROWS))), marked=marked)])
+    shown = records(content.table.head(ROWS))
+    marked = [i for i, row in enumerate(shown) if content.best and row["number"] == content.best["number"]]
+    return join([lead, table(heads, map(cells, shown), marked=marked)])
 
 
 def failures(content: Content) -> Html | None:

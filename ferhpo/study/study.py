@@ -234,11 +234,18 @@ class Study:
     def candidates(self, found: Sequence[Trial] | None = None) -> list[Trial]:
         """Return COMPLETE and PRUNED trials that keep the constraints and whose checkpoint is kept, best first.
 
+        Among equals by the metric those on the front come first, as in `ranking`.
+
         Args:
             found: the study's trials and repeats where they were read already.
         """
         found = self.every() if found is None else found
-        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
+        kept = self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
+        if len(self.objectives) == 1:
+            return kept
+        on = {t.number for t in self.front([t for t in found if not t.repeats])}
+        sign = -1 if self.maximize else 1
+        return sorted(kept, key=lambda t: (sign * (t.value or 0), t.number not in on))
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""

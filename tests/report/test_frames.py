@@ -93,6 +93,12 @@ def test_ranked_puts_complete_before_pruned_and_both_by_value() -> None:
     assert frames.ranked(table, maximize=False)["number"].tolist() == [2, 3, 0, 1]
 
 
+def test_among_equals_ranked_puts_those_of_the_front_first() -> None:
+    table = frames.trials([trial(0, "COMPLETE", 0.7), trial(1, "COMPLETE", 0.9), trial(2, "COMPLETE", 0.9)])
+    assert frames.ranked(table, maximize=True, front=[2])["number"].tolist() == [2, 1, 0]
+    assert frames.ranked(table, maximize=True)["number"].tolist() == [1, 2, 0]
+
+
 def test_history_follows_the_order_of_ending_and_keeps_the_best_complete_value() -> None:
     times = pd.date_range("2024-01-01", periods=4)
     found = [

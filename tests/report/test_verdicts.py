@@ -62,6 +62,18 @@ def test_the_best_trial_keeps_the_constraints_and_what_broke_them_is_said(conten
     assert "params &lt;= 900, got 2000" in shown
 
 
+def test_a_trial_that_is_beaten_at_equal_accuracy_is_not_marked_best(tmp_path: Path) -> None:
+    def tie(maker: Maker) -> None:
+        for params in (500, 100):
+            maker.trial("COMPLETE", values=[0.9] * 4, attrs={"costs": {"params": params}})
+
+    content = Content.read(make_study(tmp_path, tie, parse_spec(TWO, name="two")))
+    assert content.best is not None
+    assert content.best["number"] == 1
+    marked = (sections.trials(content) or "").partition('<tr class="best">')[2].partition("</tr>")[0]
+    assert marked.partition("</td>")[0].endswith(">1")
+
+
 def test_the_page_names_objectives_and_constraints(study: Study) -> None:
     text = page(study)
     assert "and for params. Constraints: params &lt;= 900." in text

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -86,6 +87,20 @@ def test_candidates_are_ordered_by_value_and_have_their_files(study: Make) -> No
     assert values == sorted(values, reverse=True)
     assert {t.state for t in found} <= {"COMPLETE", "PRUNED"}
     assert len(found) == opened.states()["COMPLETE"] + opened.states()["PRUNED"]
+
+
+def test_of_equal_candidates_the_one_that_nothing_beats_comes_first(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = study(4)
+    first, second, *_ = opened.candidates()
+    equal = replace(second, value=first.value, state="COMPLETE")
+    early, late = sorted((replace(first, state="COMPLETE"), equal), key=lambda t: t.number)
+    found = [replace(t, objectives={"accuracy": t.value, "params": p}) for t, p in ((early, 9), (late, 5))]
+    assert [t.number for t in opened.candidates(found)] == [early.number, late.number]
+    monkeypatch.setattr(Study, "objectives", ["accuracy", "params"])
+    monkeypatch.setattr(Study, "directions", ["maximize", "minimize"])
+    assert [t.number for t in opened.candidates(found)] == [late.number, early.number]
 
 
 def test_a_trial_whose_files_are_gone_is_no_candidate(study: Make) -> None:
