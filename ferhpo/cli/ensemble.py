@@ -144,7 +144,7 @@ def show(report: "EnsembleReport") -> None:
     print_table(
         heads[:shown],
         [row[:shown] for row in priced],
-        title="cheaper alternatives: nothing as cheap is better on validation rows, but perhaps than the one in use",
+        title="by cost: nothing as cheap is better on the validation rows, the one in use apart",
     )
     say(_calibration(report))
     if report.test is None:
