@@ -6,12 +6,13 @@ channels, as timm does (an RGB image with three equal channels gives the same su
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ferhpo.errors import ModelError
 from ferhpo.models import necks, weights
@@ -111,8 +112,10 @@ def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Mod
         except TypeError as error:
             if "drop_rate" not in str(error):
                 raise
-            del more["drop_rate"]  # a few of timm's nets have none
-            return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
+            p = more.pop("drop_rate")  # a few of timm's nets have none
+            model = timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
+            _drop_before(model, p)
+            return model
     except Exception as error:  # timm, huggingface_hub and urllib raise what they like
         if config.patch_size and "patch_size" in str(error):
             msg = f"patch_size is for nets that cut an image into patches, {config.arch} does not; set patch_size = 0"
@@ -132,10 +135,7 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
         model = models.get_model(name, weights=None, num_classes=classes, **more)
     except Exception as error:  # whatever a library's constructor raises
         raise _refused(config, error) from error
-    top = heads(model)[0].partition(".")[0]
-    for layer in model.get_submodule(top).modules():
-        if isinstance(layer, nn.Dropout):
-            layer.p = 0.0 if config.head else config.dropout
+    _set_dropout(model, 0.0 if config.head else config.dropout)
     if channels != 3:
         _replace_stem(model, channels)
     if config.pretrained and not config.weights:
@@ -145,6 +145,26 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
             raise _no_weights(config, error) from error
         _load(model, dict(state), config.arch, "torchvision's weights")
     return model
+
+
+def _set_dropout(model: nn.Module, p: float) -> None:
+    """Let what a net of torchvision drops before its classifier be ``p`` of it, where it drops nothing as well."""
+    top = model.get_submodule(heads(model)[0].partition(".")[0])
+    own = [layer for layer in (*top.modules(), *model.children()) if isinstance(layer, nn.Dropout)]
+    for layer in own:  # a child, as googlenet's and inception_v3's, or in the classifier
+        layer.p = p
+    if not own:
+        _drop_before(model, p)
+
+
+def _drop_before(model: nn.Module, p: float) -> None:
+    """Put dropout before the classifier of a net that has none; its weights keep their names."""
+    for name in heads(model) if p else ():
+        model.get_submodule(name).register_forward_pre_hook(partial(_dropped, p=p))
+
+
+def _dropped(layer: nn.Module, args: tuple[torch.Tensor, ...], *, p: float) -> tuple[torch.Tensor, ...]:
+    return functional.dropout(args[0], p, layer.training), *args[1:]
 
 
 def _add_neck(model: nn.Module, config: TrialConfig, channels: int) -> None:
