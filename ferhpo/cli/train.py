@@ -114,6 +114,7 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     """
     from ferhpo.models.registry import check
     from ferhpo.space.config import parse_assignment
+    from ferhpo.space.files import in_tables
 
     if minutes is not None and epochs is not None:
         msg = f"train takes either --epochs or --minutes, got {epochs} and {minutes:g}; leave one out"
@@ -122,7 +123,8 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
         msg = f"--minutes must be a number above 0, got {minutes:g}"
         raise UsageError(msg)
     given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
-    config = spec.space.default_config().with_params(given | dict(map(parse_assignment, assignments)))
+    changes = in_tables(dict(map(parse_assignment, assignments)), Path())  # a path is seen from here
+    config = spec.space.default_config().with_params(given | changes)
     check(config.arch)
     return config
 
