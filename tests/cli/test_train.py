@@ -146,6 +146,9 @@ def test_data_that_are_not_there_are_named(run: Run) -> None:
     [
         ("width = { choices = [16, 4, 32], default = 4 }", 16, [4, 16, 32]),
         ("width = { low = 10, high = 30, default = 10 }", 16, [12, 16, 24]),
+        ("width = { low = 97, high = 150, default = 120 }", 16, [97, 120, 150]),
+        ('arch = "timm:resnet18"\nwidth = { low = 8, high = 32, default = 8 }', 8, None),
+        ('width = { low = 8, high = 32, default = 12, when = { arch = ["vgg8"] } }', 12, None),
         ("width = 4", 4, None),
         ("", 32, None),
     ],
