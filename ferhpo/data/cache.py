@@ -136,6 +136,7 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
             try:
                 return open_prepared(folder)  # another process was faster
             except DataError:
+                _atomic.clear_unfinished(folder)
                 with _atomic.new_folder(folder) as part, images_in(part):
                     store(part, load.load(spec, path), spec, kind, source)
     except OSError as error:
