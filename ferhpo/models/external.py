@@ -112,10 +112,8 @@ def _timm(name: str, config: TrialConfig, classes: int, channels: int) -> nn.Mod
         except TypeError as error:
             if "drop_rate" not in str(error):
                 raise
-            p = more.pop("drop_rate")  # a few of timm's nets have none
-            model = timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
-            _drop_before(model, p)
-            return model
+            del more["drop_rate"]  # a few of timm's nets have none
+            return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **more)
     except Exception as error:  # timm, huggingface_hub and urllib raise what they like
         if config.patch_size and "patch_size" in str(error):
             msg = f"patch_size is for nets that cut an image into patches, {config.arch} does not; set patch_size = 0"
@@ -149,18 +147,13 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
 
 def _set_dropout(model: nn.Module, p: float) -> None:
     """Let what a net of torchvision drops before its classifier be ``p`` of it, where it drops nothing as well."""
-    top = model.get_submodule(heads(model)[0].partition(".")[0])
+    head = heads(model)[0]
+    top = model.get_submodule(head.partition(".")[0])
     own = [layer for layer in (*top.modules(), *model.children()) if isinstance(layer, nn.Dropout)]
-    for layer in own:  # a child, as googlenet's and inception_v3's, or in the classifier
+    for layer in own:  # in the classifier, or before it, as googlenet's and inception_v3's
         layer.p = p
-    if not own:
-        _drop_before(model, p)
-
-
-def _drop_before(model: nn.Module, p: float) -> None:
-    """Put dropout before the classifier of a net that has none; its weights keep their names."""
-    for name in heads(model) if p else ():
-        model.get_submodule(name).register_forward_pre_hook(partial(_dropped, p=p))
+    if p and not own:  # a hook leaves the weights their names
+        model.get_submodule(head).register_forward_pre_hook(partial(_dropped, p=p))
 
 
 def _dropped(layer: nn.Module, args: tuple[torch.Tensor, ...], *, p: float) -> tuple[torch.Tensor, ...]:
