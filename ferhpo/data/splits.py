@@ -171,7 +171,7 @@ def _carried(size: np.ndarray, label: np.ndarray, shares: dict[int, float]) -> n
             owed[code] += share * rows
             while len(left) > 1 and owed[code] >= size[left[0]] / 2:
                 target[left[0]] = code
-                owed[code] -= size[left[0]]
+                owed[code] -= int(size[left[0]])
                 left = left[1:]
     return target
 
