@@ -1,5 +1,6 @@
 """What every benchmark writes beside its figures, and how it says a spread."""
 
+import json
 import os
 import platform
 import time
@@ -19,6 +20,26 @@ def facts() -> dict[str, Any]:
         "date": date.today().isoformat(),
         "versions": versions(),
     }
+
+
+def known(path: Path, here: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """Return the runs that stand in a file, each with its own date and versions.
+
+    Args:
+        path: what an earlier call wrote.
+        here: `facts` of this one.
+        data: what tells its images from others.
+
+    Raises:
+        ValueError: they were made on another machine, or with other images.
+    """
+    found = json.loads(path.read_text())
+    for what, then, now in (("machine", found["machine"], here["machine"]), ("data", found.get("data", data), data)):
+        if then != now:
+            msg = f"{path} must be of this {what} to go on with, it is of {then}; name another file"
+            raise ValueError(msg)
+    facts_then = {name: found[name] for name in here}
+    return {key: facts_then | run for key, run in found.get("runs", {}).items()}
 
 
 def cpu() -> str:

@@ -3,8 +3,8 @@
     uv run python benchmarks/minutes.py --data fer2013.csv [--minutes 1 5 15] [--seeds 0 1 2] [--json FILE]
 
 Each training is the command itself, in a process of its own: M minutes from the first step to the last validation. A
-run that breaks off is taken up again from the figures that stand in FILE, if they are of this machine; each keeps its
-own date and versions. Without --data nothing is measured.
+run that breaks off is taken up again from the figures that stand in FILE, if they are of this machine and of data
+of this name; each keeps its own date and versions. Without --data nothing is measured.
 
 Test rows are those that the csv calls PrivateTest (3,589 of fer2013.csv), and PublicTest rows validate: neither is
 trained on, nor is an image that stands there too. A csv without PrivateTest rows is tested on what else it has beside
@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from facts import facts, spread
+from facts import facts, known, spread
 
 from ferhpo._atomic import write_json
 
@@ -51,7 +51,7 @@ def main() -> None:
     runs: dict[str, Any] = {}
     if args.json and args.json.exists():
         try:
-            runs = known(args.json, facts())
+            runs = known(args.json, facts(), args.data.name)
         except ValueError as error:
             parser.error(str(error))
     with tempfile.TemporaryDirectory() as root:
@@ -63,23 +63,9 @@ def main() -> None:
                 print(f"{minutes:g} min, seed {seed}: test {runs[key]['test_accuracy']:.4f}", flush=True)
                 if args.json:
                     table = {"test_accuracy": by_minutes(runs), "test_accuracy_spread": spreads(runs)}
-                    write_json(args.json, {**table, "runs": runs, **facts()})
+                    write_json(args.json, {**table, "runs": runs, "data": args.data.name, **facts()})
     for minutes, said in spreads(runs).items():
         print(f"{minutes} min: {said['median']:.4f} ({said['low']:.4f} to {said['high']:.4f}, n = {said['n']})")
-
-
-def known(path: Path, here: dict[str, Any]) -> dict[str, Any]:
-    """Return the runs that stand in a file, each with its own date and versions.
-
-    Raises:
-        ValueError: they were made on another machine.
-    """
-    found = json.loads(path.read_text())
-    if found["machine"] != here["machine"]:
-        msg = f"{path} must be of this machine to go on with, it is of {found['machine']}; name another file"
-        raise ValueError(msg)
-    then = {name: found[name] for name in here}
-    return {key: then | run for key, run in found.get("runs", {}).items()}
 
 
 def spreads(runs: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -7,7 +7,8 @@ The sides, each in a process of its own, one after the other: ``ferhpo`` is the 
 ``plain`` is `plain_search.py`; ``inside`` is the plain search around ferhpo's own training, which also begins with the
 study's default configuration, as ferhpo does. Time runs from the start of the process, so that imports and Ray's start
 count; an epoch that ends later counts for no side, and every validation figure of every trial counts for each. A run of
-as many minutes that stands in FILE is not run again. Without --data rendered faces serve; --quick is a minute a side.
+as many minutes that stands in FILE, which must be of this machine and these images, is not run again; each keeps its
+own date and versions. Without --data rendered faces serve; --quick is a minute a side.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from typing import Any
 
 import plain_search
 import usual
-from facts import facts
+from facts import facts, known
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared, open_prepared, prepare
@@ -135,6 +136,15 @@ def append(log: Path, row: Row) -> None:
         file.write(json.dumps({"at": time.time(), **row}) + "\n")
 
 
+def earlier(parser: argparse.ArgumentParser, args: argparse.Namespace, data: str) -> dict[str, Row]:
+    """Return the runs of FILE that need not be run again; end where they are of another machine or of other images."""
+    try:
+        runs = known(args.json, facts(), data) if args.json and args.json.exists() else {}
+    except ValueError as error:
+        parser.error(str(error))
+    return {key: run for key, run in runs.items() if run["seconds"] == 60 * args.minutes}
+
+
 def table(runs: dict[str, Row]) -> Row:
     """Return the mean figures of every side, its runs, and what ferhpo's are beside the others'."""
     by_side: dict[str, list[Row]] = {}
@@ -166,15 +176,15 @@ def main() -> None:
         return
     if args.quick:
         args.data, args.minutes, args.runs = None, 1, 1
-    runs: dict[str, Row] = json.loads(args.json.read_text())["runs"] if args.json and args.json.exists() else {}
-    runs = {key: run for key, run in runs.items() if run["seconds"] == 60 * args.minutes}
     with tempfile.TemporaryDirectory() as folder:
         images = write_images(args, Path(folder))
+        data = open_prepared(images).fingerprint
+        runs = earlier(parser, args, data)
         for run in range(args.runs):
             for side in args.sides:
                 key = f"{side}/{run}"
                 if key not in runs:
-                    runs[key] = ran(side, run, images, 60 * args.minutes)
+                    runs[key] = ran(side, run, images, 60 * args.minutes) | facts()
                 found = runs[key]
                 print(
                     f"{side}, run {run}, {found['seconds']:.0f} s: best validation accuracy {found['best_val']:.4f}, "
@@ -182,7 +192,7 @@ def main() -> None:
                     flush=True,
                 )
                 if args.json:
-                    write_json(args.json, table(runs) | facts())
+                    write_json(args.json, table(runs) | {"data": data} | facts())
     for side, found in table(runs).items():
         if "ferhpo_better_by" in found:
             better, ratio = found["ferhpo_better_by"], found["ferhpo_epochs_ratio"]

@@ -50,7 +50,8 @@ def for_user(path: Path) -> Generator[None]:
 def new_folder(path: Path) -> Generator[Path]:
     """Fill a folder aside, then put it at ``path`` in one rename.
 
-    A folder that stands at ``path`` is replaced; if the body raises, it is left untouched.
+    A folder that stands at ``path`` is replaced; if the body raises, it is left untouched. A link stays one: what it
+    points to is replaced.
 
     Args:
         path: where the folder shall be.
@@ -58,6 +59,7 @@ def new_folder(path: Path) -> Generator[Path]:
     Yields:
         An empty folder on the same file system.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     part.mkdir()
@@ -72,6 +74,13 @@ def new_folder(path: Path) -> Generator[Path]:
             part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def clear_unfinished(path: Path) -> None:
+    """Remove what `new_folder` left beside ``path`` in processes that were killed; nobody may be filling one."""
+    for part in path.parent.glob(f".{path.name}.*"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ferhpo._atomic import for_user, is_locked, locked, new_folder, sha256, write_bytes, write_json
+from ferhpo._atomic import clear_unfinished, for_user, is_locked, locked, new_folder, sha256, write_bytes, write_json
 from ferhpo.errors import UsageError
 
 
@@ -77,6 +77,30 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["folder"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path, there: bool) -> None:
+    target, link = tmp_path / "disk" / "folder", tmp_path / "here" / "link"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    if there:
+        target.mkdir(parents=True)
+        (target / "old").write_text("1")
+    with new_folder(link) as part:
+        (part / "new").write_text("2")
+    assert link.is_symlink()
+    assert names(target) == ["new"]
+    assert names(target.parent) == ["folder"]
+
+
+def test_what_killed_processes_left_of_a_folder_is_removed_and_no_more(tmp_path: Path) -> None:
+    for name in (".folder.0a1b", "folder", ".folders.0a1b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".folder.lock").write_text("")
+    (tmp_path / ".folder.0a1b" / "half").write_text("1")
+    clear_unfinished(tmp_path / "folder")
+    assert names(tmp_path) == [".folder.lock", ".folders.0a1b", "folder"]
+
+
 def test_a_folder_whose_filling_fails_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()
@@ -107,7 +131,7 @@ def test_asking_for_a_lock_makes_no_file(tmp_path: Path) -> None:
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom ferhpo._atomic import locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom ferhpo._atomic import clear_unfinished, locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) as process:

@@ -155,7 +155,36 @@ def test_minutes_goes_on_with_figures_of_this_machine_alone_and_keeps_when_each_
     with pytest.raises(SystemExit):
         minutes.main()
     assert "must be of this machine to go on with, it is of {'cpu': 'this'}" in capsys.readouterr().err
+    monkeypatch.setattr(minutes, "facts", lambda: here)
+    monkeypatch.setattr(sys, "argv", ["minutes", "--data", "other.csv", "--json", str(path)])
+    with pytest.raises(SystemExit):
+        minutes.main()
+    assert "must be of this data to go on with, it is of x.csv" in capsys.readouterr().err
     assert json.loads(path.read_text()) == found
+
+
+def test_the_sides_beside_ray_go_on_with_runs_of_this_machine_and_these_images_alone(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versus, path = load("vs_ray_optuna"), tmp_path / "out.json"
+    here = {"machine": {"cpu": "this"}, "date": "2026-02-02", "versions": {"torch": "2"}}
+    then = here | {"date": "2026-01-01"}
+    run = {"best_val": 0.5, "trials": 2, "epochs": 10, "seconds": 60.0}
+    faces = prepare(DataSpec(format="synthetic", rows=100), None, tmp_path)
+    path.write_text(json.dumps({"runs": {"ferhpo/0": run}, "data": faces.fingerprint, **then}))
+    monkeypatch.setattr(versus, "facts", lambda: here)
+    monkeypatch.setattr(versus, "write_images", lambda *_: faces.folder)
+    monkeypatch.setattr(versus, "ran", lambda *_: run)
+    asked = ["versus", "--minutes", "1", "--runs", "1", "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", asked)
+    versus.main()
+    found = json.loads(path.read_text())
+    assert found["runs"] == {"ferhpo/0": run | then, "plain/0": run | here}
+    for other, what in (({"machine": {"cpu": "another"}}, "machine"), ({"data": "f" * 64}, "data")):
+        path.write_text(json.dumps(found | other))
+        with pytest.raises(SystemExit):
+            versus.main()
+        assert f"must be of this {what} to go on with" in capsys.readouterr().err
 
 
 def test_without_a_gpu_its_figures_are_said_to_need_one(

@@ -114,6 +114,7 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     """
     from ferhpo.models.registry import check
     from ferhpo.space.config import parse_assignment
+    from ferhpo.space.files import in_tables
 
     if minutes is not None and epochs is not None:
         msg = f"train takes either --epochs or --minutes, got {epochs} and {minutes:g}; leave one out"
@@ -122,7 +123,8 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
         msg = f"--minutes must be a number above 0, got {minutes:g}"
         raise UsageError(msg)
     given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
-    config = spec.space.default_config().with_params(given | dict(map(parse_assignment, assignments)))
+    changes = in_tables(dict(map(parse_assignment, assignments)), Path())  # a path is seen from here
+    config = spec.space.default_config().with_params(given | changes)
     check(config.arch)
     return config
 
@@ -130,13 +132,16 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
 def fitted(
     spec: "StudySpec", config: "TrialConfig", prepared: "Prepared", device: str, seconds: float
 ) -> "TrialConfig":
-    """Return the configuration with the width that fits a time budget, where the study searches over it."""
+    """Return the configuration with the width that fits a time budget, where the study searches over this net's."""
+    from ferhpo.space.space import applies
+
     searched = next((d for d in spec.space.dimensions if d.name == "width"), None)
-    if searched is None:
+    if searched is None or not applies(searched, config.params()):
         return config
     from ferhpo.training.width import WIDTHS, fit
 
-    widths = searched.choices or [w for w in WIDTHS if (searched.low or 0) <= w <= (searched.high or inf)]
+    low, high = int(searched.low or 0), int(searched.high or 0)
+    widths = searched.choices or [w for w in WIDTHS if low <= w <= high] or {low, searched.default, high}
     found = fit(config, prepared, sorted(widths), device=device, seconds=seconds)
     say(str(found))
     return config.with_params({"width": found.width})

@@ -23,6 +23,7 @@ from ferhpo.errors import DataError, UsageError
 from ferhpo.space.sections import DataSpec
 
 VERSION = 1  # raise it when what is stored, or how it is computed from the source, changes
+JOINED = 2  # likewise, of sets with ``also`` alone
 CARD = "prepared.json"
 ARRAYS = {"images": np.uint8, "labels": np.int64, "split": np.int8, "group": np.int32, "soft": np.float32}
 OPTIONAL = "soft"  # an array that not every set has
@@ -135,6 +136,7 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
             try:
                 return open_prepared(folder)  # another process was faster
             except DataError:
+                _atomic.clear_unfinished(folder)
                 with _atomic.new_folder(folder) as part, images_in(part):
                     store(part, load.load(spec, path), spec, kind, source)
     except OSError as error:
@@ -209,7 +211,7 @@ def _key(spec: DataSpec, kind: str, source: Path | None) -> str:
     else:
         state = load.state(spec, kind, source)
     wanted = asdict(replace(spec, path=None, format="auto"))
-    text = json.dumps([VERSION, kind, None if source is None else str(source), state, wanted])
+    text = json.dumps([JOINED if spec.also else VERSION, kind, None if source is None else str(source), state, wanted])
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 

@@ -59,8 +59,8 @@ def copied(images: list[np.ndarray], rows: list[np.ndarray]) -> np.ndarray:
 def joined(sets: list[RawData], spec: DataSpec) -> RawData:
     """Join sets over their common classes: all of them train, the first alone validates and tests.
 
-    Of the others the training rows are taken, by their own split or the one they would get; what validates and tests
-    there stays out, so that it may still test what was trained here.
+    Of the others the training rows are taken, all that they call so, else those of the split they would get; what
+    validates and tests there stays out, so that it may still test what was trained here.
 
     Raises:
         DataError: the sets have fewer than two classes in common, or one cannot be split.
@@ -91,7 +91,7 @@ def soft_of(raw: RawData) -> np.ndarray:
 
 def _with_roles(raw: RawData, spec: DataSpec, *, whole: bool) -> RawData:
     """Return the rows of a set, or those that train, under the split they have when it stands alone."""
-    split = assign(raw, replace(spec, drop_blank=False, drop_leaks=False)).split
+    split = assign(raw, replace(spec, drop_blank=False, drop_leaks=False), trains=not whole).split
     part = np.array([role(str(name)) for name in raw.part])  # a dropped row is dropped, and counted, once more
     for name, code in NAMES.items():
         part[split == code] = name

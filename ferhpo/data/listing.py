@@ -150,7 +150,7 @@ def unlabelled(folders: Iterable[Path], files: Iterable[Path], of: str) -> None:
         for folder in folders
         if folder.is_dir()
         for file in folder.iterdir()
-        if _is_image(file) and file not in known
+        if is_image(file) and file not in known
     )
     if extra:
         more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
@@ -158,5 +158,11 @@ def unlabelled(folders: Iterable[Path], files: Iterable[Path], of: str) -> None:
         raise DataError(msg)
 
 
-def _is_image(file: Path) -> bool:
+def is_image(file: Path) -> bool:
+    """Tell whether a file is an image by its name; a hidden one, as macOS leaves beside each file, is none."""
     return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")
+
+
+def fitting(folder: Path, pattern: str) -> list[Path]:
+    """Return the files below a folder that fit a pattern, by name, hidden ones left out."""
+    return sorted(file for file in folder.glob(pattern) if not file.name.startswith("."))

@@ -30,6 +30,7 @@ FOLDERS = {  # format -> its module, in the order they are looked for
     "ckplus": ckplus,
     "folders": folders,
 }
+COLUMNS = tuple(f"{use}_column" for use in table.USUAL)
 SEQUENCES = ("ckplus", "prepared")  # formats whose samples may have several frames
 FILES = {"ferplus": ferplus, "table": table, "fer2013": fer2013}
 
@@ -89,8 +90,15 @@ def load(spec: DataSpec, path: Path | None) -> RawData:
     """
     raw = _read(spec, path)
     if spec.also:
-        raw = joined([raw, *(_read(replace(spec, format="auto"), Path(more)) for more in spec.also)], spec)
+        raw = joined([raw, *(_read(_of_added(spec, more), more) for more in map(Path, spec.also))], spec)
     return with_classes(raw, names.known(spec.classes, raw.classes)) if spec.classes else raw
+
+
+def _of_added(spec: DataSpec, path: Path) -> DataSpec:
+    """Return how an added set is read: the first one's images are not its own, nor are columns that it has not."""
+    names = [] if path.is_dir() else table.header(path)
+    columns = {column: "auto" for column in COLUMNS if getattr(spec, column) not in names}
+    return replace(spec, format="auto", also=(), images=None, **columns)
 
 
 def _read(spec: DataSpec, path: Path | None) -> RawData:
@@ -112,6 +120,9 @@ def state(spec: DataSpec, kind: str, path: Path) -> list[tuple[str, int, int]]:
         spec: names the sets that are added, and where the images of annotations are.
         kind: the format of ``path``, as `detect` gives it.
         path: file or folder.
+
+    Raises:
+        DataError: as `detect`, of a set that is added, and for a table that breaks a rule.
     """
     files = [path]
     if spec.images is not None:
@@ -120,8 +131,11 @@ def state(spec: DataSpec, kind: str, path: Path) -> list[tuple[str, int, int]]:
         files.append(path.with_name(ferplus.IMAGES))
     if kind == "table":
         files.extend(sorted(set(table.find(path, spec).files)))
-    files.extend(map(Path, spec.also))
-    return [entry for file in files for entry in _entries(file)]
+    found = [entry for file in files for entry in _entries(file)]
+    for more in map(Path, spec.also):
+        own = _of_added(spec, more)
+        found.extend(state(own, detect(own, more), more))
+    return found
 
 
 def _entries(path: Path) -> list[tuple[str, int, int]]:

@@ -54,8 +54,14 @@ def hashes(images: np.ndarray) -> np.ndarray:
     return np.fromiter(texts, "S32", len(images))
 
 
-def assign(raw: RawData, spec: DataSpec) -> Splits:
+def assign(raw: RawData, spec: DataSpec, *, trains: bool = False) -> Splits:
     """Split the rows of ``raw`` into train, val and test; no image stands in two of them.
+
+    Args:
+        raw: the set.
+        spec: shares, and what is dropped.
+        trains: of the set the training rows alone are wanted. Where all rows name their split, none of these is held
+            out then, and no split but train must have rows.
 
     Raises:
         DataError: fewer than two classes, a split without rows, or a class without training rows.
@@ -74,17 +80,21 @@ def assign(raw: RawData, spec: DataSpec) -> Splits:
     if not (split == TEST).any():
         split[split == VAL] = TEST
     dropped = _drop_twice(split, same, "in")
-    if not (split == TEST).any():
-        _carve(split, group, raw.labels, {TEST: spec.test, VAL: spec.val}, pooled=raw.group is not None)
-    elif not (split == VAL).any() and not dropped["val_in_test"]:
-        _carve(split, group, raw.labels, {VAL: spec.val}, pooled=raw.group is not None)
+    shares: dict[int, float] = {}
+    whole = trains and "" not in names
+    if not (whole or (split == TEST).any()):
+        shares = {TEST: spec.test, VAL: spec.val}
+    elif not (whole or (split == VAL).any() or dropped["val_in_test"]):
+        shares = {VAL: spec.val}
+    if shares:
+        _carve(split, group, raw.labels, shares, pooled=raw.group is not None)
     if spec.drop_leaks:
         dropped |= _drop_twice(split, alike, "near")
     if spec.drop_blank:
         blank = (split == TRAIN) & is_blank(raw.images)
         split[blank] = DROPPED
         dropped["blank"] = int(blank.sum())
-    _check(split, raw)
+    _check(split, raw, tuple(shares), trains=trains)
     return Splits(split=split, group=group, dropped=dropped)
 
 
@@ -127,6 +137,7 @@ def _carve(split: np.ndarray, group: np.ndarray, labels: np.ndarray, shares: dic
 
     A group counts for the class of most of its rows. Of each class a group goes where its middle row falls, so that a
     share is missed by half a group at most. With ``pooled`` classes of too few groups (people, say) are taken together.
+    Where that leaves a split of ``shares`` without rows, what rounding left over is carried from class to class.
     """
     rows = np.flatnonzero(split == TRAIN)
     present, group_of_row = np.unique(group[rows], return_inverse=True)
@@ -144,16 +155,37 @@ def _carve(split: np.ndarray, group: np.ndarray, labels: np.ndarray, shares: dic
         for code, share in shares.items():
             target[of_class[(middle >= edge) & (middle < edge + share)]] = code
             edge += share
+    if not np.isin(list(shares), target).all():
+        target = _carried(size, label, shares)
     split[rows] = target[group_of_row]
 
 
-def _check(split: np.ndarray, raw: RawData) -> None:
+def _carried(size: np.ndarray, label: np.ndarray, shares: dict[int, float]) -> np.ndarray:
+    """Return the split of each group, by its rows and class; a class keeps one that trains."""
+    target = np.full(len(label), TRAIN, np.int8)
+    owed = dict.fromkeys(shares, 0.0)
+    for c in np.unique(label):
+        left = np.flatnonzero(label == c)
+        rows = size[left].sum()
+        for code, share in shares.items():
+            owed[code] += share * rows
+            while len(left) > 1 and owed[code] >= size[left[0]] / 2:
+                target[left[0]] = code
+                owed[code] -= int(size[left[0]])
+                left = left[1:]
+    return target
+
+
+def _check(split: np.ndarray, raw: RawData, carved: tuple[int, ...], *, trains: bool) -> None:
     for name, code in NAMES.items():
-        if not (split == code).any():
+        if not (split == code).any() and (code == TRAIN or not trains):
             have = ", ".join(sorted({str(p) or "one tree" for p in np.unique(raw.part)}))
             got = f"none left for {name} from {len(raw.labels)} rows ({have})"
-            msg = f"each of train, val and test must have images, got {got}; add images"
+            more = f", or raise {name} in [data]" if code in carved else ""
+            msg = f"each of train, val and test must have images, got {got}; add images{more}"
             raise DataError(msg)
+    if trains:
+        return
     missing = np.setdiff1d(raw.labels, raw.labels[split == TRAIN])
     if len(missing):
         name = raw.classes[missing[0]]

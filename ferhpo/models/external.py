@@ -6,12 +6,13 @@ channels, as timm does (an RGB image with three equal channels gives the same su
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ferhpo.errors import ModelError
 from ferhpo.models import necks, weights
@@ -132,10 +133,7 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
         model = models.get_model(name, weights=None, num_classes=classes, **more)
     except Exception as error:  # whatever a library's constructor raises
         raise _refused(config, error) from error
-    top = heads(model)[0].partition(".")[0]
-    for layer in model.get_submodule(top).modules():
-        if isinstance(layer, nn.Dropout):
-            layer.p = 0.0 if config.head else config.dropout
+    _set_dropout(model, 0.0 if config.head else config.dropout)
     if channels != 3:
         _replace_stem(model, channels)
     if config.pretrained and not config.weights:
@@ -145,6 +143,21 @@ def _torchvision(name: str, config: TrialConfig, classes: int, channels: int) ->
             raise _no_weights(config, error) from error
         _load(model, dict(state), config.arch, "torchvision's weights")
     return model
+
+
+def _set_dropout(model: nn.Module, p: float) -> None:
+    """Let what a net of torchvision drops before its classifier be ``p`` of it, where it drops nothing as well."""
+    head = heads(model)[0]
+    top = model.get_submodule(head.partition(".")[0])
+    own = [layer for layer in (*top.modules(), *model.children()) if isinstance(layer, nn.Dropout)]
+    for layer in own:  # in the classifier, or before it, as googlenet's and inception_v3's
+        layer.p = p
+    if p and not own:  # a hook leaves the weights their names
+        model.get_submodule(head).register_forward_pre_hook(partial(_dropped, p=p))
+
+
+def _dropped(layer: nn.Module, args: tuple[torch.Tensor, ...], *, p: float) -> tuple[torch.Tensor, ...]:
+    return functional.dropout(args[0], p, layer.training), *args[1:]
 
 
 def _add_neck(model: nn.Module, config: TrialConfig, channels: int) -> None:

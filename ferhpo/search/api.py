@@ -34,7 +34,7 @@ def load_spec(study: str | Path, *, root: Path | str = ROOT, text: str | None = 
         UsageError: there is no such file.
         SpecError: it breaks a rule; the message has file and line.
     """
-    return find_spec(str(study), Path(root)) if text is None else parse_spec(text, name=str(study))
+    return find_spec(str(study), Path(root)) if text is None else parse_spec(text, name=str(study), base=Path.cwd())
 
 
 def search(

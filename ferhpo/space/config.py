@@ -135,7 +135,9 @@ class TrialConfig:
     )
     pretrained: bool = _set(False, "start from pretrained weights", matters=_external)
     weights: str = _set(
-        "", "a safetensors file with the pretrained weights, in place of a download", matters=lambda p: p["pretrained"]
+        "",
+        "a safetensors file with the pretrained weights, in place of a download; seen from the study file",
+        matters=lambda p: p["pretrained"],
     )
     frozen: bool = _set(
         False, "train classifier and neck only, keep the pretrained base as it is", matters=lambda p: p["pretrained"]

@@ -11,6 +11,7 @@ from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import METRICS, quantity
 from ferhpo.space.aims import Constraint, check_constraints, check_objectives
 from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.files import in_tables
 from ferhpo.space.reported import Reported
 from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
 from ferhpo.space.space import Space, dimension_from_toml
@@ -27,6 +28,7 @@ class StudySpec:
         name: the study's name, from the file's.
         path: where the file stands (or a word, for a text from a database).
         text: the file as it was read, which the study stores.
+        base: the folder that relative paths of weights start from, the file's; None leaves them as they are.
         description: one line for people.
         objectives: what is searched for, one or several, by name.
         constraints: what a trial must keep.
@@ -38,6 +40,7 @@ class StudySpec:
     name: str
     path: Path | str
     text: str
+    base: Path | None = None
     description: str = ""
     objectives: tuple[str, ...] = ("accuracy",)
     constraints: tuple[Constraint, ...] = ()
@@ -98,7 +101,7 @@ def read_spec(path: Path) -> StudySpec:
     return parse_spec(text, name=path.stem, path=path)
 
 
-def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> StudySpec:
+def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: Path | None = None) -> StudySpec:
     """Read the text of a study file; raises as `read_spec`."""
     if not NAME.fullmatch(name):
         msg = f"a study's name is made of letters, digits, '.', '_' and '-', got '{name}'; rename the file"
@@ -108,6 +111,9 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
     except tomllib.TOMLDecodeError as error:
         msg = f"a study file must be TOML: {error}"
         raise SpecError(msg, path) from None
+    base = path.resolve().parent if base is None and isinstance(path, Path) else base
+    if base is not None:
+        table |= {key: in_tables(table[key], base) for key in ("space", "try") if key in table}
     reader = _Reader(text, path)
     reader.names(table, {*TOP, *SECTIONS, "reported", "space", "try"})
     values: dict[str, Any] = {}
@@ -134,7 +140,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file") -> Stud
         owner = "metrics'" if len(wanted) > 1 else "metric's"
         msg = f"direction must be the {owner}, {', '.join(wanted)}, got '{', '.join(said)}'; it may be left out"
         raise SpecError(msg, path, line_of(text, "direction"))
-    found = StudySpec(name=name, path=path, text=text, **values)
+    found = StudySpec(name=name, path=path, text=text, base=base, **values)
     if found.budget.trial_time and (found.scheduler.name != "none" or found.sampler.name == "fidelity"):
         got = f"{found.scheduler.name} and {found.sampler.name}"
         msg = f'trial_time goes with scheduler "none" and any sampler but "fidelity", which compare epochs, got {got}'

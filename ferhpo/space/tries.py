@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ferhpo.errors import SpecError, UsageError
+from ferhpo.space.files import in_tables
 from ferhpo.space.space import Space
 
 
@@ -41,7 +42,7 @@ def read_tries(path: Path, space: Space) -> tuple[Try, ...]:
         got = ", ".join(f"'{key}'" for key in table if key != "try") or "none of them"
         msg = f"a file of settings to try holds [[try]] tables alone, got {got}"
         raise SpecError(msg, path)
-    return parse_tries(table["try"], space, text=text, path=path)
+    return parse_tries(in_tables(table["try"], path.parent), space, text=text, path=path)
 
 
 def parse_tries(tables: Any, space: Space, *, text: str, path: Path | str) -> tuple[Try, ...]:

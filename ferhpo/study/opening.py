@@ -18,7 +18,7 @@ from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.choices import Choices, ever_offered, outside
 from ferhpo.study.compatible import check_compatible
-from ferhpo.study.study import OBJECTIVES, PRIOR, load
+from ferhpo.study.study import BASE, OBJECTIVES, PRIOR, load
 from ferhpo.study.trial import counts
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -77,6 +77,8 @@ def describe(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any], prio
     attrs = {"spec": spec.text, "data": dict(data), "ferhpo": __version__, "metric": spec.metric}
     if len(spec.objectives) > 1:
         attrs[OBJECTIVES] = list(spec.objectives)
+    if spec.base is not None:
+        attrs[BASE] = str(spec.base)
     if spec.constraints:
         attrs[CONSTRAINTS] = [str(constraint) for constraint in spec.constraints]
     for key, value in attrs.items():

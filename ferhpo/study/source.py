@@ -24,7 +24,8 @@ def open_data(
 
     Raises:
         UsageError: nobody names the data.
-        DataError: they cannot be read, or are not the ones the study was begun with.
+        DataError: they cannot be read, are not the ones the study was begun with, or, before that, are prepared with
+            other labels than the study wants.
     """
     asked, path = located(spec, given=given, record=record)
     data = prepare(asked, path, cache)
@@ -33,6 +34,13 @@ def open_data(
             f"a study keeps its data: '{spec.name}' was begun with {record['path'] or 'rendered faces'} (fingerprint "
             f"{record['fingerprint'][:12]}), got {path or 'rendered faces'} ({data.fingerprint[:12]}); "
             "give that data, or copy the study file to a new name"
+        )
+        raise DataError(msg)
+    kept = "majority" if data.soft is None else "soft"
+    if not record and data.format == "prepared" and kept != asked.labels:
+        msg = (
+            f"{path}: prepared images keep the labels that they were prepared with, got {kept} for labels = "
+            f'"{asked.labels}"; set labels = "{kept}" in [data], or prepare them anew with --study {spec.name}'
         )
         raise DataError(msg)
     return data

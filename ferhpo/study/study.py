@@ -33,6 +33,7 @@ STANDING = "standing"
 PRIOR = "prior"
 ELSEWHERE = "elsewhere"
 OPENINGS = "test_openings"
+BASE = "base"  # the folder of the study file, that paths of weights start from
 OBJECTIVES = "objectives"  # of a study with several: their names in order
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
@@ -94,7 +95,8 @@ class Study:
     @property
     def spec(self) -> StudySpec:
         """The study file as it was when the study last ran."""
-        return parse_spec(self.attrs["spec"], name=self.name, path=f"study file kept in study '{self.name}'")
+        path, base = f"study file kept in study '{self.name}'", self.attrs.get(BASE)
+        return parse_spec(self.attrs["spec"], name=self.name, path=path, base=None if base is None else Path(base))
 
     @property
     def metric(self) -> str:

@@ -238,9 +238,10 @@ class _Run:
     def _clock(self, seconds: float) -> Clock:
         took = self.validation.seconds(self.update.evaluated)
         attacked = 0.0 if self.config.adversarial == "none" else self.validation.attacked_seconds(took)
-        if seconds < 2 * took + attacked:
-            needed = took + attacked
-            msg = f"a time budget must hold more than a validation of {needed:.1f} s, got {seconds:g} s; give more time"
+        needed = 2 * took + attacked
+        if seconds < needed:
+            rule = f"a time budget must hold more than a validation, here {needed:.1f} s or more"
+            msg = f"{rule}, got {seconds:g} s; give more time"
             raise TrainingError(msg)
         return Clock(seconds - attacked, self.at.spent, took, self.at.idle)
 

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from ferhpo import _layout
-from ferhpo.cli.train import fitted
+from ferhpo.cli.train import configure, fitted
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import UsageError
 from ferhpo.metrics import METRICS
@@ -146,6 +146,9 @@ def test_data_that_are_not_there_are_named(run: Run) -> None:
     [
         ("width = { choices = [16, 4, 32], default = 4 }", 16, [4, 16, 32]),
         ("width = { low = 10, high = 30, default = 10 }", 16, [12, 16, 24]),
+        ("width = { low = 97, high = 150, default = 120 }", 16, [97, 120, 150]),
+        ('arch = "timm:resnet18"\nwidth = { low = 8, high = 32, default = 8 }', 8, None),
+        ('width = { low = 8, high = 32, default = 12, when = { arch = ["vgg8"] } }', 12, None),
         ("width = 4", 4, None),
         ("", 32, None),
     ],
@@ -164,6 +167,13 @@ def test_minutes_fit_the_width_where_the_study_searches_over_it(
     config = fitted(spec, spec.space.default_config(), cast("Prepared", None), "cpu", 60.0)
     assert config.width == width
     assert asked == ([] if offered is None else [offered])
+
+
+def test_weights_that_set_names_are_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = parse_spec("[space]\n", name="some", path=tmp_path / "studies" / "some.toml")
+    config = configure(spec, ["pretrained=true", "weights=w.safetensors"], epochs=None, minutes=None)
+    assert config.weights == str(tmp_path / "w.safetensors")
 
 
 def test_a_width_that_set_names_is_trained_however_much_time_there_is(

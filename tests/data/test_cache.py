@@ -93,6 +93,14 @@ def test_the_second_call_does_not_parse_again(source: Path, store: Path, reads: 
     assert second.folder == first.folder
 
 
+def test_what_a_killed_process_left_unfinished_is_removed(source: Path, store: Path, tmp_path: Path) -> None:
+    left = store / f".{prepare(SPEC, source, tmp_path / 'elsewhere').folder.name}.0a1b"
+    left.mkdir(parents=True)
+    (left / "images.npy").write_bytes(b"half")
+    data = prepare(SPEC, source, store)
+    assert sorted(path.name for path in store.iterdir()) == [f".{data.folder.name}.lock", data.folder.name]
+
+
 def test_open_prepared_gives_the_same(source: Path, store: Path) -> None:
     made = prepare(SPEC, source, store)
     opened = open_prepared(made.folder)

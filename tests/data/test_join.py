@@ -68,6 +68,12 @@ def test_a_set_without_splits_validates_and_tests_as_it_would_alone() -> None:
     assert (both[:60] == alone).all()
 
 
+def test_of_an_added_set_all_rows_that_are_called_training_are_taken() -> None:
+    first = named(("a", "b"), 60)
+    for count in (8, 60):
+        assert len(joined([first, named(("a", "b"), count, "train", seed=1)], SPEC).labels) == 60 + count
+
+
 def test_an_added_image_that_the_first_holds_out_is_dropped() -> None:
     first = named(("a", "b"), 40, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
     other = named(("a", "b"), 60, seed=1)

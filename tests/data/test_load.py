@@ -74,6 +74,41 @@ def test_more_sets_are_joined_and_classes_kept_by_name(tmp_path: Path) -> None:
         load(DataSpec(classes=("contempt",)), tmp_path / "faces.csv")
 
 
+def table(root: Path, labels: str, columns: str = "file,label") -> Path:
+    """Write a csv of 12 images below ``faces``, which stand at the same names in every such set."""
+    write_images(root, [f"faces/{i}.png" for i in range(12)])
+    rows = "".join(f"{i}.png,{labels[i % 2]}\n" for i in range(12))
+    (root / "list.csv").write_text(f"{columns}\n{rows}")
+    return root / "list.csv"
+
+
+def test_images_of_the_first_set_are_not_those_of_an_added_one(tmp_path: Path) -> None:
+    first, other = table(tmp_path / "a", "xy"), table(tmp_path / "b", "yx")
+    spec = DataSpec(images=str(tmp_path / "a/faces"), also=(str(other),))
+    with pytest.raises(DataError, match=r"b/list.csv: every annotation needs its image, got none at .*b/0.png"):
+        load(spec, first)
+
+
+def test_columns_of_the_first_set_hold_in_an_added_table_that_has_them(tmp_path: Path) -> None:
+    first, other = table(tmp_path / "a", "xy", "where,mood"), table(tmp_path / "b", "yx", "where,emotion")
+    for path in (first, other):
+        path.write_text(path.read_text().replace("\n", "\nfaces/").removesuffix("faces/"))
+    spec = DataSpec(image_column="where", label_column="mood", also=(str(other),), size=12, val=0.2, test=0.2)
+    raw = load(spec, first)
+    assert raw.classes == ("x", "y")
+    assert len(raw.labels) > 12
+
+
+def test_the_state_of_a_source_changes_with_an_image_of_an_added_table(tmp_path: Path) -> None:
+    write_images(tmp_path, ["set/x/1.png", "set/y/1.png"])
+    other = table(tmp_path / "b", "xy")
+    other.write_text(other.read_text().replace("\n", "\nfaces/").removesuffix("faces/"))
+    spec = DataSpec(also=(str(other),), images=str(tmp_path / "nowhere"))
+    before = state(spec, "folders", tmp_path / "set")
+    (tmp_path / "b/faces/3.png").write_bytes(b"changed")
+    assert state(spec, "folders", tmp_path / "set") != before
+
+
 def test_the_state_of_a_source_changes_with_every_file_that_is_read(tmp_path: Path) -> None:
     write_images(tmp_path, ["set/a/1.png", "set/b/1.png", "more/a/1.png", "faces/1.png", "faces/2.png"])
     (tmp_path / "list.csv").write_text("file,label\nfaces/1.png,a\nfaces/2.png,b\n")

@@ -168,6 +168,41 @@ def test_a_class_whose_training_images_all_stand_in_the_test_is_refused() -> Non
         assign(raw([0, 1, 0, 0, 0, 1, 0, 1], part, images), SPEC)
 
 
+@pytest.mark.parametrize("each", [2, 3, 4, 5, 6])
+def test_many_small_classes_are_held_out_by_their_share_of_all_images(each: int) -> None:
+    classes = 50
+    split = assign(raw(list(range(classes)) * each), SPEC).split
+    for code in (VAL, TEST):
+        assert (split == code).sum() == pytest.approx(0.12 * classes * each, abs=1)
+    assert len(set(np.flatnonzero(split == TRAIN) % classes)) == classes, "every class trains"
+    order = np.random.default_rng(0).permutation(classes * each)
+    again = assign(taken(raw(list(range(classes)) * each), order), SPEC).split
+    assert (again == split[order]).all()
+
+
+def test_a_person_of_five_validates_and_one_tests() -> None:
+    one = replace(raw(list(range(7)) * 10), group=np.arange(70) // 14)
+    assert sorted(np.bincount(assign(one, SPEC).split).tolist()) == [14, 14, 42]
+
+
+def test_where_a_share_is_too_small_the_key_that_raises_it_is_named() -> None:
+    people = replace(raw([0, 1] * 8), group=np.arange(16) // 4)
+    with pytest.raises(DataError, match=r"none left for val from 16 rows \(one tree\); add images, or raise val in"):
+        assign(people, SPEC)
+    assert set(assign(people, DataSpec(val=0.2, test=0.2)).split.tolist()) == {TRAIN, VAL, TEST}
+
+
+def test_of_a_set_that_only_trains_what_is_called_train_is_taken_and_no_more_is_needed() -> None:
+    few = raw([0, 1] * 4, "train")
+    assert set(assign(few, SPEC, trains=True).split.tolist()) == {TRAIN}
+    images = faces(100, 4)
+    images[0] = images[99]
+    split = assign(raw([0, 1] * 50, ["train"] * 80 + ["test"] * 20, images), SPEC, trains=True).split
+    assert split.tolist() == [DROPPED] + [TRAIN] * 79 + [TEST] * 20
+    with pytest.raises(DataError, match="none left for train"):
+        assign(raw([0, 1] * 4, "test"), SPEC, trains=True)
+
+
 def test_test_rows_alone_are_refused() -> None:
     with pytest.raises(DataError, match=r"got none left for train from 4 rows \(test\); add images"):
         assign(raw([0, 1, 0, 1], "test"), SPEC)

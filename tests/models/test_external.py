@@ -1,7 +1,10 @@
 """What needs neither library is tested at once; what imports timm (9 s) or torchvision (5 s) is marked slow."""
 
+import copy
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -210,6 +213,39 @@ def test_pretrained_weights_are_loaded_under_a_neck_and_a_head(pooled: TrialConf
     changes = {"neck": "cbam", "head": 6, "pretrained": True, "weights": str(tmp_path / "w.safetensors")}
     model = external.build(pooled.with_params(changes), classes=10, channels=1)
     assert torch.equal(model.get_submodule("conv1").weight, source.conv1.weight)  # pyright: ignore[reportArgumentType]
+
+
+def in_torchvision(net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> TrialConfig:
+    """Let torchvision have one net, without torchvision; return a config of it."""
+    library = SimpleNamespace(models=SimpleNamespace(get_model=lambda *_, **__: net))
+    monkeypatch.setitem(sys.modules, "torchvision", library)
+    return TrialConfig(arch="torchvision:pooled", image_size=8, dropout=0.5)
+
+
+def test_a_net_of_torchvision_that_drops_nothing_drops_before_its_classifier_while_it_trains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = copy.deepcopy(external.build(in_torchvision(Pooled(), monkeypatch), classes=10, channels=1))
+    assert model.state_dict().keys() == Pooled().state_dict().keys()
+    with torch.no_grad():
+        weight, bias = (model.get_parameter(f"fc.{name}") for name in ("weight", "bias"))
+        weight[:4], weight[4:], bias[:] = torch.eye(4), 0, 0
+        x = torch.rand(64, 1, 8, 8)
+        whole, seen = model.eval()(x)[:, :4], model.train()(x)[:, :4]
+    dropped = seen == 0
+    assert 0.3 < dropped.float().mean() < 0.7
+    assert torch.allclose(seen[~dropped], 2 * whole[~dropped], atol=1e-6)
+
+
+def test_a_dropout_that_a_net_of_torchvision_has_is_set_and_none_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    child, inside = Pooled(), Pooled()
+    child.dropout = nn.Dropout(0.2)  # as googlenet has it
+    inside.fc = nn.Sequential(nn.Dropout(0.2), nn.Linear(4, 10))  # pyright: ignore[reportAttributeAccessIssue]
+    for net, head in ((child, 0), (inside, 0), (copy.deepcopy(child), 6)):
+        config = in_torchvision(net, monkeypatch).with_params({"head": head})
+        model = external.build(config, classes=10, channels=1)
+        assert sum(m.p for m in model.modules() if isinstance(m, nn.Dropout)) == 0.5
+        assert not any(layer._forward_pre_hooks for layer in model.modules())
 
 
 LIBRARY = [("timm:mobilenetv3_small_050", 32), ("torchvision:shufflenet_v2_x0_5", 32), ("torchvision:mnasnet0_5", 32)]

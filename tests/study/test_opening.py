@@ -11,6 +11,7 @@ import pytest
 from conftest import data_record, open_writer
 
 from ferhpo.errors import DataError, SpecError, StudyError
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
@@ -49,6 +50,19 @@ def test_a_study_of_another_direction_in_the_database_is_refused(
     optuna.create_study(study_name="toy", storage=url, directions=directions)
     with pytest.raises(StudyError, match=r"a study keeps its direction, and 'toy' has .* where accuracy"):
         open_writer(fakes.spec(), root, data, storage=url).__enter__()
+
+
+def test_paths_of_weights_are_seen_from_where_the_study_file_stood(
+    root: Path, data: fakes.FakeData, tmp_path: Path
+) -> None:
+    text = 'pretrained = true\nweights = { choices = ["a.st", "b.st"], default = "a.st" }\nlr = 0.1\n'
+    spec = parse_spec(f"[space]\n{text}", name="toy", path=tmp_path / "here" / "toy.toml")
+    with open_writer(spec, root, data) as writer:
+        assert writer.ask(lambda config, _: config)[1].weights == str(tmp_path / "here" / "a.st")
+    kept = Study.open(root, "toy").spec
+    assert kept.space == spec.space
+    with open_writer(replace(kept, base=None), root, data):
+        assert Study.open(root, "toy").spec.space == spec.space
 
 
 def test_the_study_keeps_the_newest_study_file(study: Callable[..., Study], root: Path, data: fakes.FakeData) -> None:

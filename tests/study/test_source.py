@@ -1,15 +1,19 @@
 """A study finds its data where it left them, and takes no others."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ferhpo.data.cache import Prepared
+from ferhpo.data.cache import Prepared, write_prepared
+from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError, UsageError
 from ferhpo.search.runner import data_record
+from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.study.source import located, open_data
+from ferhpo.study.source import located, open_data, open_other
 from tests.data.made_up import row, small_csv, write_csv
 
 
@@ -46,6 +50,23 @@ def test_without_data_the_user_is_asked_for_them(cache: Path) -> None:
 def test_a_study_that_renders_its_faces_needs_no_data(cache: Path) -> None:
     prepared = open_data(study('format = "synthetic"\nrows = 120'), cache)
     assert (prepared.format, prepared.source) == ("synthetic", None)
+
+
+@pytest.mark.parametrize(("kept", "wanted"), [("majority", "soft"), ("soft", "majority")])
+def test_prepared_images_with_other_labels_than_the_study_wants_begin_none(
+    csv: Path, cache: Path, tmp_path: Path, kept: str, wanted: str
+) -> None:
+    def voted(one: RawData) -> RawData:
+        shares = np.full((len(one.labels), len(one.classes)), 1 / len(one.classes), np.float32)
+        return replace(one, soft=shares if kept == "soft" else None)
+
+    write_prepared(DataSpec(), csv, tmp_path / "made", voted)
+    spec, fits = study(f'labels = "{wanted}"'), study(f'labels = "{kept}"')
+    with pytest.raises(DataError, match=rf'made: prepared images keep .*, got {kept} .*; set labels = "{kept}" in'):
+        open_data(spec, cache, given=tmp_path / "made")
+    found = open_data(fits, cache, given=tmp_path / "made")
+    record = data_record(open_other(spec, tmp_path / "made", cache))
+    assert open_data(spec, cache, record=record).fingerprint == found.fingerprint, "one that was begun goes on"
 
 
 def test_a_path_in_the_study_file_is_relative_to_the_file(tmp_path: Path, csv: Path, cache: Path) -> None:

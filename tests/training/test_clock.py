@@ -115,3 +115,11 @@ def test_time_that_goes_by_before_the_first_step_leaves_the_schedule_its_warm_up
 def test_a_time_budget_below_a_validation_is_refused(data: Prepared, tiny: TrialConfig) -> None:
     with pytest.raises(TrainingError, match="a time budget must hold more than a validation"):
         next(train(tiny, data, metric=metric("accuracy"), seconds=1e-4))
+
+
+def test_a_time_budget_that_is_refused_is_told_what_it_must_hold(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Validation, "seconds", lambda *_: 1.0)
+    with pytest.raises(TrainingError, match=r"here 2\.0 s or more, got 1\.5 s; give more time"):
+        next(train(tiny, data, metric=metric("accuracy"), seconds=1.5))

@@ -17,7 +17,7 @@ import numpy as np
 
 from ferhpo.data.formats import folders
 from ferhpo.data.formats.annotations import label_of, records
-from ferhpo.data.listing import Box, Listing, box, decode, listing, missing, unlabelled
+from ferhpo.data.listing import Box, Listing, box, decode, fitting, listing, missing, unlabelled
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
@@ -70,7 +70,7 @@ def _tables(path: Path) -> list[Path]:
 
 def _crops(path: Path) -> Iterable[Row]:
     for name, part in SETS.items():
-        annotated = sorted((path / name / "annotations").glob("*_exp.npy"))
+        annotated = fitting(path / name / "annotations", "*_exp.npy")
         images = path / name / "images"
         files = [images / f"{file.name.removesuffix('_exp.npy')}.jpg" for file in annotated]
         unlabelled({images}, files, str(path))

@@ -18,7 +18,7 @@ import numpy as np
 
 from ferhpo.data.formats import folders
 from ferhpo.data.formats.annotations import label_of, lines
-from ferhpo.data.listing import Listing, decode, listing
+from ferhpo.data.listing import Listing, decode, fitting, is_image, listing
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
@@ -36,7 +36,7 @@ def matches(path: Path) -> bool:
     """Tell whether ``path`` is a folder of the release, or class folders with frames of CK+."""
     if _first(path, IMAGES):
         return True
-    frame = next((file for folder in _subfolders(path) for file in sorted(folder.iterdir())[:1]), None)
+    frame = next((file for folder in _subfolders(path) for file in _images(folder)[:1]), None)
     return frame is not None and bool(FRAME.fullmatch(frame.name))
 
 
@@ -88,9 +88,9 @@ def _sequences(found: Listing, spec: DataSpec) -> RawData:
 
 
 def _labelled(images: Path, labels: Path, *, every: bool) -> Iterable[tuple[Path, str]]:
-    for annotation in sorted(labels.glob("*/*/*_emotion.txt")):
+    for annotation in fitting(labels, "*/*/*_emotion.txt"):
         folder = images / annotation.parent.relative_to(labels)
-        frames = sorted(folder.glob("*.png"))
+        frames = fitting(folder, "*.png")
         if not frames:
             msg = f"{annotation}: every annotation needs its images, got none in {folder}; unpack them there"
             raise DataError(msg)
@@ -110,6 +110,10 @@ def _person(file: Path) -> str:
 
 def _first(path: Path, names: Iterable[str]) -> Path | None:
     return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(filter(is_image, folder.iterdir()))
 
 
 def _subfolders(path: Path) -> list[Path]:

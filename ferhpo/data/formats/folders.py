@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferhpo.data.listing import EXTENSIONS, Listing, decode, listing
+from ferhpo.data.listing import EXTENSIONS, Listing, decode, fitting, listing
 from ferhpo.data.raw import ROLES, RawData
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
@@ -102,7 +102,7 @@ def _parts(rows: list[list[str]]) -> list[str]:
 def _no_classes(path: Path) -> str:
     kinds = ", ".join(EXTENSIONS)
     rule = f"{path}: there must be a folder a class with {kinds} files, in train/, val/, test/ or directly"
-    tables = sorted(p.name for p in path.glob("*.csv"))
+    tables = [p.name for p in fitting(path, "*.csv")]
     if tables:
         return f"{rule}, got {tables[0]}; give the path of that file"
     inside = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))

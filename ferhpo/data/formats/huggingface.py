@@ -110,7 +110,11 @@ def _image(cell: pa.Scalar, folder: Path, place: str, spec: DataSpec) -> np.ndar
 
 def _name(code: Any, classes: list[str] | None, place: str) -> str:
     if classes is None or isinstance(code, str):
-        return str(code)
+        name = "" if code is None else str(code)
+        if not name.strip():
+            msg = f"{place}: every image needs a label, got none; name its class or drop the row"
+            raise DataError(msg)
+        return name
     if not (isinstance(code, int) and 0 <= code < len(classes)):
         msg = f"{place}: a label must be from 0 to {len(classes) - 1}, got {code}; label the image or drop its row"
         raise DataError(msg)

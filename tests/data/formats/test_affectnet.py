@@ -51,6 +51,11 @@ def test_annotations_are_numbers_or_texts_of_them(tmp_path: Path, text: bool) ->
     assert raw.part.tolist() == ["train"] * 8 + ["val"] * 8
 
 
+def test_a_hidden_file_is_no_annotation(tmp_path: Path) -> None:
+    (crops(tmp_path) / "train_set/annotations/._3_exp.npy").write_bytes(b"x")
+    assert len(affectnet.find(tmp_path).files) == 16
+
+
 def test_seven_classes_are_eight_without_contempt(tmp_path: Path) -> None:
     raw = load(DataSpec(size=8, classes=ORDER[:7]), crops(tmp_path))
     assert raw.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

@@ -89,6 +89,22 @@ def test_class_folders_of_frames_are_grouped_by_person(tmp_path: Path) -> None:
     assert set(split.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "._S000_000_00000009.png", "Desktop.ini"])
+def test_a_file_that_a_system_leaves_beside_the_frames_does_not_part_a_person(tmp_path: Path, name: str) -> None:
+    path = small(tmp_path)
+    (path / "anger" / name).write_bytes(b"x")
+    assert detect(SPEC, path) == "ckplus"
+    assert len(load(SPEC, path).labels) == 120
+
+
+def test_hidden_files_are_no_frames_and_no_annotations(tmp_path: Path) -> None:
+    root = release(tmp_path)
+    (root / "cohn-kanade-images/S001/001/._S001_001_00000001.png").write_bytes(b"x")
+    (root / "Emotion/S001/001/._S001_001_00000005_emotion.txt").write_bytes(b"x")
+    assert len(ckplus.find(root).files) == 21
+    assert len(ckplus.find(root, every=True).files) == 35
+
+
 def test_an_annotation_without_frames_is_named(tmp_path: Path) -> None:
     for frame in (release(tmp_path) / "cohn-kanade-images/S003/001").iterdir():
         frame.unlink()

@@ -98,6 +98,18 @@ def test_a_label_outside_its_names_is_named(tmp_path: Path) -> None:
         huggingface.read(split(tmp_path / "faces", [0, -1], files=1), SPEC)
 
 
+@pytest.mark.parametrize("label", [None, "", " "])
+def test_a_text_that_names_no_class_is_named(tmp_path: Path, label: str | None) -> None:
+    path = split(tmp_path / "faces", [0, 1], {**FEATURES, "emotion": {"dtype": "string", "_type": "Value"}}, files=1)
+    table = pa.table(
+        {"photo": pa.array([{"bytes": png(i), "path": None} for i in (0, 1)], IMAGE), "emotion": ["happy", label]}
+    )
+    with pa.OSFile(str(path / "data-00000-of-00001.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    with pytest.raises(DataError, match=r"faces, row 1: every image needs a label, got none; name its class or drop"):
+        load(DataSpec(size=12, label_column="emotion"), path)
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = split(tmp_path / "faces", [0, 1])
     (path / "data-00001-of-00002.arrow").write_bytes(b"no arrow")
