@@ -69,12 +69,13 @@ class Grid(BaseSampler):
 
 
 def grid(spec: StudySpec) -> Values:
-    """Return the values of each dimension of a study's grid.
+    """Return the values of each dimension of a study's grid; one that no trial is asked for is none of its axes.
 
     Raises:
         SpecError: it has more than `MOST` points.
     """
-    dimensions = spec.space.dimensions
+    never = spec.space.unreachable
+    dimensions = [d for d in spec.space.dimensions if d.name not in never]
     size = max(map(_steps, dimensions), default=1)
     if size <= MOST:  # else the values of one dimension are already too many to write down
         values = {d.name: d.grid(spec.sampler.points) for d in dimensions}
