@@ -107,7 +107,7 @@ class Budget:
     @classmethod
     def of(cls, found: Sequence[Trial], limits: Limits, metric: Metric, clock: Callable[[], float]) -> Self:
         """Return the budget of a study with these trials."""
-        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.feasible]
+        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.eligible]
         in_order = sorted(ended, key=lambda t: (0.0 if t.ended is None else t.ended.timestamp(), t.number))
         return cls(
             limits=limits,

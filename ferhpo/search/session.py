@@ -290,7 +290,7 @@ class Session:
         self.running.pop(number, None)
         self.writer.finish(number, state, record["value"], record["attrs"])
         spec, found = self.writer.spec, known(record["attrs"])
-        reason = self._broken(found, whole=state == "COMPLETE")
+        reason = self._broken(found, whole=True)  # of a trial that was stopped early too: it is taken as it is
         if reason is None:
             self._budget.values.append(record["value"])
         drop_state(self.writer.folder / record["attrs"]["checkpoint"])

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ferhpo import _layout
 from ferhpo._atomic import is_locked, locked
 from ferhpo.errors import CheckpointError, StudyError, did_you_mean
+from ferhpo.space.aims import check_constraints
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
@@ -34,6 +35,8 @@ PRIOR = "prior"
 ELSEWHERE = "elsewhere"
 OPENINGS = "test_openings"
 OBJECTIVES = "objectives"  # of a study with several: their names in order
+# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
+CONSTRAINTS = "constraints"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -163,9 +166,17 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
+        constraints = check_constraints(self.attrs.get(CONSTRAINTS, ()) if "spec" in self.attrs else ())
         on_disk = set(_layout.trials_on_disk(self.folder))  # one look at the disk, where thousands of trials left none
         return [
-            read_trial(t, self.folder if t.number in on_disk else None, names, metric, orphaned=orphaned)
+            read_trial(
+                t,
+                self.folder if t.number in on_disk else None,
+                names,
+                metric,
+                orphaned=orphaned,
+                constraints=constraints,
+            )
             for t in self._frozen()
         ]
 
@@ -196,8 +207,8 @@ class Study:
     def best(self, found: Sequence[Trial] | None = None) -> Trial | None:
         """Return the best COMPLETE trial, else the best PRUNED one, None if neither is there.
 
-        Only trials that keep the constraints count. With several objectives it is the one of the front that is best by
-        the metric.
+        Only trials that keep the constraints count, PRUNED ones as they are. With several objectives it is the one of
+        the front that is best by the metric.
 
         Args:
             found: the study's trials where they were read already.
@@ -210,7 +221,7 @@ class Study:
         Args:
             found: the study's trials where they were read already.
         """
-        found = [t for t in (self.trials() if found is None else found) if t.feasible]
+        found = [t for t in (self.trials() if found is None else found) if t.eligible]
         front = self.front(found)
         on = {t.number for t in front}
         rest = [t for t in found if t.state == "COMPLETE" and t.number not in on]
@@ -226,7 +237,7 @@ class Study:
             The Pareto front, best by the metric first; with one objective the best trial first, and its equals.
         """
         found = self.trials() if found is None else found
-        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.feasible])
+        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.eligible])
         signs = [1 if direction == "maximize" else -1 for direction in self.directions]
         points = np.array([[t.objectives[name] for name in self.objectives] for t in whole]).reshape(-1, len(signs))
         return [t for t, on in zip(whole, nondominated(points * signs), strict=True) if on]
@@ -238,7 +249,7 @@ class Study:
             found: the study's trials and repeats where they were read already.
         """
         found = self.every() if found is None else found
-        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
+        return self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.eligible])
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""

@@ -279,10 +279,9 @@ class StudyWriter:
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
         if state != "FAIL" and self.spec.constraints:
-            whole = state == "COMPLETE"
-            told = excesses(self.spec.constraints, found, whole=whole)
+            told = excesses(self.spec.constraints, found, whole=state == "COMPLETE")  # what samplers learn from
             self._rdb.set_trial_system_attr(self._id(number), CONSTRAINTS, told)
-            attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=whole)) else {}
+            attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=True)) else {}
         store.write_trial(self._rdb, self._id(number), attrs)
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
         self._study.tell(number, values, state=TrialState[state])

@@ -356,8 +356,30 @@ def test_constraints_stand_in_the_form_that_optuna_and_its_dashboard_read(root: 
 
 def test_a_figure_is_judged_only_after_the_whole_budget(root: Path, data: fakes.FakeData) -> None:
     study = searched(root, data, head='constraints = ["accuracy >= 0.99"]\n')
-    assert study.best() is not None, "a PRUNED trial broke nothing yet"
-    assert all(not t.feasible for t in study.trials() if t.state == "COMPLETE")
+    trials = {t.number: t for t in study.trials()}
+    assert all(t.feasible for t in trials.values() if t.state == "PRUNED"), "it might have kept it in the end"
+    assert all(not t.feasible for t in trials.values() if t.state == "COMPLETE")
+
+
+def test_a_trial_that_was_stopped_early_is_neither_best_nor_a_member_with_figures_that_break_a_constraint(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    study = searched(root, data, events, head='constraints = ["accuracy >= 0.3"]\n')
+    stopped = [t for t in study.trials() if t.state == "PRUNED" and t.value is not None]
+    under, over = ([t.number for t in stopped if (t.value < 0.3) == below] for below in (True, False))
+    assert under
+    assert over
+    picked = {t.number for t in (*study.ranking(), *study.candidates())} | set(study.standing["members"])
+    assert picked.isdisjoint(under)
+    assert picked >= set(over)
+    told = {e.number for e in events if isinstance(e, TrialEnded) and e.broken and e.state == "PRUNED"}
+    assert told == set(under)
+    assert {t.number for t in stopped if "accuracy >= 0.3, got" in t.attrs.get("broken", "")} == told
+
+
+def test_where_no_trial_keeps_a_figures_constraint_none_is_best(root: Path, data: fakes.FakeData) -> None:
+    study = searched(root, data, head='constraints = ["accuracy >= 0.99"]\n')
+    assert (study.best(), study.candidates(), study.standing["members"]) == (None, [], [])
 
 
 def test_memory_is_known_after_an_epoch_and_ends_a_trial_there(
