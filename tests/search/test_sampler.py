@@ -395,3 +395,65 @@ def test_a_condition_that_the_trials_do_not_tell_costs_a_small_space_one_repeat_
 def test_running_trials_of_a_small_space_count_as_tried() -> None:
     study = fidelity()
     assert {study.ask().suggest_int("depth", 1, 6) for _ in range(6)} == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_it_keeps_away_from_where_trials_are_pruned_before_they_report(objectives: int) -> None:
+    study = optuna.create_study(
+        directions=("maximize", "maximize")[:objectives], sampler=FidelitySampler(EPOCHS, 0, startup=5)
+    )
+    asked = []
+    for _ in range(40):
+        trial = study.ask()
+        asked.append(trial.suggest_float("x", 0, 1))
+        if asked[-1] > 0.7:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, [asked[-1]] * objectives)
+    assert sum(x > 0.7 for x in asked[20:]) <= 6  # a fifth of them explore
+
+
+def test_a_trial_that_is_pruned_before_it_has_parameters_tells_nothing() -> None:
+    made = FidelitySampler(EPOCHS, 0)
+    study = optuna.create_study(sampler=made)
+    study.add_trial(optuna.create_trial(state=TrialState.PRUNED))
+    made.infer_relative_search_space(study, study.ask()._cached_frozen_trial)
+    assert made._finished == {0: None}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trial_that_failed_before_it_was_asked_for_everything_blocks_no_branch_of_a_small_space(seed: int) -> None:
+    study, kinds = fidelity(seed=seed), []
+    for _ in range(30):
+        trial = study.ask()
+        kinds.append(trial.suggest_categorical("kind", ["a", "b"]))
+        if kinds[-1] == "a" and kinds.count("a") == 2:
+            study.tell(trial, state=TrialState.FAIL)
+            continue
+        x = trial.suggest_int("x", 1, 20)
+        study.tell(trial, (2 if kinds[-1] == "a" else 1) * x)
+    assert kinds[15:].count("a") >= 5
+
+
+def test_a_failed_trial_of_a_small_space_is_not_repeated() -> None:
+    study, asked = fidelity(), []
+    for _ in range(8):
+        trial = study.ask()
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        asked.append((kind, trial.suggest_int("x", 1, 5) if kind == "a" else None))
+        study.tell(trial, None if kind == "b" else 1.0, state=None if kind == "a" else TrialState.FAIL)
+        if len(set(asked)) == 6:
+            break
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution should be")
+def test_choices_may_be_lists() -> None:
+    study = fidelity(startup=3)
+    ask = lambda t: (t.suggest_categorical("layers", [[32, 32], [64]]), t.suggest_float("x", 0, 1))  # noqa: E731
+    study.enqueue_trial({"layers": [64], "x": 0.5})
+    trial = study.ask()
+    ask(trial)
+    study.tell(trial, state=TrialState.FAIL)  # what failed is compared with what worked
+    asked = run(study, ask, lambda given, epoch: len(given[0]) * epoch, 15)
+    assert [len(layers) for layers, _ in asked[8:]].count(2) >= 5

@@ -366,7 +366,7 @@ def test_a_trial_that_was_stopped_early_is_neither_best_nor_a_member_with_figure
 ) -> None:
     study = searched(root, data, events, head='constraints = ["accuracy >= 0.3"]\n')
     stopped = [t for t in study.trials() if t.state == "PRUNED" and t.value is not None]
-    under, over = ([t.number for t in stopped if (t.value < 0.3) == below] for below in (True, False))
+    under, over = ([t.number for t in stopped if ((t.value or 0) < 0.3) == below] for below in (True, False))
     assert under
     assert over
     picked = {t.number for t in (*study.ranking(), *study.candidates())} | set(study.standing["members"])
