@@ -110,8 +110,7 @@ def search(
         limits = within_grid(writer, limits, emit)
         before = writer.count()
         session = Session(writer, limits, emit=emit)
-        if session.over and writer.queued():
-            text = f"{writer.queued()} queued trials wait: the study has its total of {before}; raise --trials"
+        if session.over and (text := left_waiting(writer)):
             emit(Note(text=text))
         interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
         done, spent = writer.count(), session.spent
@@ -147,6 +146,13 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
             cluster.end_leftovers(writer.folder / _layout.LOGS)
             settle(writer)
     return Study.open(root, spec.name, storage)
+
+
+def left_waiting(writer: StudyWriter) -> str:
+    """Say which trials wait although the study has its total; nothing if there are none."""
+    found = ((len(writer.waiting()), "unfinished"), (writer.queued(), "queued"))
+    waiting = " and ".join(f"{n} {kind}" for n, kind in found if n)
+    return waiting and f"{waiting} trials wait: the study has its total of {writer.count()}; raise --trials"
 
 
 def check_choice(spec: StudySpec, trials: int) -> None:

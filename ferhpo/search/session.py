@@ -105,9 +105,9 @@ class Session:
         room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
-        if self.writer.queued():  # what was asked for goes before what a scheduler holds back
-            return self._begin()
         waiting = self.writer.waiting()
+        if self.writer.queued() and all(map(self._rule.paused, waiting.values())):
+            return self._begin()  # what was asked for goes after what was cut off, before what a scheduler holds back
         last = room <= len(waiting)
         chosen = self._rule.promote(waiting, running=len(self.running), last=last)
         if chosen is None:

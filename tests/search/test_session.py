@@ -12,6 +12,7 @@ from ferhpo.errors import SpecError
 from ferhpo.search import costs
 from ferhpo.search.events import EpochEnded, Event, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import settle
+from ferhpo.search.runner import left_waiting
 from ferhpo.search.session import Limits, Session, judged
 from ferhpo.space.tries import Try
 from ferhpo.study.overview import overview
@@ -182,6 +183,21 @@ def test_what_was_queued_begins_although_as_many_trials_wait_as_there_is_room_fo
         assignment = session(writer, trials=2).next_trial()
         assert assignment is not None
         assert (assignment.epoch, assignment.config.lr) == (0, 0.05)
+
+
+def test_a_trial_that_was_cut_off_goes_on_before_what_was_queued_since(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(session(writer, trials=2), data, epochs=5)  # in the second of two trials
+    tries = [Try(given={"lr": 0.05}, params=spec.space.point({"lr": 0.05}))]
+    with open_writer(spec, root, data, tries=tries) as writer:
+        settle(writer)
+        assert left_waiting(writer).startswith("1 unfinished and 1 queued trials wait: the study has its total of 1;")
+        run_session(session(writer, trials=2), data)
+        assert [t.state for t in writer.reader.trials()] == ["COMPLETE", "COMPLETE", "WAITING"]
+        assert left_waiting(writer) == "1 queued trials wait: the study has its total of 2; raise --trials"
+        run_session(session(writer, trials=3), data)
+        assert left_waiting(writer) == ""
 
 
 def test_after_the_time_limit_no_trial_starts_and_running_ones_wait_with_their_values(
