@@ -20,6 +20,7 @@ from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.queue import VOID
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter
@@ -107,7 +108,7 @@ def _steps(dimension: Dimension) -> int:
 
 
 def _visited(trials: Sequence[FrozenTrial], names: Sequence[str]) -> set[Key]:
-    every = map(_settings, trials)
+    every = (_settings(t) for t in trials if not t.user_attrs.get(VOID))  # which may never have begun
     return {_key([given[name] for name in names]) for given in every if given.keys() >= set(names)}
 
 

@@ -86,6 +86,17 @@ def test_the_search_ends_with_the_last_point_and_says_so_before_it_starts(
     assert len(events) == 2, "a total that is reached before needs no word"
 
 
+def test_a_point_that_was_queued_and_never_begun_is_still_to_be_visited(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    tries = "[[try]]\nbatch_size = 128\n"
+    searched(root, data, spec(CHOICES, trials=1, tries=tries), events)
+    changed = CHOICES.replace('default = "sgd"', 'default = "adamw"')
+    study = searched(root, data, spec(changed, tries=tries), events)
+    ran = [(t.params["optimizer"], t.params["batch_size"]) for t in study.trials() if t.counts]
+    assert sorted(ran) == [("adamw", 64), ("adamw", 128), ("sgd", 64), ("sgd", 128)]
+
+
 @pytest.mark.parametrize(
     ("space", "size"),
     [
