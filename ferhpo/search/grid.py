@@ -89,17 +89,32 @@ def grid(spec: StudySpec) -> Values:
 
 def within_grid(writer: "StudyWriter", limits: Limits, emit: Emit) -> Limits:
     """Return limits that end a search over a grid with its last point, and say so; those of another one as they are."""
-    spec = writer.spec
-    if spec.sampler.name != "grid" or spec.scheduler.name == "pbt":  # whose copies stand on no point
+    if not _ends(writer.spec):
         return limits
-    values, trials = grid(spec), writer.reader.searched.get_trials(deepcopy=False)
-    points = {_key(point) for point in product(*values.values())}
-    left = len(points - _visited(trials, tuple(values)))
-    total = writer.count() + sum(not t.state.is_finished() for t in trials) + left
+    points, left = _counted(writer)
+    under_way = sum(not t.state.is_finished() for t in writer.reader.searched.get_trials(deepcopy=False))
+    total = writer.count() + under_way + left
     if total >= limits.trials:
         return limits
-    emit(Note(text=f"of the grid's {len(points)} points {left} are left: the search ends with {total} trials"))
+    emit(Note(text=f"of the grid's {points} points {left} are left: the search ends with {total} trials"))
     return replace(limits, trials=total)
+
+
+def exhausted(writer: "StudyWriter") -> bool:
+    """Tell whether a study searches a grid of which no point is left, so that no larger total brings another trial."""
+    return _ends(writer.spec) and not _counted(writer)[1]
+
+
+def _ends(spec: StudySpec) -> bool:
+    return spec.sampler.name == "grid" and spec.scheduler.name != "pbt"  # whose copies stand on no point
+
+
+def _counted(writer: "StudyWriter") -> tuple[int, int]:
+    """Return how many points a study's grid has, and how many of them no trial has."""
+    values = grid(writer.spec)
+    points = {_key(point) for point in product(*values.values())}
+    visited = _visited(writer.reader.searched.get_trials(deepcopy=False), tuple(values))
+    return len(points), len(points - visited)
 
 
 def _steps(dimension: Dimension) -> int:

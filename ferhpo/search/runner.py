@@ -14,7 +14,7 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
-from ferhpo.search.grid import within_grid
+from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.job import Trainer, train_trial
 from ferhpo.search.launch import run
 from ferhpo.search.prior import Records
@@ -45,6 +45,8 @@ class Outcome:
         gave_up: too many failures in a row ended it.
         spent: a limit on the whole study ended it, so that only a larger one lets it go on.
         new: trials that ended in this run.
+        flat: what is left is expected to improve less than was asked for, so that only asking for less lets it go on.
+        exhausted: no point of the grid is left, so that no larger total lets it go on.
     """
 
     study: Study
@@ -54,6 +56,8 @@ class Outcome:
     gave_up: bool
     spent: bool
     new: int
+    flat: bool = False
+    exhausted: bool = False
 
     @property
     def reached(self) -> bool:
@@ -113,7 +117,7 @@ def search(
         if session.over and (text := left_waiting(writer)):
             emit(Note(text=text))
         interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
-        done, spent = writer.count(), session.spent
+        done, spent, flat, no_more = writer.count(), session.spent, session.flat, exhausted(writer)
         if confirm and not interrupted and not session.gave_up:
             session = Confirmation(writer, confirm, limits, emit=emit)
             interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
@@ -125,6 +129,8 @@ def search(
         interrupted=interrupted,
         gave_up=session.gave_up,
         spent=spent,
+        flat=flat,
+        exhausted=no_more,
     )
 
 

@@ -95,6 +95,11 @@ class Session:
         return self._budget.spent is not None
 
     @property
+    def flat(self) -> bool:
+        """Tell whether what is left is not worth it by `Limits.flat`, so that the same limits end a search at once."""
+        return self._budget.flat(lambda: self.left) is not None
+
+    @property
     def ensemble(self) -> tuple[int, float] | None:
         """The running ensemble: how many members, and its value; None before there are two trials."""
         points = self._ensemble.points

@@ -10,7 +10,7 @@ from conftest import open_writer, run_session
 
 from ferhpo.errors import SpecError
 from ferhpo.search.events import Event, Note
-from ferhpo.search.grid import within_grid
+from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec, parse_spec
@@ -82,6 +82,10 @@ def test_the_search_ends_with_the_last_point_and_says_so_before_it_starts(
         "of the grid's 12 points 11 are left: the search ends with 13 trials",
         "of the grid's 12 points 0 are left: the search ends with 13 trials",
     ]
+    with open_writer(tried, root, data) as writer:
+        assert exhausted(writer)
+    with open_writer(spec(LR.replace("0.001", "0.002") + CHOICES), root, data) as writer:
+        assert not exhausted(writer)
     searched(root, data, spec(LR + CHOICES, trials=5), events)
     assert len(events) == 2, "a total that is reached before needs no word"
 
