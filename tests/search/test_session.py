@@ -12,7 +12,6 @@ from ferhpo.errors import SpecError
 from ferhpo.search import costs
 from ferhpo.search.events import EpochEnded, Event, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import settle
-from ferhpo.search.runner import left_waiting
 from ferhpo.search.session import Limits, Session, judged
 from ferhpo.space.tries import Try
 from ferhpo.study.overview import overview
@@ -183,21 +182,6 @@ def test_what_was_queued_begins_although_as_many_trials_wait_as_there_is_room_fo
         assignment = session(writer, trials=2).next_trial()
         assert assignment is not None
         assert (assignment.epoch, assignment.config.lr) == (0, 0.05)
-
-
-def test_a_trial_that_was_cut_off_goes_on_before_what_was_queued_since(root: Path, data: fakes.FakeData) -> None:
-    spec = fakes.spec(epochs=3, scheduler="none")
-    with open_writer(spec, root, data) as writer:
-        run_session(session(writer, trials=2), data, epochs=5)  # in the second of two trials
-    tries = [Try(given={"lr": 0.05}, params=spec.space.point({"lr": 0.05}))]
-    with open_writer(spec, root, data, tries=tries) as writer:
-        settle(writer)
-        assert left_waiting(writer).startswith("1 unfinished and 1 queued trials wait: the study has its total of 1;")
-        run_session(session(writer, trials=2), data)
-        assert [t.state for t in writer.reader.trials()] == ["COMPLETE", "COMPLETE", "WAITING"]
-        assert left_waiting(writer) == "1 queued trials wait: the study has its total of 2; raise --trials"
-        run_session(session(writer, trials=3), data)
-        assert left_waiting(writer) == ""
 
 
 def test_after_the_time_limit_no_trial_starts_and_running_ones_wait_with_their_values(
@@ -375,27 +359,6 @@ def test_a_figure_is_judged_only_after_the_whole_budget(root: Path, data: fakes.
     trials = {t.number: t for t in study.trials()}
     assert all(t.feasible for t in trials.values() if t.state == "PRUNED"), "it might have kept it in the end"
     assert all(not t.feasible for t in trials.values() if t.state == "COMPLETE")
-
-
-def test_a_trial_that_was_stopped_early_is_neither_best_nor_a_member_with_figures_that_break_a_constraint(
-    root: Path, data: fakes.FakeData, events: list[Event]
-) -> None:
-    study = searched(root, data, events, head='constraints = ["accuracy >= 0.3"]\n')
-    stopped = [t for t in study.trials() if t.state == "PRUNED" and t.value is not None]
-    under, over = ([t.number for t in stopped if ((t.value or 0) < 0.3) == below] for below in (True, False))
-    assert under
-    assert over
-    picked = {t.number for t in (*study.ranking(), *study.candidates())} | set(study.standing["members"])
-    assert picked.isdisjoint(under)
-    assert picked >= set(over)
-    told = {e.number for e in events if isinstance(e, TrialEnded) and e.broken and e.state == "PRUNED"}
-    assert told == set(under)
-    assert {t.number for t in stopped if "accuracy >= 0.3, got" in t.attrs.get("broken", "")} == told
-
-
-def test_where_no_trial_keeps_a_figures_constraint_none_is_best(root: Path, data: fakes.FakeData) -> None:
-    study = searched(root, data, head='constraints = ["accuracy >= 0.99"]\n')
-    assert (study.best(), study.candidates(), study.standing["members"]) == (None, [], [])
 
 
 def test_memory_is_known_after_an_epoch_and_ends_a_trial_there(
