@@ -164,6 +164,8 @@ def search(
 def closing(outcome: "Outcome") -> str:
     """Return the last line of a search."""
     if outcome.reached and not outcome.new:
-        return f"the study has its {outcome.done} trials already; a larger --trials goes on"
-    more = "a larger limit" if outcome.spent else "the same command"
+        more = "a grid with more points" if outcome.exhausted else "a larger --trials"
+        return f"the study has its {outcome.done} trials already; {more} goes on"
+    ends_at_once = "a smaller --stop-when-flat" if outcome.flat else None
+    more = "a larger limit" if outcome.spent else ends_at_once or "the same command"
     return f"{outcome.done} of {outcome.trials} trials done" + ("" if outcome.reached else f"; {more} goes on")

@@ -124,7 +124,7 @@ def summary(study: "Study") -> dict[str, Any]:
         "states": study.states(),
         "n_trials": sum(study.states().values()),
         "interrupted": sum(t.state == "INTERRUPTED" for t in found),
-        "infeasible": sum(not t.feasible for t in found),
+        "infeasible": sum(not t.eligible for t in found),
         "best": best_json(best_trial) if best_trial else None,
         "front": [best_json(t) for t in study.front(found)] if several else [],
         "confirmed": [c.to_json() for c in study.confirmed()],
@@ -205,7 +205,7 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             t.attrs.get("seconds"),
             settings(t.params),
             (t.attrs.get("figures") or {}).get("robust_accuracy"),
-            t.attrs.get("error") or (None if t.feasible else f"breaks {t.attrs['broken']}"),
+            t.attrs.get("error") or (None if t.eligible else f"breaks {t.attrs.get('broken', 'a constraint')}"),
         )
         for t in trials
     ]

@@ -277,7 +277,7 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         "barely": ended and majority is not None and accuracy is not None and accuracy <= majority + MARGIN,
         "arch": trial.params["arch"] if "arch" in trial.params else attrs.get("config", {}).get("arch"),
         "origin": trial.origin or None,
-        "feasible": trial.feasible,
+        "feasible": trial.eligible,
         "broken": attrs.get("broken"),
         "requeued": bool(attrs.get(VOID)),
         "error": attrs.get("error") or None,

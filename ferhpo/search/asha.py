@@ -87,9 +87,13 @@ class PromotingHalving(Halving):
         self.record(number, {epoch: value})
         return number in self._best(epoch, 0)
 
+    def paused(self, epoch: int) -> bool:
+        """Tell whether a trial that waits after an epoch waits at a rung."""
+        return epoch in self.at
+
     def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:  # noqa: ARG002
         """Return an interrupted trial, else the best of the highest rung that may go on."""
-        between = [number for number, epoch in waiting.items() if epoch not in self.at]
+        between = [number for number, epoch in waiting.items() if not self.paused(epoch)]
         ready = [n for rung in reversed(self.at) for n in self._best(rung, int(last)) if waiting.get(n) == rung]
         return min(between, default=next(iter(ready), None))
 

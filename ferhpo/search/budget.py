@@ -107,7 +107,7 @@ class Budget:
     @classmethod
     def of(cls, found: Sequence[Trial], limits: Limits, metric: Metric, clock: Callable[[], float]) -> Self:
         """Return the budget of a study with these trials."""
-        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.feasible]
+        ended = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.eligible]
         in_order = sorted(ended, key=lambda t: (0.0 if t.ended is None else t.ended.timestamp(), t.number))
         return cls(
             limits=limits,
@@ -146,9 +146,14 @@ class Budget:
             return f"time is up: {AFTER}"
         if self.spent is not None:
             return f"{self.spent}: {AFTER}"
-        if limits.flat is not None and (rest := left()) > 0:
+        return self.flat(left)
+
+    def flat(self, left: Callable[[], int]) -> str | None:
+        """Return why the trials that are left are not worth it, None if they are or nobody asks; see `reason`."""
+        least = self.limits.flat
+        if least is not None and (rest := left()) > 0:
             expected = expected_improvement(self.values, rest, maximize=self.metric.maximize)
-            if expected is not None and expected < limits.flat:
+            if expected is not None and expected < least:
                 hope = f"{rest} more trials are expected to improve {self.metric.name} by {expected:.2g}"
-                return f"{hope}, less than {limits.flat:g}: {AFTER}"
+                return f"{hope}, less than {least:g}: {AFTER}"
         return None

@@ -150,21 +150,23 @@ class Tried:
     """Tells which rows a trial has had already.
 
     A trial that was not asked for some of a row's parameters has had it all the same, since `Presence` may take one for
-    asked for that is not; but not a trial from before the first one with such a parameter, which may be a new one.
+    asked for that is not; but not a trial from before the first one with such a parameter, which may be a new one, nor
+    one that may have ended before it was asked for them.
 
     Args:
         rows: of the trials, in the order of their numbers (n, parameters).
+        whole: of each whether it was surely asked for all of its parameters.
     """
 
-    def __init__(self, rows: np.ndarray) -> None:
-        self._rows, self._absent = rows.round(6), np.isnan(rows)
+    def __init__(self, rows: np.ndarray, whole: Sequence[bool]) -> None:
+        self._rows, self._absent, self._whole = rows.round(6), np.isnan(rows), np.array(whole, bool)[:, None]
         self._first = np.argmin(self._absent, axis=0) if len(rows) else np.zeros(rows.shape[1], int)
 
     def __call__(self, row: np.ndarray) -> bool:
         """Tell whether a trial has had a row, whose parameters were all asked for of some trial."""
         since = self._first[~np.isnan(row)].max(initial=0)
         absent = self._absent[since:]
-        same = (self._rows[since:] == row.round(6)) | absent
+        same = (self._rows[since:] == row.round(6)) | (absent & (self._whole[since:] | np.isnan(row)))
         return bool((same.all(1) & ~absent.all(1)).any())
 
 

@@ -12,7 +12,7 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class Curve:
             they are made one, (k, objectives).
         elsewhere: in another study.
         infeasible: it broke a constraint, so its value is NaN.
+        key: the same of two trials of one configuration.
     """
 
     params: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Curve:
     values: np.ndarray
     elsewhere: bool = False
     infeasible: bool = False
+    key: Hashable = None
 
     @property
     def worked(self) -> bool:

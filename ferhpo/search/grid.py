@@ -20,6 +20,7 @@ from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.space.space import Dimension
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.queue import VOID
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter
@@ -69,12 +70,13 @@ class Grid(BaseSampler):
 
 
 def grid(spec: StudySpec) -> Values:
-    """Return the values of each dimension of a study's grid.
+    """Return the values of each dimension of a study's grid; one that no trial is asked for is none of its axes.
 
     Raises:
         SpecError: it has more than `MOST` points.
     """
-    dimensions = spec.space.dimensions
+    never = spec.space.unreachable
+    dimensions = [d for d in spec.space.dimensions if d.name not in never]
     size = max(map(_steps, dimensions), default=1)
     if size <= MOST:  # else the values of one dimension are already too many to write down
         values = {d.name: d.grid(spec.sampler.points) for d in dimensions}
@@ -87,17 +89,32 @@ def grid(spec: StudySpec) -> Values:
 
 def within_grid(writer: "StudyWriter", limits: Limits, emit: Emit) -> Limits:
     """Return limits that end a search over a grid with its last point, and say so; those of another one as they are."""
-    spec = writer.spec
-    if spec.sampler.name != "grid" or spec.scheduler.name == "pbt":  # whose copies stand on no point
+    if not _ends(writer.spec):
         return limits
-    values, trials = grid(spec), writer.reader.searched.get_trials(deepcopy=False)
-    points = {_key(point) for point in product(*values.values())}
-    left = len(points - _visited(trials, tuple(values)))
-    total = writer.count() + sum(not t.state.is_finished() for t in trials) + left
+    points, left = _counted(writer)
+    under_way = sum(not t.state.is_finished() for t in writer.reader.searched.get_trials(deepcopy=False))
+    total = writer.count() + under_way + left
     if total >= limits.trials:
         return limits
-    emit(Note(text=f"of the grid's {len(points)} points {left} are left: the search ends with {total} trials"))
+    emit(Note(text=f"of the grid's {points} points {left} are left: the search ends with {total} trials"))
     return replace(limits, trials=total)
+
+
+def exhausted(writer: "StudyWriter") -> bool:
+    """Tell whether a study searches a grid of which no point is left, so that no larger total brings another trial."""
+    return _ends(writer.spec) and not _counted(writer)[1]
+
+
+def _ends(spec: StudySpec) -> bool:
+    return spec.sampler.name == "grid" and spec.scheduler.name != "pbt"  # whose copies stand on no point
+
+
+def _counted(writer: "StudyWriter") -> tuple[int, int]:
+    """Return how many points a study's grid has, and how many of them no trial has."""
+    values = grid(writer.spec)
+    points = {_key(point) for point in product(*values.values())}
+    visited = _visited(writer.reader.searched.get_trials(deepcopy=False), tuple(values))
+    return len(points), len(points - visited)
 
 
 def _steps(dimension: Dimension) -> int:
@@ -106,7 +123,7 @@ def _steps(dimension: Dimension) -> int:
 
 
 def _visited(trials: Sequence[FrozenTrial], names: Sequence[str]) -> set[Key]:
-    every = map(_settings, trials)
+    every = (_settings(t) for t in trials if not t.user_attrs.get(VOID))  # which may never have begun
     return {_key([given[name] for name in names]) for given in every if given.keys() >= set(names)}
 
 

@@ -20,6 +20,7 @@ from ferhpo.data.cache import ARRAYS, Prepared
 from ferhpo.errors import CheckpointError, TrainingError
 from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
+from ferhpo.study.source import OBJECTIVE
 
 Value = float | Mapping[str, float]
 Objective = Callable[[TrialConfig, int], Value] | Callable[[TrialConfig], Iterator[Value]]
@@ -63,7 +64,7 @@ def no_images(folder: Path) -> Prepared:
     arrays: dict[str, Any] = {k: np.empty(shapes.get(k, (0,)), kind) for k, kind in ARRAYS.items() if k != "soft"}
     return Prepared(
         folder=folder,
-        format="objective",
+        format=OBJECTIVE,
         source=None,
         classes=(),
         fingerprint="objective",

@@ -51,9 +51,13 @@ class Population(Scheduler):
         self.record(number, {epoch: value})
         return epoch % self.every > 0
 
+    def paused(self, epoch: int) -> bool:
+        """Tell whether a trial that waits after an epoch has had its turn."""
+        return epoch % self.every == 0
+
     def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:
         """Return an interrupted trial; once the population is whole, the worst of those that are least far."""
-        between = [number for number, epoch in waiting.items() if epoch % self.every]
+        between = [number for number, epoch in waiting.items() if not self.paused(epoch)]
         if between or not waiting:
             return min(between, default=None)
         if len(waiting) + running < self.size and not last:

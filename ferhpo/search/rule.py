@@ -35,6 +35,10 @@ class Scheduler(Protocol):
         """Take note of a trial's value after an epoch and tell whether it goes on."""
         ...
 
+    def paused(self, epoch: int) -> bool:  # noqa: ARG002
+        """Tell whether a trial that waits after an epoch was held back there, and not cut off."""
+        return False
+
     def promote(self, waiting: Mapping[int, int], *, running: int, last: bool) -> int | None:  # noqa: ARG002
         """Return which waiting trial goes on next, None if a new one is the better use of a worker.
 

@@ -14,7 +14,7 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
-from ferhpo.search.grid import within_grid
+from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.job import Trainer, train_trial
 from ferhpo.search.launch import run
 from ferhpo.search.prior import Records
@@ -45,6 +45,8 @@ class Outcome:
         gave_up: too many failures in a row ended it.
         spent: a limit on the whole study ended it, so that only a larger one lets it go on.
         new: trials that ended in this run.
+        flat: what is left is expected to improve less than was asked for, so that only asking for less lets it go on.
+        exhausted: no point of the grid is left, so that no larger total lets it go on.
     """
 
     study: Study
@@ -54,6 +56,8 @@ class Outcome:
     gave_up: bool
     spent: bool
     new: int
+    flat: bool = False
+    exhausted: bool = False
 
     @property
     def reached(self) -> bool:
@@ -110,11 +114,10 @@ def search(
         limits = within_grid(writer, limits, emit)
         before = writer.count()
         session = Session(writer, limits, emit=emit)
-        if session.over and writer.queued():
-            text = f"{writer.queued()} queued trials wait: the study has its total of {before}; raise --trials"
+        if session.over and (text := left_waiting(writer)):
             emit(Note(text=text))
         interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
-        done, spent = writer.count(), session.spent
+        done, spent, flat, no_more = writer.count(), session.spent, session.flat, exhausted(writer)
         if confirm and not interrupted and not session.gave_up:
             session = Confirmation(writer, confirm, limits, emit=emit)
             interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
@@ -126,6 +129,8 @@ def search(
         interrupted=interrupted,
         gave_up=session.gave_up,
         spent=spent,
+        flat=flat,
+        exhausted=no_more,
     )
 
 
@@ -147,6 +152,13 @@ def settled_study(spec: StudySpec, record: Mapping[str, Any], root: Path, storag
             cluster.end_leftovers(writer.folder / _layout.LOGS)
             settle(writer)
     return Study.open(root, spec.name, storage)
+
+
+def left_waiting(writer: StudyWriter) -> str:
+    """Say which trials wait although the study has its total; nothing if there are none."""
+    found = ((len(writer.waiting()), "unfinished"), (writer.queued(), "queued"))
+    waiting = " and ".join(f"{n} {kind}" for n, kind in found if n)
+    return waiting and f"{waiting} trials wait: the study has its total of {writer.count()}; raise --trials"
 
 
 def check_choice(spec: StudySpec, trials: int) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +20,7 @@ from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
 from ferhpo.study.queue import VOID
 
-Params = frozenset[tuple[str, Any]]
+Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
@@ -32,13 +33,13 @@ class FidelitySampler(BaseSampler):
 
     Fits a Gaussian process over (configuration, epoch), see `fidelity.py`, to the values of complete, pruned and
     running trials alike, wherever they were stopped, and takes the candidate of the greatest expected improvement at
-    ``max_epochs`` or the best of a few random ones, see `proposal.py`. A configuration that failed or broke a
-    constraint counts as a bad one, unless another trial of it worked. Trials that have just begun are taken to end as
-    the model expects, so that parallel workers get different proposals. While few trials are complete, more of them are
-    random. Conditional spaces are learned from the trials; in one of few configurations none is tried twice while there
-    are others. Works under `study.optimize` as under `study.ask` and `study.tell`. In a study with several objectives,
-    which Optuna lets report nothing, it learns from the final values, or from what ``points`` knows, and each proposal
-    improves them in one of some ten directions, see `scalar.py`.
+    ``max_epochs`` or the best of a few random ones, see `proposal.py`. A configuration that failed, was pruned before
+    it reported anything, or broke a constraint counts as a bad one, unless another trial of it worked. Trials that have
+    just begun are taken to end as the model expects, so that parallel workers get different proposals. While few trials
+    are complete, more of them are random. Conditional spaces are learned from the trials; in one of few configurations
+    none is tried twice while there are others. Works under `study.optimize` as under `study.ask` and `study.tell`. In a
+    study with several objectives, which Optuna lets report nothing, it learns from the final values, or from what
+    ``points`` knows, and each proposal improves them in one of some ten directions, see `scalar.py`.
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
@@ -49,6 +50,7 @@ class FidelitySampler(BaseSampler):
             same; they count towards ``startup``, and how far they hold here is learned.
         points: returns a trial's values of all objectives by epoch, where the study has several.
         names: parameters to propose, where earlier trials of the study had others too; None proposes whatever they had.
+        had: returns a trial's parameters, where it had more than it was asked for: what was fixed then and is not now.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class FidelitySampler(BaseSampler):
         prior: Sequence[FrozenTrial] = (),
         points: Callable[[FrozenTrial], Points] | None = None,
         names: Sequence[str] | None = None,
+        had: Callable[[FrozenTrial], Mapping[str, Any]] = attrgetter("params"),
     ) -> None:
         import scipy.optimize  # noqa: F401 - here, so that the first ask that fits the model need not wait for it
 
@@ -68,13 +71,14 @@ class FidelitySampler(BaseSampler):
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
         self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, choices, points
-        self._names = names
+        self._names, self._had = names, had
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
-        self._prior = [t for t in prior if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
+        told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
+        self._prior = [t for t in told if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
         self._study = ""
         self._finished: dict[int, Curve | None] = {}
-        self._tried: set[Params] = set()
+        self._tried: set[Key] = set()
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
         self._fits: dict[tuple[float, ...], tuple[int, Encoding, np.ndarray]] = {}  # by direction
 
@@ -94,8 +98,7 @@ class FidelitySampler(BaseSampler):
             for name, distribution in drawn_from.items():
                 if number >= self._space.get(name, (-1,))[0]:
                     self._space[name] = number, distribution
-            varied = [item for item in other.params.items() if not drawn_from[item[0]].single()]  # as in a proposal
-            self._tried.add(frozenset(varied))
+            self._tried.add(_key(other.params, drawn_from))
             if other.state.is_finished():
                 self._finished[number] = self._curve(study, other)
         names = self._space if self._names is None else self._names
@@ -116,8 +119,8 @@ class FidelitySampler(BaseSampler):
         if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
             return self._untried(study, trial, Encoding(search_space)) if search_space else {}
         if len(worked) < len(curves):
-            known = {frozenset(c.params.items()) for c in worked if not c.elsewhere}
-            curves = [c for c in curves if c.worked or frozenset(c.params.items()) not in known]
+            known = {c.key for c in worked if not c.elsewhere}
+            curves = [c for c in curves if c.worked or c.key not in known]
         weights = self._direction(len(study.directions))
         if weights:
             values = scalarised([c.values for c in curves], np.array(weights))
@@ -125,7 +128,7 @@ class FidelitySampler(BaseSampler):
         with single_thread():
             surrogate = self._surrogate(search_space, curves, weights)
             encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
-            pending = np.array([encoding.row(t.params) for t in running if t.number > trial.number - PENDING])
+            pending = np.array([encoding.row(self._had(t)) for t in running if t.number > trial.number - PENDING])
             allowed = allowing(encoding, surrogate.rows[surrogate.own], self._choices, fixed, self._rng)
             rows = proposed(surrogate, pending, allowed, self._rng)
         return self._untried(study, trial, encoding, rows)
@@ -142,10 +145,10 @@ class FidelitySampler(BaseSampler):
         """Return the first proposal that no trial has had, in a small space else any such; nothing if there is none."""
         if encoding.points > SMALL:
             proposals = map(encoding.params, rows)
-            return next((p for p in proposals if frozenset(p.items()) not in self._tried), {})
+            return next((p for p in proposals if _key(p, encoding.distributions) not in self._tried), {})
         others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
-        seen = np.array([encoding.row(t.params) for t in others]).reshape(-1, len(encoding.names))
-        tried, fixed = Tried(seen), trial.system_attrs.get("fixed_params", {})
+        seen = np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
+        tried, fixed = Tried(seen, [_whole(t) for t in others]), trial.system_attrs.get("fixed_params", {})
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
         return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
 
@@ -155,7 +158,7 @@ class FidelitySampler(BaseSampler):
         return max(EXPLORE, min(1 / (1 + whole), 2 * self._startup / told))
 
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
-        """Return what a trial tells: of one that failed that it did, None of one without a value as yet.
+        """Return what a trial tells: of one that ended without a value that it did, None of one without one as yet.
 
         None too of one that ended before it had parameters, and of one that ferhpo interrupted and queued again.
 
@@ -168,17 +171,18 @@ class FidelitySampler(BaseSampler):
         values: Mapping[int, Any] = trial.intermediate_values if one else self._points(trial) if self._points else {}
         if trial.state == TrialState.FAIL and (not trial.params or trial.user_attrs.get(VOID)):
             return None
-        if trial.state == TrialState.FAIL or infeasible:
+        unreported = trial.state == TrialState.PRUNED and not values and trial.params  # as one says "this is invalid"
+        if trial.state == TrialState.FAIL or infeasible or unreported:
             values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}
         elif trial.state == TrialState.COMPLETE and not values and trial.values:
             values = {self._max_epochs: trial.values[0] if one else trial.values}
         if not values:
             return None
         if one:
-            found = curve(trial.params, values, maximize=signs[0] > 0)
+            found = curve(self._had(trial), values, maximize=signs[0] > 0)
         else:
-            found = curve(trial.params, {e: np.multiply(v, signs) for e, v in values.items()}, maximize=True)
-        return replace(found, infeasible=True) if infeasible else found
+            found = curve(self._had(trial), {e: np.multiply(v, signs) for e, v in values.items()}, maximize=True)
+        return replace(found, infeasible=infeasible, key=_key(trial.params, trial.distributions))
 
     def _direction(self, objectives: int) -> tuple[float, ...]:
         """Return this proposal's weights of the objectives, none for one."""
@@ -203,3 +207,17 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
+
+
+def _key(params: Mapping[str, Any], drawn_from: Mapping[str, BaseDistribution]) -> Key:
+    """Return what tells one configuration from another: of a choice, which may be a list, its place.
+
+    What cannot vary is left out, as it is of a proposal.
+    """
+    varied = ((name, d) for name, d in drawn_from.items() if name in params and not d.single())
+    return frozenset((name, d.to_internal_repr(params[name])) for name, d in varied)
+
+
+def _whole(trial: FrozenTrial) -> bool:
+    """Tell whether a trial was surely asked for all of its parameters: it has a value, or ferhpo began it."""
+    return trial.state == TrialState.COMPLETE or bool(trial.intermediate_values) or "config" in trial.user_attrs

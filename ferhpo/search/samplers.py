@@ -18,7 +18,7 @@ from ferhpo.search.grid import Grid, grid
 from ferhpo.search.prior import Records, trials
 from ferhpo.search.sampler import FidelitySampler, Points
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.current import Current
+from ferhpo.study.current import Current, filled
 from ferhpo.study.quantities import by_epoch
 
 
@@ -55,6 +55,7 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
                 prior=[t for kept in prior.values() for t in trials(kept, space)],
                 points=partial(logged_points, spec.objectives),
                 names=[d.name for d in space.dimensions],
+                had=partial(filled, space),
             )
         case "random":
             return RandomSampler(seed=seed)

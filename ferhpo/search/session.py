@@ -95,6 +95,11 @@ class Session:
         return self._budget.spent is not None
 
     @property
+    def flat(self) -> bool:
+        """Tell whether what is left is not worth it by `Limits.flat`, so that the same limits end a search at once."""
+        return self._budget.flat(lambda: self.left) is not None
+
+    @property
     def ensemble(self) -> tuple[int, float] | None:
         """The running ensemble: how many members, and its value; None before there are two trials."""
         points = self._ensemble.points
@@ -105,9 +110,9 @@ class Session:
         room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
-        if self.writer.queued():  # what was asked for goes before what a scheduler holds back
-            return self._begin()
         waiting = self.writer.waiting()
+        if self.writer.queued() and all(map(self._rule.paused, waiting.values())):
+            return self._begin()  # what was asked for goes after what was cut off, before what a scheduler holds back
         last = room <= len(waiting)
         chosen = self._rule.promote(waiting, running=len(self.running), last=last)
         if chosen is None:
@@ -290,7 +295,7 @@ class Session:
         self.running.pop(number, None)
         self.writer.finish(number, state, record["value"], record["attrs"])
         spec, found = self.writer.spec, known(record["attrs"])
-        reason = self._broken(found, whole=state == "COMPLETE")
+        reason = self._broken(found, whole=True)  # of a trial that was stopped early too: it is taken as it is
         if reason is None:
             self._budget.values.append(record["value"])
         drop_state(self.writer.folder / record["attrs"]["checkpoint"])

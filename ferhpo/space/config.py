@@ -128,7 +128,7 @@ class TrialConfig:
         "relu",
         "of our own nets, and of the head's hidden layer",
         choices=ACTIVATIONS,
-        matters=lambda p: _shaped(p) or p["head"] > 0,
+        matters=lambda p: p["head"] > 0 or _shaped(p),  # head first, so that `space` sees that it is looked at
     )
     patch_size: int = _set(
         0, "pixels a side of a patch of timm's ViT and ConvNeXt nets, 0 is their own", low=0, high=64, matters=_timm

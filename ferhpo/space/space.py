@@ -223,18 +223,23 @@ class Space:
 
     @property
     def conditional(self) -> tuple[str, ...]:
-        """Return the dimensions that the value of another one switches off."""
-        names = {d.name for d in self.dimensions}
-        return tuple(d.name for d in self.dimensions if names & {*d.when, *_read_by(d.name)})
+        """Return the dimensions that some trials are asked for and others are not, by the values of other ones."""
+        options = self._options()
+        return tuple(d.name for d in self.dimensions if _verdicts(d, options, {}) == {True, False})
 
     @property
     def unreachable(self) -> tuple[str, ...]:
         """Return the dimensions that no trial is asked for, whatever the others are."""
+        options = self._options()
+        return tuple(d.name for d in self.dimensions if True not in _verdicts(d, options, {}))
+
+    def _options(self) -> dict[str, list[Any]]:
+        """Return the values of each setting that may decide whether a dimension applies."""
         options = {name: [value] for name, value in (TrialConfig().params() | dict(self.fixed)).items()}
         for d in self.dimensions:
             named = [value for other in self.dimensions for value in other.when.get(d.name, ())]
             options[d.name] = [*d.choices] or [d.low, d.high, d.default, *(v for v in named if d.has(v))]
-        return tuple(d.name for d in self.dimensions if not _may_apply(d, options, {}))
+        return options
 
     def defaults(self) -> dict[str, Any]:
         """Return the parameters of the default trial: the default of every dimension that applies."""
@@ -290,13 +295,13 @@ def applies(dimension: Dimension, settings: Mapping[str, Any]) -> bool:
     return all(settings[other] in values for other, values in dimension.when.items())
 
 
-def _may_apply(dimension: Dimension, options: Mapping[str, list[Any]], chosen: Mapping[str, Any]) -> bool:
-    """Tell whether a dimension applies for some values of the settings that it looks at, as far as not chosen yet."""
+def _verdicts(dimension: Dimension, options: Mapping[str, list[Any]], chosen: Mapping[str, Any]) -> set[bool]:
+    """Return whether a dimension applies, for all values of the settings that it looks at, as far as not chosen yet."""
     try:
-        return applies(dimension, chosen)
+        return {applies(dimension, chosen)}
     except KeyError as error:
         name = error.args[0]
-        return any(_may_apply(dimension, options, {**chosen, name: value}) for value in options[name])
+        return {v for value in options[name] for v in _verdicts(dimension, options, {**chosen, name: value})}
 
 
 class _Read(dict[str, Any]):

@@ -6,6 +6,7 @@ trials are shown to them as if they had been drawn from the study file as it is 
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -50,6 +51,23 @@ def as_now(trial: FrozenTrial, space: Space, ranges: Mapping[str, BaseDistributi
     found.params, found.distributions = params, drawn_from
     found.system_attrs = {key: kept for key, kept in trial.system_attrs.items() if not key.startswith(STATES)}
     return found
+
+
+def filled(space: Space, trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return a trial's parameters, and the value of every setting that a space searches and the trial had fixed.
+
+    A value outside a range is one too: whoever goes by distances can tell how far it lies.
+
+    Args:
+        space: the study file's.
+        trial: a study's; one without a whole configuration had nothing else that is known.
+    """
+    if "config" not in trial.user_attrs:
+        return trial.params
+    settings = DEFAULTS | trial.user_attrs["config"]
+    fixed = [d for d in space.dimensions if d.name not in trial.params and applies(d, settings)]
+    values = {d.name: settings[d.name] for d in fixed if not d.choices or settings[d.name] in d.choices}
+    return trial.params | {name: value for name, value in values.items() if value is not None}
 
 
 class Current(Around):

@@ -18,12 +18,10 @@ from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.choices import Choices, ever_offered, outside
 from ferhpo.study.compatible import check_compatible
-from ferhpo.study.study import BASE, OBJECTIVES, PRIOR, load
+from ferhpo.study.study import BASE, CONSTRAINTS, OBJECTIVES, PRIOR, load
 from ferhpo.study.trial import counts
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
-# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
-CONSTRAINTS = "constraints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

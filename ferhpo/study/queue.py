@@ -1,6 +1,7 @@
 """Trials that wait to be run: what a user asked for, and what no longer fits the study file."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -29,7 +30,8 @@ def queue_tries(study: optuna.Study, tries: Sequence[Try]) -> None:
 def misfits(study: optuna.Study, space: Space, tries: Sequence[Try]) -> list[FrozenTrial]:
     """Return the queued trials, never begun, that are no longer what is asked for.
 
-    They have a value that the space no longer allows, or are the defaults, or a try, as another study file had them.
+    They have a value that the space no longer allows, or are the defaults, or a try, as another study file had them;
+    see `again`.
     """
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     queued = [t for t in waiting if "config" not in t.user_attrs]
@@ -40,8 +42,19 @@ def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, 
     """Return what a queued trial would be queued with now."""
     if trial.user_attrs.get(DEFAULT):
         return space.defaults()
-    same = (dict(one.params) for one in tries if one.given == trial.user_attrs.get(TRY))
-    return next(same, settings(trial))
+    same = [one for one in tries if one.given == trial.user_attrs.get(TRY)]
+    if "requeued_from" not in trial.user_attrs:  # which had its settings when it began
+        same += again([trial], space)
+    return dict(same[0].params) if same else settings(trial)
+
+
+def again(trials: Sequence[FrozenTrial], space: Space) -> list[Try]:
+    """Return the tries among some trials with the defaults of a space; one that is no point of it is left out."""
+    found = []
+    for given in (t.user_attrs[TRY] for t in trials if TRY in t.user_attrs):
+        with suppress(UsageError):
+            found.append(Try(given=given, params=space.point(given)))
+    return found
 
 
 def settings(trial: FrozenTrial) -> dict[str, object]:

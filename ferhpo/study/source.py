@@ -10,6 +10,8 @@ from ferhpo.errors import DataError, UsageError
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec
 
+OBJECTIVE = "objective"  # in place of a format, of a study that searches a function of Python
+
 
 def open_data(
     spec: StudySpec, cache: Path, *, given: Path | None = None, record: Mapping[str, Any] | None = None
@@ -23,7 +25,7 @@ def open_data(
         record: what the study wrote down of its data at its first run, None before that.
 
     Raises:
-        UsageError: nobody names the data.
+        UsageError: nobody names the data, or the study was begun with an objective, which has none.
         DataError: they cannot be read, are not the ones the study was begun with, or, before that, are prepared with
             other labels than the study wants.
     """
@@ -68,6 +70,12 @@ def located(
 
     Paths of a study file are relative to where it stands; of one from the database, what the study wrote down goes.
     """
+    if record and record.get("format") == OBJECTIVE:
+        msg = (
+            f"images are for nets, and study '{spec.name}' searches an objective, which is not stored with it; go on "
+            "from Python, with ferhpo.search(..., objective=...)"
+        )
+        raise UsageError(msg)
     data = spec.data
     known = record if record and not isinstance(spec.path, Path) else {}
     base = spec.path.parent if isinstance(spec.path, Path) else Path()

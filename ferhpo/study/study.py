@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ferhpo import _layout
 from ferhpo._atomic import is_locked, locked
 from ferhpo.errors import CheckpointError, StudyError, did_you_mean
+from ferhpo.space.aims import check_constraints
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
 from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
@@ -35,6 +36,8 @@ ELSEWHERE = "elsewhere"
 OPENINGS = "test_openings"
 BASE = "base"  # the folder of the study file, that paths of weights start from
 OBJECTIVES = "objectives"  # of a study with several: their names in order
+# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
+CONSTRAINTS = "constraints"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -165,9 +168,17 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
+        constraints = check_constraints(self.attrs.get(CONSTRAINTS, ()) if "spec" in self.attrs else ())
         on_disk = set(_layout.trials_on_disk(self.folder))  # one look at the disk, where thousands of trials left none
         return [
-            read_trial(t, self.folder if t.number in on_disk else None, names, metric, orphaned=orphaned)
+            read_trial(
+                t,
+                self.folder if t.number in on_disk else None,
+                names,
+                metric,
+                orphaned=orphaned,
+                constraints=constraints,
+            )
             for t in self._frozen()
         ]
 
@@ -198,8 +209,8 @@ class Study:
     def best(self, found: Sequence[Trial] | None = None) -> Trial | None:
         """Return the best COMPLETE trial, else the best PRUNED one, None if neither is there.
 
-        Only trials that keep the constraints count. With several objectives it is the one of the front that is best by
-        the metric.
+        Only trials that keep the constraints count, PRUNED ones as they are. With several objectives it is the one of
+        the front that is best by the metric.
 
         Args:
             found: the study's trials where they were read already.
@@ -212,7 +223,7 @@ class Study:
         Args:
             found: the study's trials where they were read already.
         """
-        found = [t for t in (self.trials() if found is None else found) if t.feasible]
+        found = [t for t in (self.trials() if found is None else found) if t.eligible]
         front = self.front(found)
         on = {t.number for t in front}
         rest = [t for t in found if t.state == "COMPLETE" and t.number not in on]
@@ -228,7 +239,7 @@ class Study:
             The Pareto front, best by the metric first; with one objective the best trial first, and its equals.
         """
         found = self.trials() if found is None else found
-        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.feasible])
+        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.eligible])
         signs = [1 if direction == "maximize" else -1 for direction in self.directions]
         points = np.array([[t.objectives[name] for name in self.objectives] for t in whole]).reshape(-1, len(signs))
         return [t for t, on in zip(whole, nondominated(points * signs), strict=True) if on]
@@ -242,12 +253,9 @@ class Study:
             found: the study's trials and repeats where they were read already.
         """
         found = self.every() if found is None else found
-        kept = self._ranked([t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.feasible])
-        if len(self.objectives) == 1:
-            return kept
-        on = {t.number for t in self.front([t for t in found if not t.repeats])}
-        sign = -1 if self.maximize else 1
-        return sorted(kept, key=lambda t: (sign * (t.value or 0), t.number not in on))
+        kept = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.eligible]
+        several = len(self.objectives) > 1
+        return self._ranked(kept, first=self.front([t for t in found if not t.repeats]) if several else ())
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""
@@ -303,10 +311,11 @@ class Study:
     def _frozen(self) -> list[FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False)
 
-    def _ranked(self, trials: list[Trial]) -> list[Trial]:
-        sign = -1 if self.maximize else 1
-        valued = [(sign * t.value, t.number, t) for t in trials if t.value is not None]
-        return [t for _, _, t in sorted(valued, key=lambda row: row[:2])]
+    def _ranked(self, trials: Sequence[Trial], first: Sequence[Trial] = ()) -> list[Trial]:
+        """Return the trials that have a value, best first; among equals those of ``first`` go before the others."""
+        sign, ahead = -1 if self.maximize else 1, {t.number for t in first}
+        valued = [(sign * t.value, t.number not in ahead, t.number, t) for t in trials if t.value is not None]
+        return [row[-1] for row in sorted(valued, key=lambda row: row[:-1])]
 
     def _driven(self) -> bool:
         driver = self.attrs.get("driver") or {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ferhpo.space.aims import Constraint, broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.copies import COPIED_AT, COPIED_FROM
 from ferhpo.study.quantities import known
@@ -31,6 +32,7 @@ class Trial:
         ended: when it ended.
         objectives: every objective at the end, by name, as far as it is known.
         feasible: no constraint of the study is known to be broken; what is broken stands in the attribute ``broken``.
+        within: it was not stopped early with figures that break a constraint, which they might have kept in the end.
     """
 
     number: int
@@ -44,6 +46,12 @@ class Trial:
     ended: datetime | None
     objectives: Mapping[str, float] = field(default_factory=dict)
     feasible: bool = True
+    within: bool = True
+
+    @property
+    def eligible(self) -> bool:
+        """Tell whether the trial may be best, and a member: as it is, it is not known to break a constraint."""
+        return self.feasible and self.within
 
     @property
     def config(self) -> TrialConfig | None:
@@ -83,7 +91,15 @@ def counts(attrs: Mapping[str, Any], *, ended: bool) -> bool:
     return ended and not attrs.get(VOID) and REPEATS not in attrs
 
 
-def read_trial(t: FrozenTrial, folder: Path | None, names: Sequence[str], metric: str, *, orphaned: bool) -> Trial:
+def read_trial(
+    t: FrozenTrial,
+    folder: Path | None,
+    names: Sequence[str],
+    metric: str,
+    *,
+    orphaned: bool,
+    constraints: Sequence[Constraint] = (),
+) -> Trial:
     """Return a trial of the database.
 
     Args:
@@ -92,16 +108,19 @@ def read_trial(t: FrozenTrial, folder: Path | None, names: Sequence[str], metric
         names: of its objectives.
         metric: the one that trials are ranked by.
         orphaned: no search runs, so that a trial that is RUNNING was interrupted.
+        constraints: the study's.
     """
     kept = t.user_attrs.get("checkpoint")
     checkpoint = folder / kept if folder and kept else None
     objectives = _objectives(t, names, metric)
+    stopped = constraints and t.state == TrialState.PRUNED
     return Trial(
         number=t.number,
         state="INTERRUPTED" if orphaned and t.state == TrialState.RUNNING else t.state.name,
         value=objectives.get(metric),
         objectives=objectives,
         feasible=all(excess <= 0 for excess in t.constraints.values()),
+        within=not stopped or broken(constraints, known(t.user_attrs) | objectives, whole=True) is None,
         params=t.params,
         values=t.intermediate_values,
         checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,

@@ -29,7 +29,7 @@ from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import CONSTRAINTS, Prior, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import BROKEN, known
-from ferhpo.study.queue import DEFAULT, TRY, VOID, misfits, queue_tries
+from ferhpo.study.queue import DEFAULT, TRY, VOID, again, misfits, queue_tries
 from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
 from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
 from ferhpo.study.trial import counts
@@ -115,7 +115,7 @@ class StudyWriter:
         self._study.sampler = made if alone else Searched(made)
         if all(t.user_attrs.get(VOID) for t in trials) or any(t.user_attrs.get(DEFAULT) for t in stale):
             self._study.enqueue_trial(self.spec.space.defaults(), user_attrs={DEFAULT: True})
-        queue_tries(self._study, self._tries)
+        queue_tries(self._study, (*self._tries, *again(stale, self.spec.space)))
 
     def _check_place(self, url: str) -> None:
         """Refuse to begin a study anew in another database: its trials would replace the files of the old ones."""
@@ -279,10 +279,9 @@ class StudyWriter:
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
         if state != "FAIL" and self.spec.constraints:
-            whole = state == "COMPLETE"
-            told = excesses(self.spec.constraints, found, whole=whole)
+            told = excesses(self.spec.constraints, found, whole=state == "COMPLETE")  # what samplers learn from
             self._rdb.set_trial_system_attr(self._id(number), CONSTRAINTS, told)
-            attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=whole)) else {}
+            attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=True)) else {}
         store.write_trial(self._rdb, self._id(number), attrs)
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
         self._study.tell(number, values, state=TrialState[state])

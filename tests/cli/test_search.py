@@ -240,16 +240,19 @@ def test_a_study_without_a_usable_trial_is_a_failure(run: Run, toy: Path, csv: P
 
 
 @pytest.mark.parametrize(
-    ("done", "new", "spent", "text"),
+    ("done", "new", "why", "text"),
     [
-        (9, 0, False, "the study has its 9 trials already; a larger --trials goes on"),
-        (9, 2, False, "9 of 9 trials done"),
-        (4, 2, False, "4 of 9 trials done; the same command goes on"),
-        (4, 2, True, "4 of 9 trials done; a larger limit goes on"),
+        (9, 0, "", "the study has its 9 trials already; a larger --trials goes on"),
+        (9, 0, "exhausted", "the study has its 9 trials already; a grid with more points goes on"),
+        (9, 2, "", "9 of 9 trials done"),
+        (4, 2, "", "4 of 9 trials done; the same command goes on"),
+        (4, 2, "spent", "4 of 9 trials done; a larger limit goes on"),
+        (4, 2, "flat", "4 of 9 trials done; a smaller --stop-when-flat goes on"),
     ],
 )
-def test_the_last_line_says_how_to_go_on(done: int, new: int, *, spent: bool, text: str) -> None:
-    outcome = Outcome(study=None, done=done, trials=9, interrupted=False, gave_up=False, spent=spent, new=new)  # pyright: ignore[reportArgumentType]
+def test_the_last_line_says_how_to_go_on(done: int, new: int, why: str, text: str) -> None:
+    ended = {"spent": False, "flat": False, "exhausted": False} | ({why: True} if why else {})
+    outcome = Outcome(study=None, done=done, trials=9, interrupted=False, gave_up=False, new=new, **ended)  # pyright: ignore[reportArgumentType]
     assert closing(outcome) == text
 
 

@@ -112,6 +112,9 @@ def test_trials_that_ended_without_a_value_are_none_of_those_left(root: Path, da
         session._budget.values = [0.9, *np.random.default_rng(0).normal(0.5, 0.01, 20)]
         assert session.over
         assert "25 more trials are expected" in (session.stopping or "")
+        assert session.flat
+        assert not session.spent
+        assert not Session(writer, Limits(trials=30, flat=0.01), emit=lambda _: None).flat, "too few values to tell"
 
 
 def test_values_are_known_again_in_the_order_of_ending(root: Path, data: fakes.FakeData) -> None:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
 
 from ferhpo.search.encoding import Encoding, Presence, Tried
+from tests.search.test_sampler import fidelity, run
 
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1.0, log=True),
@@ -42,14 +44,20 @@ def test_all_configurations_come_once_each_in_an_order_that_is_drawn() -> None:
 
 def test_a_row_was_tried_if_a_trial_has_all_of_it_or_was_not_asked_for_the_rest() -> None:
     nan = float("nan")
-    tried = Tried(np.array([[0, nan], [nan, nan], [1, 0.5], [2, nan]]))
+    tried = Tried(np.array([[0, nan], [nan, nan], [1, 0.5], [2, nan]]), [True] * 4)
     assert tried(np.array([1, 0.5 + 1e-9]))
     assert not tried(np.array([1, 0.6]))
     assert tried(np.array([2, 0.6])), "the trial could have been asked for the second, and was not"
     assert not tried(np.array([0, 0.6])), "nobody knew of the second when that trial ran"
     assert tried(np.array([0, nan]))
     assert not tried(np.array([3, nan]))
-    assert not Tried(np.empty((0, 2)))(np.array([3, nan]))
+    assert not Tried(np.empty((0, 2)), [])(np.array([3, nan]))
+
+
+def test_a_trial_that_may_have_ended_too_early_has_had_only_what_it_was_asked_for() -> None:
+    nan = np.nan
+    tried = Tried(np.array([[1, 0.5], [2, nan], [3, nan]]), [True, False, True])
+    assert [tried(np.array(row)) for row in ([2, 0.5], [2, nan], [3, 0.5])] == [False, True, True]
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 2))
@@ -149,3 +157,70 @@ def test_presence_is_learned_through_nested_and_numeric_conditions(seed: int) ->
 def test_a_space_without_conditions_loses_nothing() -> None:
     encoding = Encoding(SPACE)
     np.testing.assert_array_equal(Presence(encoding, rows(0))(rows(1)), rows(1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_configuration_of_a_small_space_is_tried_twice_while_there_are_others(seed: int) -> None:
+    def ask(trial: Trial) -> tuple[Any, ...]:
+        dropout, kind = (
+            trial.suggest_float("dropout", 0, 0.3, step=0.1),
+            trial.suggest_categorical("kind", ["sgd", "adam"]),
+        )
+        return round(dropout, 6), kind, trial.suggest_categorical("momentum", [0.8, 0.9]) if kind == "sgd" else None
+
+    study = fidelity(seed=seed)
+    study.enqueue_trial({"dropout": 0.3, "kind": "adam"})  # 3 * 0.1 is a little more
+    assert len(set(run(study, ask, lambda given, epoch: given[0] * epoch, 12))) == 12
+    assert len(run(study, ask, lambda given, epoch: given[0] * epoch, 2)) == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_condition_that_the_trials_do_not_tell_costs_a_small_space_one_repeat_at_most(seed: int) -> None:
+    def ask(trial: Trial) -> tuple[Any, ...]:
+        patience, plateau = trial.suggest_categorical("patience", [0, 5]), trial.suggest_categorical("plateau", [0, 1])
+        return patience, plateau, trial.suggest_categorical("by", ["nll", "ece"]) if patience or plateau else None
+
+    assert len(set(run(fidelity(seed=seed), ask, lambda given, epoch: given[0] + epoch, 8))) == 7
+
+
+def test_running_trials_of_a_small_space_count_as_tried() -> None:
+    study = fidelity()
+    assert {study.ask().suggest_int("depth", 1, 6) for _ in range(6)} == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trial_that_failed_before_it_was_asked_for_everything_blocks_no_branch_of_a_small_space(seed: int) -> None:
+    study, kinds = fidelity(seed=seed), []
+    for _ in range(30):
+        trial = study.ask()
+        kinds.append(trial.suggest_categorical("kind", ["a", "b"]))
+        if kinds[-1] == "a" and kinds.count("a") == 2:
+            study.tell(trial, state=TrialState.FAIL)
+            continue
+        x = trial.suggest_int("x", 1, 20)
+        study.tell(trial, (2 if kinds[-1] == "a" else 1) * x)
+    assert kinds[15:].count("a") >= 5
+
+
+def test_a_failed_trial_of_a_small_space_is_not_repeated() -> None:
+    study, asked = fidelity(), []
+    for _ in range(8):
+        trial = study.ask()
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        asked.append((kind, trial.suggest_int("x", 1, 5) if kind == "a" else None))
+        study.tell(trial, None if kind == "b" else 1.0, state=None if kind == "a" else TrialState.FAIL)
+        if len(set(asked)) == 6:
+            break
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution should be")
+def test_choices_may_be_lists() -> None:
+    study = fidelity(startup=3)
+    ask = lambda t: (t.suggest_categorical("layers", [[32, 32], [64]]), t.suggest_float("x", 0, 1))  # noqa: E731
+    study.enqueue_trial({"layers": [64], "x": 0.5})
+    trial = study.ask()
+    ask(trial)
+    study.tell(trial, state=TrialState.FAIL)  # what failed is compared with what worked
+    asked = run(study, ask, lambda given, epoch: len(given[0]) * epoch, 15)
+    assert [len(layers) for layers, _ in asked[8:]].count(2) >= 5

@@ -10,7 +10,7 @@ from conftest import open_writer, run_session
 
 from ferhpo.errors import SpecError
 from ferhpo.search.events import Event, Note
-from ferhpo.search.grid import within_grid
+from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec, parse_spec
@@ -82,8 +82,23 @@ def test_the_search_ends_with_the_last_point_and_says_so_before_it_starts(
         "of the grid's 12 points 11 are left: the search ends with 13 trials",
         "of the grid's 12 points 0 are left: the search ends with 13 trials",
     ]
+    with open_writer(tried, root, data) as writer:
+        assert exhausted(writer)
+    with open_writer(spec(LR.replace("0.001", "0.002") + CHOICES), root, data) as writer:
+        assert not exhausted(writer)
     searched(root, data, spec(LR + CHOICES, trials=5), events)
     assert len(events) == 2, "a total that is reached before needs no word"
+
+
+def test_a_point_that_was_queued_and_never_begun_is_still_to_be_visited(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    tries = "[[try]]\nbatch_size = 128\n"
+    searched(root, data, spec(CHOICES, trials=1, tries=tries), events)
+    changed = CHOICES.replace('default = "sgd"', 'default = "adamw"')
+    study = searched(root, data, spec(changed, tries=tries), events)
+    ran = [(t.params["optimizer"], t.params["batch_size"]) for t in study.trials() if t.counts]
+    assert sorted(ran) == [("adamw", 64), ("adamw", 128), ("sgd", 64), ("sgd", 128)]
 
 
 @pytest.mark.parametrize(
@@ -96,3 +111,22 @@ def test_the_search_ends_with_the_last_point_and_says_so_before_it_starts(
 def test_a_grid_that_nobody_could_write_down_is_refused(space: str, size: int) -> None:
     with pytest.raises(SpecError, match=rf"toy.toml:5: grid takes at most 100000 points, got at least {size}"):
         sampler(spec(space, points=50), 0)
+
+
+def test_a_dimension_that_never_applies_is_no_axis_of_the_grid(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    idle = 'optimizer = "adamw"\nmomentum = { choices = [0.8, 0.9], default = 0.9 }\n'
+    study = searched(root, data, spec(idle + LR), events)
+    assert sorted(round(t.params["lr"], 6) for t in study.trials()) == [0.001, 0.01, 0.1]
+    assert [e.text for e in events if isinstance(e, Note)] == [
+        "of the grid's 3 points 2 are left: the search ends with 3 trials"
+    ]
+
+
+def test_the_activation_of_a_head_that_may_be_absent_is_refused_of_a_librarys_net_alone() -> None:
+    space = 'arch = "ARCH"\nhead = { choices = [0, 64], default = 0 }\n'
+    space += 'activation = { choices = ["relu", "gelu"], default = "relu" }\n'
+    with pytest.raises(SpecError, match=r"toy.toml:5: grid takes .* always applies, got activation"):
+        sampler(spec(space.replace("ARCH", "timm:mobilenetv3_small_100")), 0)
+    assert len(set(asked(optuna.create_study(), spec(space.replace("ARCH", "resnet9s")), 4, 0))) == 4

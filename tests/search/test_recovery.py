@@ -7,9 +7,10 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.search.recovery import UNJUDGED, settle
-from ferhpo.search.runner import data_record, settled_study
+from ferhpo.search.runner import data_record, left_waiting, settled_study
 from ferhpo.search.session import Limits, Session
 from ferhpo.space.spec import StudySpec
+from ferhpo.space.tries import Try
 from ferhpo.study.study import Study
 
 
@@ -187,3 +188,17 @@ def test_a_command_that_writes_settles_a_dead_search_but_leaves_a_live_one_alone
 def test_a_command_that_writes_begins_a_study_that_is_not_there(root: Path, data: fakes.FakeData) -> None:
     study = settled_study(fakes.spec(), data_record(data), root)  # pyright: ignore[reportArgumentType]
     assert study.states()["WAITING"] == 1
+
+
+def test_a_trial_that_was_cut_off_goes_on_before_what_was_queued_since(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec(epochs=3, scheduler="none")
+    run(spec, root, data, trials=2, epochs=5)  # dies in the second of two trials
+    tries = [Try(given={"lr": 0.05}, params=spec.space.point({"lr": 0.05}))]
+    with open_writer(spec, root, data, tries=tries) as writer:
+        settle(writer)
+        assert left_waiting(writer).startswith("1 unfinished and 1 queued trials wait: the study has its total of 1;")
+        run_session(Session(writer, Limits(trials=2), emit=lambda _: None), data)
+        assert [t.state for t in writer.reader.trials()] == ["COMPLETE", "COMPLETE", "WAITING"]
+        assert left_waiting(writer) == "1 queued trials wait: the study has its total of 2; raise --trials"
+        run_session(Session(writer, Limits(trials=3), emit=lambda _: None), data)
+        assert left_waiting(writer) == ""

@@ -93,6 +93,7 @@ def test_an_interrupted_trial_goes_on_before_anything_new(name: str) -> None:
         rule.begin(number)
         rule.record(number, {1: 0.5, 2: 0.5}, {})
     assert rule.promote({1: 2, 0: 2}, running=1, last=False) == 0
+    assert not rule.paused(2), "nor does it wait for what was queued"
     assert rule.promote({}, running=0, last=True) is None
 
 
@@ -104,6 +105,7 @@ def test_a_trial_that_leads_from_begin_to_end_is_never_over(name: str) -> None:
         for epoch in range(1, EPOCHS):
             if not rule.goes_on(number, epoch, number + epoch / 10):
                 assert rule.pauses
+                assert rule.paused(epoch)
                 assert rule.promote({number: epoch}, running=0, last=True) == number
                 break
 

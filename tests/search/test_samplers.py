@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from ferhpo.errors import SpecError
+from ferhpo.search import sampler as module
+from ferhpo.search.fidelity import Surrogate
+from ferhpo.search.proposal import proposed
 from ferhpo.search.samplers import sampler
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
@@ -102,3 +106,26 @@ def test_the_default_one_searches_what_the_study_file_does_whatever_trials_had_b
             )
         )
     assert made.infer_relative_search_space(study, study.ask()._cached_frozen_trial).keys() == {"lr"}
+
+
+def test_what_was_fixed_in_past_trials_counts_with_its_value_for_the_default_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dropout = "dropout = { low = 0.0, high = 0.9, default = 0.2 }\n"
+    lr, kind = "lr = { low = 0.001, high = 0.3, log = true, default = 0.3 }\n", CHOICES.splitlines()[1]
+    old, new = (spec("fidelity", dropout + more) for more in ("lr = 0.3\noptimizer = 'adamw'\n", lr + kind))
+    study, seen = optuna.create_study(direction="maximize"), []
+
+    def noted(surrogate: Surrogate, *given: Any) -> np.ndarray:
+        seen.append({name: surrogate.rows[:6, i] for i, name in enumerate(surrogate.encoding.names)})
+        return proposed(surrogate, *given)
+
+    monkeypatch.setattr(module, "proposed", noted)
+    for made, n in ((old, 6), (new, 6)):
+        study.sampler = sampler(made, 0)
+        for _ in range(n):
+            trial = study.ask()
+            trial.set_user_attr("config", made.space.sample(trial).params())
+            study.tell(trial, trial.params["dropout"])
+    assert seen[-1]["lr"] == pytest.approx([1.0] * 6), "the old trials lie where they were trained"
+    assert seen[-1]["optimizer"].tolist() == [1.0] * 6

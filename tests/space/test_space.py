@@ -242,6 +242,24 @@ def test_conditional_dimensions_are_those_that_another_one_switches_off() -> Non
     assert Space(dimensions=(LR, MOMENTUM), fixed={"optimizer": "sgd"}).conditional == ()
 
 
+def test_a_dimension_that_always_or_never_applies_is_not_conditional() -> None:
+    head = Dimension(name="head", choices=(0, 64), default=0)
+    activation = Dimension(name="activation", choices=("relu", "gelu"), default="relu")
+    both = (head, activation)
+    assert Space(dimensions=both, fixed={"arch": "timm:a"}).conditional == ("activation",)
+    assert Space(dimensions=both).conditional == ()
+    never = Dimension(name="optimizer", choices=("adam", "adamw"), default="adam")
+    assert Space(dimensions=(never, MOMENTUM)).conditional == ()
+
+
+def test_the_head_is_asked_before_the_activation_that_depends_on_it() -> None:
+    late = Dimension(name="head", choices=(0, 64), default=0, when={"schedule": ("cosine",)})
+    schedule = Dimension(name="schedule", choices=("cosine", "constant"), default="cosine")
+    activation = Dimension(name="activation", choices=("relu", "gelu"), default="relu")
+    order = [d.name for d in Space(dimensions=(activation, late, schedule)).dimensions]
+    assert order.index("head") < order.index("activation")
+
+
 @pytest.mark.parametrize(
     ("dimensions", "fixed", "unreachable"),
     [

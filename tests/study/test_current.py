@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from ferhpo.search.samplers import sampler
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.study.current import as_now
+from ferhpo.study.current import as_now, filled
 
 WIDE = "lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }\n"
 NARROW = "lr = { low = 0.05, high = 0.2, log = true, default = 0.1 }\n"
@@ -67,6 +67,24 @@ def test_what_was_fixed_has_its_value_and_what_is_fixed_now_is_gone() -> None:
     assert found is not None
     assert found.params == {"lr": 0.1, "weight_decay": TrialConfig().weight_decay}
     assert one.params == {"lr": 0.1, "dropout": 0.5}
+
+
+def test_what_a_trial_had_fixed_is_known_wherever_it_lies() -> None:
+    one = trial(DROPOUT, dropout=0.5)
+    choice = 'optimizer = { choices = ["OTHER", "adamw"], default = "adamw" }\n'
+    outside = WIDE.replace("high = 1.0", "high = 0.05").replace("default = 0.1", "default = 0.01")
+    for space, known in (
+        (DROPOUT, {}),
+        (WIDE, {"lr": 0.1}),
+        (outside, {"lr": 0.1}),
+        ("flip = { low = 0.0, high = 1.0, default = 0.5 }\n", {}),  # it was off
+        (choice.replace("OTHER", "sgd"), {"optimizer": "sgd"}),
+        (choice.replace("OTHER", "adam"), {}),
+        ('optimizer = "adamw"\nmomentum = { low = 0.5, high = 0.9, default = 0.9 }\n', {"momentum": 0.9}),
+    ):
+        assert filled(spec(space).space, one) == {"dropout": 0.5} | known
+    one.user_attrs.clear()
+    assert filled(spec(WIDE).space, one) == {"dropout": 0.5}
 
 
 def test_what_a_sampler_keeps_in_coordinates_of_the_old_range_is_forgotten() -> None:

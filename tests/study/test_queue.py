@@ -4,7 +4,7 @@ import optuna
 
 from ferhpo.space.spec import parse_spec
 from ferhpo.space.tries import Try
-from ferhpo.study.queue import DEFAULT, TRY, misfits, queue_tries, settings
+from ferhpo.study.queue import DEFAULT, TRY, again, misfits, queue_tries, settings
 
 LR = Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.2})
 
@@ -53,5 +53,8 @@ def test_queued_defaults_and_tries_of_another_study_file_are_found() -> None:
     study.enqueue_trial({"lr": 0.1}, user_attrs={DEFAULT: True})
     queue_tries(study, [LR, Try(given={"lr": 0.6}, params={"lr": 0.6})])
     study.enqueue_trial({"lr": 0.3})  # by somebody else
+    study.enqueue_trial({"lr": 0.7, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.7}})  # of a run before
+    study.enqueue_trial({"lr": 0.8, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.8}, "requeued_from": 9})
     now = [Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.4}), Try(given={"lr": 0.6}, params={"lr": 0.6})]
-    assert [t.number for t in misfits(study, space, now)] == [0, 2]
+    assert [t.number for t in misfits(study, space, now)] == [0, 2, 5]
+    assert again(study.trials, space)[-2].params == {"lr": 0.7}

@@ -10,6 +10,7 @@ import pytest
 from ferhpo.data.cache import Prepared, write_prepared
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError, UsageError
+from ferhpo.search.objective import no_images
 from ferhpo.search.runner import data_record
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
@@ -45,6 +46,13 @@ def begun(csv: Path, cache: Path) -> tuple[Prepared, dict[str, object]]:
 def test_without_data_the_user_is_asked_for_them(cache: Path) -> None:
     with pytest.raises(UsageError, match=r"a search needs images, and study 'toy' names none; give --data"):
         open_data(study(), cache)
+
+
+def test_a_study_of_an_objective_goes_on_from_python_whatever_data_are_given(csv: Path, cache: Path) -> None:
+    record = data_record(no_images(cache))
+    for given in (None, csv):
+        with pytest.raises(UsageError, match=r"study 'toy' searches an objective.*go on from Python"):
+            open_data(study(), cache, given=given, record=record)
 
 
 def test_a_study_that_renders_its_faces_needs_no_data(cache: Path) -> None:

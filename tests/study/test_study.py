@@ -17,6 +17,7 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import CheckpointError, StudyError
+from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.session import Limits, Session
 from ferhpo.study import store
 from ferhpo.study.study import Study, recorded_data, study_names
@@ -78,6 +79,31 @@ def test_without_a_complete_trial_the_best_is_a_pruned_one(writer: StudyWriter) 
 def test_a_study_without_a_finished_trial_has_no_best(writer: StudyWriter) -> None:
     assert writer.reader.best() is None
     assert writer.reader.candidates() == []
+
+
+def test_a_trial_that_was_stopped_early_is_neither_best_nor_a_member_with_figures_that_break_a_constraint(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    with open_writer(fakes.spec(head='constraints = ["accuracy >= 0.3"]\n'), root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=16), emit=events.append), data)
+        study = writer.reader
+        stopped = [t for t in study.trials() if t.state == "PRUNED" and t.value is not None]
+        under, over = ([t.number for t in stopped if ((t.value or 0) < 0.3) == below] for below in (True, False))
+        assert under
+        assert over
+        picked = {t.number for t in (*study.ranking(), *study.candidates())} | set(study.standing["members"])
+        assert picked.isdisjoint(under)
+        assert picked >= set(over)
+        told = {e.number for e in events if isinstance(e, TrialEnded) and e.broken and e.state == "PRUNED"}
+        assert told == set(under)
+        assert {t.number for t in stopped if "accuracy >= 0.3, got" in t.attrs.get("broken", "")} == told
+
+
+def test_where_no_trial_keeps_a_figures_constraint_none_is_best(study: Make) -> None:
+    made = study(12, head='constraints = ["accuracy >= 0.99"]\n')
+    assert (made.best(), made.candidates(), made.standing["members"]) == (None, [], [])
+    assert {t.state for t in made.trials() if t.feasible} >= {"PRUNED"}, "a sampler may learn from it"
 
 
 def test_candidates_are_ordered_by_value_and_have_their_files(study: Make) -> None:

@@ -12,7 +12,7 @@ from conftest import open_writer
 from ferhpo.errors import SpecError, StudyError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.space.tries import read_tries
+from ferhpo.space.tries import Try, read_tries
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
@@ -120,6 +120,17 @@ def test_a_try_runs_once_whatever_happens_and_a_new_one_is_added(root: Path, dat
 def test_a_try_that_a_trial_has_run_is_not_run_again(root: Path, data: fakes.FakeData) -> None:
     with open_writer(trying("lr = 0.1"), root, data) as writer:
         assert writer.reader.states()["WAITING"] == 1, "the default trial"
+
+
+def test_a_try_given_once_begins_with_the_defaults_of_the_newest_study_file(root: Path, data: fakes.FakeData) -> None:
+    spec = fakes.spec()
+    with open_writer(spec, root, data, tries=[Try(given={"lr": 0.5}, params=spec.space.point({"lr": 0.5}))]):
+        pass
+    more = "augment = { low = 0.0, high = 1.0, default = 0.4 }\n"
+    changed = parse_spec(spec.text.replace("default = 0.2", "default = 0.3") + more, name="toy")
+    with open_writer(changed, root, data) as writer:
+        writer.ask(same)
+        assert writer.ask(same)[2] == {"lr": 0.5, "dropout": 0.3, "augment": 0.4}
 
 
 def test_tries_given_beside_the_study_file_run_once(root: Path, data: fakes.FakeData, tmp_path: Path) -> None:
