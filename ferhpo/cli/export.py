@@ -76,8 +76,11 @@ def export(
 
 def default_target(folder: Path, kind: str) -> Path:
     """Return where a graph lies without a name: a student's beside its ensemble's and not in its place."""
+    from ferhpo.ensemble import artifact
+
     there = folder.resolve()
-    return there.with_name(f"{'model' if there.name == 'ensemble' else there.name}{kind}.onnx")
+    name = "model" if (there / artifact.INDEX).is_file() else there.name
+    return there.with_name(f"{name}{kind}.onnx")
 
 
 def write_card(folder: Path, file: Path | None) -> None:

@@ -138,11 +138,9 @@ def fitted(
     searched = next((d for d in spec.space.dimensions if d.name == "width"), None)
     if searched is None or not applies(searched, config.params()):
         return config
-    from ferhpo.training.width import WIDTHS, fit
+    from ferhpo.training.width import fit, offered
 
-    low, high = int(searched.low or 0), int(searched.high or 0)
-    widths = searched.choices or [w for w in WIDTHS if low <= w <= high] or {low, searched.default, high}
-    found = fit(config, prepared, sorted(widths), device=device, seconds=seconds)
+    found = fit(config, prepared, offered(searched), device=device, seconds=seconds)
     say(str(found))
     return config.with_params({"width": found.width})
 

@@ -121,14 +121,13 @@ def plan(
         device: cpu or cuda.
         at_a_time: trials that share the machine.
     """
-    from ferhpo.training.width import WIDTHS, fit, images_per_second
+    from ferhpo.training.width import fit, images_per_second, offered
 
     config, whole = start(spec, changes), 60 * minutes
     searched = next((d for d in spec.space.dimensions if d.name == "width" and d.name not in changes), None)
     width = None
-    if searched is not None and ":" not in config.arch:
-        offered = searched.choices or [w for w in WIDTHS if (searched.low or 0) <= w <= (searched.high or w)]
-        width = fit(config, data, sorted(offered), device=device, seconds=whole / at_a_time).width
+    if searched is not None and applies(searched, config.params()):
+        width = fit(config, data, offered(searched), device=device, seconds=whole / at_a_time).width
         config = config.with_params({"width": width})
     rate = images_per_second(config, data, device) / at_a_time
     passes = whole * rate / len(data.part("train").rows)

@@ -96,8 +96,8 @@ def load(spec: DataSpec, path: Path | None) -> RawData:
 
 def _of_added(spec: DataSpec, path: Path) -> DataSpec:
     """Return how an added set is read: the first one's images are not its own, nor are columns that it has not."""
-    names = [] if path.is_dir() else table.header(path)
-    columns = {column: "auto" for column in COLUMNS if getattr(spec, column) not in names}
+    names = huggingface.columns(path) if path.is_dir() else table.header(path)
+    columns = {column: "auto" for column in COLUMNS if getattr(spec, column) not in {"", *names}}
     return replace(spec, format="auto", also=(), images=None, **columns)
 
 

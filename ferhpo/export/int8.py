@@ -38,13 +38,12 @@ def export(folder: Path, target: Path, data: Prepared) -> onnx.Exported:
 
     onnx.check_installed()
     artifact.read(folder).check_images(data)
-    with tempfile.TemporaryDirectory() as scratch:
+    with onnx.aside(target) as part, tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "float32.onnx"
         made = onnx.export(folder, whole)
-        with onnx.aside(target) as part:
-            quantise(whole, part, calibration_images(data))
-            cost = measure(whole, part, data)
-            _note(part, cost)
+        quantise(whole, part, calibration_images(data))
+        cost = measure(whole, part, data)
+        _note(part, cost)
     return replace(made, file=target, bytes=target.stat().st_size, int8=cost)
 
 

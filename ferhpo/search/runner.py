@@ -114,7 +114,7 @@ def search(
         limits = within_grid(writer, limits, emit)
         before = writer.count()
         session = Session(writer, limits, emit=emit)
-        if session.over and (text := left_waiting(writer)):
+        if before >= limits.trials and (text := left_waiting(writer)):
             emit(Note(text=text))
         interrupted = False if session.over else run(session, data, workers or Workers(), trainer)
         done, spent, flat, no_more = writer.count(), session.spent, session.flat, exhausted(writer)

@@ -110,6 +110,6 @@ def _check_space(spec: StudySpec) -> None:
             "on another one; choose fidelity or tpe, or fix it"
         )
         raise spec.error(msg, "sampler", "name")
-    if name == "cmaes" and all(d.choices for d in space.dimensions):
+    if name == "cmaes" and all(d.choices or d.name in space.unreachable for d in space.dimensions):
         msg = "cmaes needs at least one range, got choices only; choose fidelity, tpe or grid"
         raise spec.error(msg, "sampler", "name")

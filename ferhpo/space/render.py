@@ -9,7 +9,7 @@ from ferhpo.space.spec import SECTIONS, StudySpec, of_images
 
 
 def render(spec: StudySpec) -> str:
-    """Return TOML that `spec.parse_spec` reads back to an equal study, but for name, path and text."""
+    """Return TOML that `spec.parse_spec` reads back to an equal study, but for name, path, text and base."""
     metric = spec.objectives if len(spec.objectives) > 1 else spec.metric
     lines = [f"description = {_value(spec.description)}", f"metric = {_value(metric)}"]
     lines += [f"constraints = {_value(tuple(map(str, spec.constraints)))}", f"seed = {spec.seed}"]

@@ -111,7 +111,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: P
     except tomllib.TOMLDecodeError as error:
         msg = f"a study file must be TOML: {error}"
         raise SpecError(msg, path) from None
-    base = path.resolve().parent if base is None and isinstance(path, Path) else base
+    base = path.parent.resolve() if base is None and isinstance(path, Path) else base
     if base is not None:
         table |= {key: in_tables(table[key], base) for key in ("space", "try") if key in table}
     reader = _Reader(text, path)

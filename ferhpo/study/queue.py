@@ -42,9 +42,9 @@ def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, 
     """Return what a queued trial would be queued with now."""
     if trial.user_attrs.get(DEFAULT):
         return space.defaults()
-    same = [one for one in tries if one.given == trial.user_attrs.get(TRY)]
-    if "requeued_from" not in trial.user_attrs:  # which had its settings when it began
-        same += again([trial], space)
+    if "requeued_from" in trial.user_attrs:  # it had its settings when it began
+        return settings(trial)
+    same = [one for one in (*tries, *again([trial], space)) if one.given == trial.user_attrs.get(TRY)]
     return dict(same[0].params) if same else settings(trial)
 
 

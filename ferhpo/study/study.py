@@ -168,7 +168,8 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
-        constraints = check_constraints(self.attrs.get(CONSTRAINTS, ()) if "spec" in self.attrs else ())
+        attrs = self.attrs
+        constraints = check_constraints(attrs.get(CONSTRAINTS, ()) if "spec" in attrs else ())
         on_disk = set(_layout.trials_on_disk(self.folder))  # one look at the disk, where thousands of trials left none
         return [
             read_trial(

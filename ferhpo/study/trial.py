@@ -31,7 +31,8 @@ class Trial:
         started: when the trial was last begun or gone on with.
         ended: when it ended.
         objectives: every objective at the end, by name, as far as it is known.
-        feasible: no constraint of the study is known to be broken; what is broken stands in the attribute ``broken``.
+        feasible: for a sampler: it broke no constraint, of its figures none in the end. What is broken stands in the
+            attribute ``broken``.
         within: it was not stopped early with figures that break a constraint, which they might have kept in the end.
     """
 

@@ -11,6 +11,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
+from ferhpo.space.space import Dimension
 from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import first_line, give_back, out_of_memory, seeded
@@ -18,7 +19,7 @@ from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.step import Step
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96)
-PASSES = 1 / 3  # over the training rows for each channel of width: size and data grow together
+PASSES = 1 / 2  # over the training rows for each channel of width: size and data grow together
 STEPS = 3  # timed, of which the fastest counts; the one before them builds kernels
 
 
@@ -43,12 +44,18 @@ class Fitted:
         )
 
 
+def offered(dimension: Dimension) -> list[int]:
+    """Return the widths of a study's dimension to choose from, ascending."""
+    low, high = int(dimension.low or 0), int(dimension.high or 0)
+    return sorted(dimension.choices or [w for w in WIDTHS if low <= w <= high] or {low, dimension.default, high})
+
+
 def fit(config: TrialConfig, data: Prepared, widths: Sequence[int] = WIDTHS, *, device: str, seconds: float) -> Fitted:
-    """Return the widest whose net gets a pass for every three channels, the narrowest if none does.
+    """Return the widest whose net gets a pass for every two channels, the narrowest if none does.
 
     A net that memory does not hold a step of is too wide. Wider nets learn more from a pass and get fewer of them; that
-    size and data should grow in step is what Hoffmann et al. 2022 (arXiv 2203.15556) found for language models. Steps
-    are timed on this machine, about a second a width.
+    size and data should grow in step is what Hoffmann et al. 2022 (arXiv 2203.15556) found for language models; how far
+    is measured in docs/benchmarks.md. Steps are timed on this machine, about a second a width.
 
     Args:
         config: all but the width; of one of our own architectures.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ferhpo.cli.export import default_target
 from ferhpo.ensemble import artifact
 from ferhpo.errors import UsageError
 from ferhpo.export import int8, onnx
@@ -42,14 +43,12 @@ def test_a_graph_lies_beside_the_ensemble_or_where_it_is_wanted(run: Run, ensemb
     assert ran.json == {"file": "here.onnx", "bytes": 7, "members": 2, "max_difference": 1e-7, "int8": None}
 
 
-@pytest.mark.parametrize(("words", "name"), [((), "student.onnx"), (("--int8", "--study", "toy"), "student-int8.onnx")])
-def test_a_students_graph_does_not_take_the_place_of_the_ensembles(
-    run: Run, ensemble: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], name: str
-) -> None:
-    monkeypatch.setattr("ferhpo.study.source.open_data", lambda spec, cache, **_: spec.name)
-    student = ensemble.rename(ensemble.with_name("student"))
-    assert run("export", "--onnx", *words, "--ensemble", student).code == 0
-    assert asked[0][1] == ensemble.with_name(name)
+def test_a_students_graph_does_not_take_the_place_of_the_ensembles(ensemble: Path) -> None:
+    student = ensemble.with_name("student")
+    renamed = ensemble.rename(ensemble.with_name("best"))
+    assert default_target(student, "") == ensemble.with_name("student.onnx")
+    assert default_target(student, "-int8") == ensemble.with_name("student-int8.onnx")
+    assert default_target(renamed, "") == ensemble.with_name("model.onnx")
 
 
 def test_a_card_that_cannot_be_written_is_misuse(run: Run, ensemble: Path, tmp_path: Path) -> None:

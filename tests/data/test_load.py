@@ -1,5 +1,6 @@
 """Which format is read for a path and a spec."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,17 @@ def test_columns_of_the_first_set_hold_in_an_added_table_that_has_them(tmp_path:
     raw = load(spec, first)
     assert raw.classes == ("x", "y")
     assert len(raw.labels) > 12
+
+
+def test_a_column_that_is_left_aside_is_so_in_added_tables_too(tmp_path: Path) -> None:
+    paths = [table(tmp_path / folder, "xy", "file,label") for folder in "ab"]
+    for path in paths:
+        rows = path.read_text().splitlines()[1:]
+        said = "".join(f"{i},faces/{row},{'test' if i < 6 else 'train'}\n" for i, row in enumerate(rows))
+        path.write_text(f",file,label,split\n{said}")  # the first column is an index, as pandas writes it
+    spec = DataSpec(split_column="", also=(str(paths[1]),), size=12, val=0.2, test=0.2)
+    left_aside, heeded = (load(replace(spec, split_column=column), paths[0]) for column in ("", "auto"))
+    assert len(left_aside.labels) > len(heeded.labels) == 12 + 6
 
 
 def test_the_state_of_a_source_changes_with_an_image_of_an_added_table(tmp_path: Path) -> None:

@@ -90,6 +90,15 @@ def test_the_search_ends_with_the_last_point_and_says_so_before_it_starts(
     assert len(events) == 2, "a total that is reached before needs no word"
 
 
+def test_a_grid_whose_last_points_are_under_way_is_not_exhausted(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(spec(CHOICES), root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        numbers = [writer.ask(lambda config, _: config)[0] for _ in range(4)]
+        for number in numbers:
+            writer.hand_back(number)
+        assert not exhausted(writer)
+
+
 def test_a_point_that_was_queued_and_never_begun_is_still_to_be_visited(
     root: Path, data: fakes.FakeData, events: list[Event]
 ) -> None:

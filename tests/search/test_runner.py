@@ -11,11 +11,13 @@ from pathlib import Path
 import fakes
 import psutil
 import pytest
+from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import SpecError
-from ferhpo.search.runner import advice, check_architectures, check_choice
-from ferhpo.search.session import LOST
+from ferhpo.search.events import Note
+from ferhpo.search.runner import advice, check_architectures, check_choice, search
+from ferhpo.search.session import LOST, Limits, Session
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 
@@ -103,6 +105,18 @@ def test_what_a_study_file_asks_for_in_vain_is_said() -> None:
     assert smoothing == "smoothing is not searched: it applies beside none of the other settings of [space]"
     assert stops.startswith("asha stops no trial")
     assert advice(parse_spec(f"[space]\n{ranges}\n", name="x")) == []
+
+
+def test_what_waits_is_said_to_wait_for_a_larger_total_only_where_the_total_is_reached(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec, notes = fakes.spec(epochs=3, scheduler="none"), []
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=9), emit=lambda _: None), data, epochs=5)  # dies in the second trial
+    for limits in (Limits(trials=9, epochs=1), Limits(trials=1)):  # over at once, without Ray
+        search(spec, data, root, emit=notes.append, limits=limits)  # pyright: ignore[reportArgumentType]
+    waits = [note.text for note in notes if isinstance(note, Note) and "wait:" in note.text]
+    assert waits == ["1 unfinished trials wait: the study has its total of 1; raise --trials"]
 
 
 @pytest.mark.ray

@@ -55,6 +55,7 @@ def test_queued_defaults_and_tries_of_another_study_file_are_found() -> None:
     study.enqueue_trial({"lr": 0.3})  # by somebody else
     study.enqueue_trial({"lr": 0.7, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.7}})  # of a run before
     study.enqueue_trial({"lr": 0.8, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.8}, "requeued_from": 9})
+    study.enqueue_trial({"lr": 0.5, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.5}, "requeued_from": 9})  # had begun
     now = [Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.4}), Try(given={"lr": 0.6}, params={"lr": 0.6})]
     assert [t.number for t in misfits(study, space, now)] == [0, 2, 5]
-    assert again(study.trials, space)[-2].params == {"lr": 0.7}
+    assert again(study.trials, space)[2].params == {"lr": 0.7}

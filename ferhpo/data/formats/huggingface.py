@@ -9,7 +9,8 @@ or text. Columns are found by type and usual name, or given in the study file.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,8 @@ def read(path: Path, spec: DataSpec) -> RawData:
     Raises:
         DataError: a file is damaged, there is no image or label column, or an image cannot be read.
     """
-    whole = not (path / DICTIONARY).is_file()
-    try:
-        splits = [""] if whole else [str(name) for name in _json(path / DICTIONARY)["splits"]]
-        rows = [(split, cell) for split in splits for cell in _cells(path / split, spec)]
-    except (KeyError, TypeError, AttributeError) as error:
-        msg = f"{path}: a data set must be as save_to_disk leaves it, its JSON is not ({error!r}); save it again"
-        raise DataError(msg) from None
+    with _as_saved(path):
+        rows = [(split, cell) for split in _splits(path) for cell in _cells(path / split, spec)]
     if not rows:
         msg = f"{path}: a data set must have rows, got none; save it again"
         raise DataError(msg)
@@ -56,6 +52,36 @@ def read(path: Path, spec: DataSpec) -> RawData:
     codes, classes = names.encode([cell.label for _, cell in rows])
     parts = [names.split_name(split, str(path)) for split, _ in rows]
     return RawData(images=images, labels=codes, classes=classes, part=np.array(parts, dtype=str))
+
+
+def columns(path: Path) -> list[str]:
+    """Return the names of the columns of ``path``, none where `matches` does not know it.
+
+    Raises:
+        DataError: a file of it is damaged.
+    """
+    if not matches(path):
+        return []
+    with _as_saved(path):
+        return [name for split in _splits(path)[:1] for name in _features(path / split)]
+
+
+@contextmanager
+def _as_saved(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = f"{path}: a data set must be as save_to_disk leaves it, its JSON is not ({error!r}); save it again"
+        raise DataError(msg) from None
+
+
+def _splits(path: Path) -> list[str]:
+    whole = not (path / DICTIONARY).is_file()
+    return [""] if whole else [str(name) for name in _json(path / DICTIONARY)["splits"]]
+
+
+def _features(folder: Path) -> dict[str, Any]:
+    return _json(folder / INFO).get("features") or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +105,7 @@ class _Bytes(io.BytesIO):
 
 
 def _cells(folder: Path, spec: DataSpec) -> Iterator[_Cell]:
-    features = _json(folder / INFO).get("features") or {}
+    features = _features(folder)
     image, label = _column("image", features, folder, spec), _column("label", features, folder, spec)
     classes, row = features[label].get("names"), 0
     for entry in _json(folder / STATE)["_data_files"]:

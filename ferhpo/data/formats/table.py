@@ -62,7 +62,7 @@ def columns(names: list[str], spec: DataSpec) -> dict[str, str | None]:
         if given == "auto":
             found[use] = next((by_lower[name] for name in usual if name in by_lower), None)
         else:
-            found[use] = given if given in names else None
+            found[use] = given if given and given in names else None  # a nameless column is none
     return found
 
 

@@ -63,6 +63,15 @@ def test_classes_are_the_names_of_the_label_column(tmp_path: Path) -> None:
     assert (raw.images[1] == faces(1, 12, seed=2)[0]).all(), "the second row of the first file"
 
 
+def test_columns_are_told_without_reading_rows(tmp_path: Path) -> None:
+    assert huggingface.columns(dictionary(tmp_path)) == list(FEATURES)
+    assert huggingface.columns(tmp_path / "train") == list(FEATURES)
+    assert huggingface.columns(tmp_path / "nothing") == []
+    (tmp_path / "dataset_dict.json").write_text("[]")
+    with pytest.raises(DataError, match="must be as save_to_disk leaves it"):
+        huggingface.columns(tmp_path)
+
+
 def test_one_split_alone_has_no_name(tmp_path: Path) -> None:
     path = split(tmp_path / "faces", [0, 1, 2])
     assert detect(SPEC, path) == "huggingface"
