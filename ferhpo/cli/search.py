@@ -166,6 +166,7 @@ def closing(outcome: "Outcome") -> str:
     if outcome.reached and not outcome.new:
         more = "a grid with more points" if outcome.exhausted else "a larger --trials"
         return f"the study has its {outcome.done} trials already; {more} goes on"
-    ends_at_once = "a smaller --stop-when-flat" if outcome.flat else None
-    more = "a larger limit" if outcome.spent else ends_at_once or "the same command"
+    more = "the same command"
+    if outcome.spent or outcome.flat:  # which would end at once
+        more = "a larger limit" if outcome.spent else "a smaller --stop-when-flat"
     return f"{outcome.done} of {outcome.trials} trials done" + ("" if outcome.reached else f"; {more} goes on")
