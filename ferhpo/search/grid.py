@@ -102,8 +102,7 @@ def within_grid(writer: "StudyWriter", limits: Limits, emit: Emit) -> Limits:
 
 def exhausted(writer: "StudyWriter") -> bool:
     """Tell whether a study searches a grid of which no point is left, so that no larger total brings another trial."""
-    unfinished = writer.waiting() or writer.queued()
-    return _ends(writer.spec) and not unfinished and not _counted(writer)[1]
+    return _ends(writer.spec) and not (writer.waiting() or writer.queued() or _counted(writer)[1])
 
 
 def _ends(spec: StudySpec) -> bool:

@@ -26,12 +26,12 @@ from ferhpo.space.tries import Try
 from ferhpo.study import store
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
-from ferhpo.study.opening import CONSTRAINTS, Prior, describe, opened
+from ferhpo.study.opening import Prior, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import BROKEN, known
 from ferhpo.study.queue import DEFAULT, TRY, VOID, again, misfits, queue_tries
 from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
-from ferhpo.study.study import RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
+from ferhpo.study.study import CONSTRAINTS, RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
 from ferhpo.study.trial import counts
 from ferhpo.study.view import Searched
 

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState
 
 from ferhpo.search.encoding import Encoding, Presence, Tried
-from tests.search.test_sampler import fidelity, run
+from tests.search.plain import fidelity, run
 
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1.0, log=True),

@@ -15,29 +15,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from ferhpo.search import fidelity as fidelity_model
 from ferhpo.search import sampler as module
 from ferhpo.search.sampler import FidelitySampler
-
-EPOCHS = 9
-
-
-def run(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], trials: int) -> list[Any]:
-    """Run whole trials one after the other and return what was asked for."""
-    asked = []
-    for _ in range(trials):
-        trial = study.ask()
-        asked.append(ask(trial))
-        for epoch in range(1, EPOCHS + 1):
-            trial.report(value(asked[-1], epoch), epoch)
-        study.tell(trial, value(asked[-1], EPOCHS))
-    return asked
+from tests.search.plain import EPOCHS, fidelity, run
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def fidelity(direction: Literal["maximize", "minimize"] = "maximize", seed: int = 0, startup: int = 10) -> Study:
-    return optuna.create_study(direction=direction, sampler=FidelitySampler(EPOCHS, seed, startup=startup))
 
 
 def asha(study: Study, ask: Callable[[Trial], Any], value: Callable[[Any, int], float], epochs: int) -> float:

@@ -14,7 +14,7 @@ from ferhpo.search.proposal import proposed
 from ferhpo.search.samplers import sampler
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
-from tests.search.test_sampler import EPOCHS, run
+from tests.search.plain import EPOCHS, run
 
 FLAT = """
 lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
