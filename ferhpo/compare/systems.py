@@ -6,9 +6,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ferhpo.space.config import RUN_SETTINGS, TrialConfig
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.render import render
 from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
-from ferhpo.space.space import Dimension, Space, applies
+from ferhpo.space.space import Space, applies
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try
 

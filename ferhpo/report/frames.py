@@ -14,7 +14,7 @@ import pandas as pd
 
 from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.report.pick import col, rows, total
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.queue import VOID
 from ferhpo.study.study import STATES, Study

@@ -16,7 +16,7 @@ from ferhpo.report.frames import PARAM, Importances
 from ferhpo.report.pick import col, rows
 from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Curve, Surrogate, curve
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
 
 ENOUGH = 30  # trials with a value from which on pairs say something,

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ferhpo.report.pick import col, records, rows
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 
 Figure = go.Figure
 STATES = {  # readable on white and on near-black, and apart for colour-blind eyes

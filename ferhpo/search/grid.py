@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.queue import VOID
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import SECTIONS, StudySpec, of_images
 
 

@@ -11,10 +11,11 @@ from ferhpo.errors import SpecError, UsageError, did_you_mean
 from ferhpo.metrics import METRICS, quantity
 from ferhpo.space.aims import Constraint, check_constraints, check_objectives
 from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.dimension import dimension_from_toml
 from ferhpo.space.files import in_tables
 from ferhpo.space.reported import Reported
 from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
-from ferhpo.space.space import Space, dimension_from_toml
+from ferhpo.space.space import Space
 from ferhpo.space.tries import Try, parse_tries
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

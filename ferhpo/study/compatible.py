@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, check_distribution_compatibility
 
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 
 

@@ -11,7 +11,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import first_line, give_back, out_of_memory, seeded

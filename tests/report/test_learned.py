@@ -10,7 +10,7 @@ import pandas as pd
 
 from ferhpo.report import frames, learned
 from ferhpo.report.pick import records
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
 
 Value = Callable[[dict[str, Any]], float]

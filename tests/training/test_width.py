@@ -8,7 +8,7 @@ import torch
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
 from ferhpo.space.config import TrialConfig
-from ferhpo.space.space import Dimension
+from ferhpo.space.dimension import Dimension
 from ferhpo.training import width
 
 
