@@ -95,7 +95,7 @@ def read_spec(path: Path) -> StudySpec:
         SpecError: it cannot be read or breaks a rule; the message has file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin it with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
         raise SpecError(msg, path) from None

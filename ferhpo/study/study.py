@@ -11,9 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
 from ferhpo import _layout
 from ferhpo._atomic import is_locked, locked
@@ -21,7 +19,7 @@ from ferhpo.errors import CheckpointError, StudyError, did_you_mean
 from ferhpo.space.aims import check_constraints
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
-from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
+from ferhpo.study.overview import STATES, study_names
 from ferhpo.study.quantities import nondominated
 from ferhpo.study.repeats import REPEATS, SEED, Confirmed, is_repeat, told_apart
 from ferhpo.study.trial import Trial, read_trial
@@ -70,13 +68,13 @@ class Study:
             StudyError: there is no such study, with the nearest name.
         """
         folder = _layout.study_folder(root, name)
-        url = store.absolute(storage or remembered_url(folder))
+        url = store.absolute(storage or store.remembered_url(folder))
         if store.is_sqlite(url) and not store.sqlite_file(url).is_file():
             names = study_names(root)
             hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
             msg = f"a study must exist in {root}, got '{name}'{hint}"
             raise StudyError(msg)
-        handle = load(store.open_for_reading(url), name, store.without_password(url))
+        handle = store.load(store.open_for_reading(url), name, store.without_password(url))
         if not handle.user_attrs.keys() >= BEGUN:
             msg = (
                 f"a study must be one that `ferhpo search` began, and '{name}' was not, or was cut off that "
@@ -287,7 +285,7 @@ class Study:
     def _amended(self, key: str) -> Generator[list[Any]]:
         """Yield a list that the study keeps and store what becomes of it; two commands at once lose nothing."""
         with locked(self.folder / AMEND_LOCK):
-            writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
+            writer = store.load(store.open_for_writing(self.url), self.name, self.shown_url)
             found = list(writer.user_attrs.get(key, []))
             yield found
             writer.set_user_attr(key, found)
@@ -321,31 +319,6 @@ class Study:
     def _driven(self) -> bool:
         driver = self.attrs.get("driver") or {}
         return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
-
-
-def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> optuna.Study:
-    """Return the Optuna study of that name.
-
-    Raises:
-        StudyError: the database has none.
-    """
-    try:
-        return optuna.load_study(study_name=name, storage=storage)
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        msg = f"the study database must be readable, got {shown_url}: {reason}; restore the file or correct --storage"
-        raise StudyError(msg) from None
-    except KeyError:
-        names = optuna.get_all_study_names(storage)
-        hint = did_you_mean(name, names) if names else "; the database is empty"
-        msg = f"a study must exist in {shown_url}, got '{name}'{hint}"
-        raise StudyError(msg) from None
-
-
-def remembered_url(folder: Path) -> str:
-    """Return the database URL of the study in ``folder``: the one remembered there, else its own SQLite file."""
-    note = folder / STORAGE_FILE
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / DATABASE)
 
 
 def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:

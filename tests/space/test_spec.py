@@ -250,6 +250,11 @@ def test_every_dimension_of_ferhpos_study_files_may_apply(path: Path) -> None:
     assert read_spec(path).space.unreachable == ()
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("seed = 3\n", encoding="utf-8-sig")
+    assert read_spec(tmp_path / "a.toml").text == "seed = 3\n"
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.toml: a study file must be a readable text file \(No such file"):
         read_spec(tmp_path / "none.toml")
