@@ -18,8 +18,7 @@ from ferhpo.search.workers import Workers
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import read_tries
 from ferhpo.study.find import ROOT, find_spec
-from ferhpo.study.source import open_data
-from ferhpo.study.study import recorded_data
+from ferhpo.study.source import open_data, recorded_data
 
 
 def load_spec(

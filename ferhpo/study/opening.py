@@ -17,9 +17,9 @@ from ferhpo import __version__, _layout
 from ferhpo.errors import DataError, StudyError
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
+from ferhpo.study.attrs import BASE, CONSTRAINTS, DRIVER, OBJECTIVES, PRIOR
 from ferhpo.study.choices import Choices, ever_offered, outside
 from ferhpo.study.compatible import check_compatible
-from ferhpo.study.study import BASE, CONSTRAINTS, OBJECTIVES, PRIOR
 from ferhpo.study.trial import counts
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -105,7 +105,7 @@ def describe(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any], prio
     for key, value in attrs.items():
         if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
-    study.set_user_attr("driver", {"host": socket.gethostname()})
+    study.set_user_attr(DRIVER, {"host": socket.gethostname()})
     if prior:
         study.set_user_attr(PRIOR, {**study.user_attrs.get(PRIOR, {}), **prior})
 

@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ferhpo.errors import StudyError
+from ferhpo.study.attrs import CONSTRAINTS, OBJECTIVES, REPEATED
 
 DATABASE = "study.db"  # in a study's folder
 STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
-WEIGHED = ("objectives", "constraints", "repeated")  # attributes of studies of which a trial is more than a value
+WEIGHED = (OBJECTIVES, CONSTRAINTS, REPEATED)  # study attributes that make the best trial more than an SQL query
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 
 
@@ -69,8 +70,8 @@ def overview(folder: Path) -> Overview:
 def read_only(path: Path) -> dict[str, str]:
     """Return the parameters of the URI that opens a SQLite file without the right to write.
 
-    In write-ahead mode SQLite needs two files beside it, which it cannot make in a folder that may not be written. Where
-    they are missing, nobody is writing, and the file can be read as one that does not change.
+    In write-ahead mode SQLite needs two more files, which it cannot make in a folder that may not be written. Where
+    they are missing nobody is writing, so the file can be read as one that does not change.
     """
     at_rest = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
     return {"mode": "ro", "immutable": "1"} if at_rest else {"mode": "ro"}

@@ -9,11 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
+from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
 from ferhpo.study.repeats import is_repeat
-
-VOID = "interrupted"  # attribute of a trial that does not count: it could not go on, so its settings were queued again
-DEFAULT = "default"  # attribute of the trial that has the defaults of the space
-TRY = "try"  # attribute of a trial that a user asked for: what was written
 
 
 def refresh(study: optuna.Study, space: Space, tries: Sequence[Try], end: Callable[[int], None]) -> None:
@@ -29,8 +26,8 @@ def refresh(study: optuna.Study, space: Space, tries: Sequence[Try], end: Callab
     """
     stale = {t.number: t for t in misfits(study, space, tries)}
     kept = [t for t in _kept(study, stale) if not is_repeat(t)]
-    default = [t for t in (*stale.values(), *kept) if t.user_attrs.get(DEFAULT)]
-    if not kept or (default and all(t.number in stale for t in default)):
+    outdated, there = (any(t.user_attrs.get(DEFAULT) for t in some) for some in (stale.values(), kept))
+    if not kept or (outdated and not there):
         study.enqueue_trial(space.defaults(), user_attrs={DEFAULT: True})
     queue_tries(study, (*tries, *again(list(stale.values()), space)), stale)
     for number in stale:
@@ -75,7 +72,7 @@ def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, 
     """Return what a queued trial would be queued with now."""
     if trial.user_attrs.get(DEFAULT):
         return space.defaults()
-    if "requeued_from" in trial.user_attrs:  # it had its settings when it began
+    if REQUEUED_FROM in trial.user_attrs:  # it had its settings when it began
         return settings(trial)
     same = [one for one in (*tries, *again([trial], space)) if one.given == trial.user_attrs.get(TRY)]
     return dict(same[0].params) if same else settings(trial)

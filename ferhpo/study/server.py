@@ -1,6 +1,7 @@
 """What a study on a database server needs and one in a file does not: patience, and a lock that is looked after."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
@@ -9,8 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from ferhpo.errors import StudyError
 
 AWAY = 300.0  # seconds for which a writer waits for a server that has answered before
-PAUSE = 2.0  # seconds between two attempts to connect
+PAUSE = 2.0  # seconds between two attempts
 KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}  # seconds, probes
+LET_GO = 90.0  # seconds after which the server has certainly dropped a lock whose connection is dead
 
 
 def wait_while_away(engine: Engine) -> None:
@@ -54,19 +56,24 @@ class AdvisoryLock:
             self._connection.execute(text("SELECT 1"))
         except DBAPIError:
             self.close()
-            try:
-                self._connection = self._taken()
-            except BlockingIOError:
-                msg = (
-                    f"a study takes one search at a time, and another one took '{self._name}' while the connection to "
-                    "the database was lost; run this command again once the other one has ended"
-                )
-                raise StudyError(msg) from None
+            self._connection = self._taken_again()
 
     def close(self) -> None:
         """Give the lock back."""
         self._connection.invalidate()
         self._connection.close()
+
+    def _taken_again(self) -> Connection:
+        until = time.monotonic() + LET_GO
+        while time.monotonic() < until:
+            with suppress(BlockingIOError):
+                return self._taken()
+            time.sleep(PAUSE)
+        msg = (
+            f"a study takes one search at a time, and another one took '{self._name}' while the connection to the "
+            "database was lost; run this command again once the other one has ended"
+        )
+        raise StudyError(msg)
 
     def _taken(self) -> Connection:
         connection = self._engine.connect()

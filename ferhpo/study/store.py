@@ -72,11 +72,11 @@ def is_sqlite(url: str) -> bool:
 
 
 class OneWriter(_CachedStorage):
-    """Optuna's cache of a database, read again only after a write of our own: nobody else writes the study's trials.
+    """Optuna's cache of a database, which is read again only after a write of our own.
 
-    Optuna reads what is not finished, six queries, whenever anybody asks for the trials, some eight times a trial, and
-    a study's attributes as often. Of these other commands write some, such as openings of the test split: they are
-    seen after the next write here.
+    Optuna itself reads unfinished trials (six queries) and the study's attributes whenever they are asked for, some
+    eight times a trial. But nobody else writes the trials. Other commands do write attributes of the study, such as
+    openings of the test split; those are seen after our next write.
 
     Args:
         backend: the database.

@@ -7,7 +7,6 @@ COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside h
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -24,15 +23,17 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
+from ferhpo.study.attrs import BROKEN, EXCESSES, REPEATS, REQUEUED_FROM, STANDING, TRY, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
-from ferhpo.study.quantities import BROKEN, known
-from ferhpo.study.queue import TRY, VOID, refresh
-from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
-from ferhpo.study.study import CONSTRAINTS, RUN_LOCK, STANDING, VALIDATION, Study
+from ferhpo.study.quantities import known
+from ferhpo.study.queue import refresh
+from ferhpo.study.repeats import is_repeat, queue_repeats
+from ferhpo.study.study import RUN_LOCK, Study
 from ferhpo.study.trial import counts
+from ferhpo.study.validation import write_validation
 from ferhpo.study.view import Searched
 
 
@@ -104,7 +105,7 @@ class StudyWriter:
             _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
         describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
-        every = self._study.get_trials(deepcopy=False)
+        every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
         refresh(self._study, self.spec.space, self._tries, self._outdate)
         n = sum(not is_repeat(t) for t in every)
         made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
@@ -112,13 +113,11 @@ class StudyWriter:
         self._study.sampler = made if alone else Searched(made)
 
     def _outdate(self, number: int) -> None:
-        self.finish(number, "FAIL", None, {VOID: True, "error": "it had not begun when the study file changed"})
+        self.finish(number, "FAIL", None, {VOID: True, "error": "queued before the study file changed"})
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
-        content = BytesIO()
-        np.savez(content, labels=labels_n.astype(np.int64), groups=groups_n.astype(np.int64))
-        _atomic.write_bytes(self.folder / VALIDATION, content.getvalue())
+        write_validation(self.folder, labels_n, groups_n)
 
     def keep_standing(self, standing: Mapping[str, Any]) -> None:
         """Write down the running ensemble, see `Study.standing`."""
@@ -268,7 +267,7 @@ class StudyWriter:
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
         if state != "FAIL" and self.spec.constraints:
             told = excesses(self.spec.constraints, found, whole=state == "COMPLETE")  # what samplers learn from
-            self._rdb.set_trial_system_attr(self._id(number), CONSTRAINTS, told)
+            self._rdb.set_trial_system_attr(self._id(number), EXCESSES, told)
             attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=True)) else {}
         store.write_trial(self._rdb, self._id(number), attrs)
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
@@ -289,10 +288,10 @@ class StudyWriter:
         """
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
-        once = any(t.user_attrs.get("requeued_from") == number for t in others)  # killed right here, once is still once
-        if not once and not is_repeat(frozen):
+        there = any(t.user_attrs.get(REQUEUED_FROM) == number for t in others)  # by a run that was killed then
+        if not there and not is_repeat(frozen):
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
-            self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
+            self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
 
     def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:

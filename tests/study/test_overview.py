@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,10 +45,11 @@ def test_a_folder_that_was_renamed_is_told_the_name_in_its_database(study: Calla
 
 
 def test_a_study_in_a_folder_that_may_not_be_written_is_listed(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = study(1).folder
-    monkeypatch.setattr("os.access", lambda *_: False)
+    with open_writer(fakes.spec(), root, data) as writer:
+        folder = writer.folder
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
     assert read_only(folder / "study.db") == {"mode": "ro", "immutable": "1"}
     assert overview(folder).n_trials == 1
 

@@ -5,7 +5,8 @@ import pytest
 
 from ferhpo.space.spec import parse_spec
 from ferhpo.space.tries import Try
-from ferhpo.study.queue import DEFAULT, TRY, VOID, again, misfits, queue_tries, refresh, settings
+from ferhpo.study.attrs import DEFAULT, TRY, VOID
+from ferhpo.study.queue import again, misfits, queue_tries, refresh, settings
 
 LR = Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.2})
 

@@ -80,7 +80,11 @@ def test_one_process_holds_a_studys_lock_until_it_gives_it_back(postgresql: Engi
 
 
 @pytest.mark.postgres
-def test_a_lock_that_was_lost_is_taken_again_unless_another_has_it(postgresql: Engine) -> None:
+def test_a_lock_that_was_lost_is_taken_again_unless_another_has_it(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PAUSE", 0.01)
+    monkeypatch.setattr(server, "LET_GO", 0.1)
     lock = server.AdvisoryLock(postgresql, "toy")
     end_connection(lock, postgresql)
     lock.check()

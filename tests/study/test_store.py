@@ -1,5 +1,6 @@
 """The database opens for one writer and for readers who can do no harm, and no message holds a password."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,7 +168,7 @@ def test_a_database_at_rest_in_a_folder_that_may_not_be_written_is_read(
     filled(storage)
     path = store.sqlite_file(url)
     assert "immutable" not in store.read_only_url(path)
-    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
     assert "immutable" not in store.read_only_url(path), "it is being written by somebody else"
     storage.engine.dispose()
     assert not path.with_name("study.db-wal").exists()
