@@ -13,7 +13,8 @@ from typing import Any
 from typer.main import get_command
 
 from ferhpo.cli.main import app
-from ferhpo.space.config import OFF_DIAL, OPERATIONS, RUN_SETTINGS, SETTINGS, Setting, TrialConfig
+from ferhpo.space.config import OFF_DIAL, OPERATIONS, RUN_SETTINGS, SETTINGS, TrialConfig
+from ferhpo.space.setting import Setting
 from ferhpo.space.spec import SECTIONS
 
 COMMAND = "uv run python docs/generate_cli.py"

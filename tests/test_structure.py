@@ -18,6 +18,7 @@ UNTESTED = {  # modules without a test file of their own, and why
     "__main__.py": "two lines; tests/cli/test_main.py runs it",
     "compare/judge.py": "tests/compare/test_run.py judges with it",
     "compare/page.py": "tests/cli/test_compare.py writes one",
+    "study/attrs.py": "constants alone",
     "report/content.py": "dataclasses alone; tests/report/test_html.py fills them",
     "report/parts.py": "tests/report/test_html.py and test_sections.py draw with it",
     "report/pick.py": "tests/report/test_frames.py picks with it",

@@ -120,7 +120,7 @@ def search(
     from ferhpo.search.api import search as run
 
     named = chosen(study, root)
-    spec = find_spec(named, root)
+    spec = find_spec(named, root, storage)
     with watching(root / spec.name / _layout.SEARCH_LOG, begun=partial(remember, named, root)) as emit:
         outcome = run(
             spec,

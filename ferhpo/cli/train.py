@@ -62,8 +62,7 @@ def train(
     target, place = checked(out or root / spec.name / "train"), device_of(device)
     from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
-    from ferhpo.study.source import open_data
-    from ferhpo.study.study import recorded_data
+    from ferhpo.study.source import open_data, recorded_data
 
     prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
@@ -112,8 +111,8 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     Raises:
         UsageError: a setting is unknown or not allowed, or both budgets are given.
     """
+    from ferhpo.cli.assignments import parse_assignment
     from ferhpo.models.registry import check
-    from ferhpo.space.config import parse_assignment
     from ferhpo.space.files import in_tables
 
     if minutes is not None and epochs is not None:

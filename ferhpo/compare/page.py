@@ -7,7 +7,8 @@ from typing import Any
 from ferhpo.compare.run import KINDS, System
 from ferhpo.compare.table import HEADS, Row, cell
 from ferhpo.report.comparison import Shown, write_comparison
-from ferhpo.study.study import Study, recorded_data
+from ferhpo.study.source import recorded_data
+from ferhpo.study.study import Study
 
 TITLES = {"reproduced": "As described", "searched": "Searched"}
 

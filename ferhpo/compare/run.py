@@ -24,8 +24,8 @@ from ferhpo.search.runner import search
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import SETTINGS
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.source import located, open_data
-from ferhpo.study.study import Study, recorded_data
+from ferhpo.study.source import located, open_data, recorded_data
+from ferhpo.study.study import Study
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared

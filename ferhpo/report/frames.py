@@ -16,7 +16,7 @@ from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.report.pick import col, rows, total
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.queue import VOID
+from ferhpo.study.attrs import VOID
 from ferhpo.study.study import STATES, Study
 from ferhpo.study.trial import Trial
 

@@ -18,23 +18,27 @@ from ferhpo.search.workers import Workers
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import read_tries
 from ferhpo.study.find import ROOT, find_spec
-from ferhpo.study.source import open_data
-from ferhpo.study.study import recorded_data
+from ferhpo.study.source import open_data, recorded_data
 
 
-def load_spec(study: str | Path, *, root: Path | str = ROOT, text: str | None = None) -> StudySpec:
+def load_spec(
+    study: str | Path, *, root: Path | str = ROOT, text: str | None = None, storage: str | None = None
+) -> StudySpec:
     """Read a study file.
 
     Args:
         study: name or TOML file of a study, as the command's ``--study``.
         root: the folder of studies.
         text: what would stand in the file, in place of one; ``study`` is then the study's name.
+        storage: URL of the database of a study that is found there alone, as the command's ``--storage``.
 
     Raises:
         UsageError: there is no such file.
         SpecError: it breaks a rule; the message has file and line.
     """
-    return find_spec(str(study), Path(root)) if text is None else parse_spec(text, name=str(study), base=Path.cwd())
+    if text is not None:
+        return parse_spec(text, name=str(study), base=Path.cwd())
+    return find_spec(str(study), Path(root), storage)
 
 
 def search(
@@ -94,7 +98,7 @@ def search(
         FerhpoError: what the command would say in one line, before any trial starts.
     """
     root = Path(root)
-    spec = study if isinstance(study, StudySpec) else load_spec(study, root=root)
+    spec = study if isinstance(study, StudySpec) else load_spec(study, root=root, storage=storage)
     again = confirm_of(confirm, seeds)
     limits = limits_of(
         spec,

@@ -20,7 +20,7 @@ from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.queue import VOID
+from ferhpo.study.attrs import VOID
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ferhpo.search.asha import among_best
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
-from ferhpo.study.copies import COPIED_AT
+from ferhpo.study.attrs import COPIED_AT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

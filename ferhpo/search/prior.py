@@ -20,7 +20,8 @@ from ferhpo.study import store
 from ferhpo.study.find import name_of
 from ferhpo.study.overview import study_names
 from ferhpo.study.quantities import known
-from ferhpo.study.study import Study, remembered_url
+from ferhpo.study.store import remembered_url
+from ferhpo.study.study import Study
 
 Records = Sequence[Mapping[str, Any]]
 

@@ -26,7 +26,8 @@ from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
-from ferhpo.study.study import Study, recorded_data
+from ferhpo.study.source import recorded_data
+from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
 if TYPE_CHECKING:

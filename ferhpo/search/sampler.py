@@ -18,7 +18,7 @@ from ferhpo.search.encoding import Encoding, Tried
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
-from ferhpo.study.queue import VOID
+from ferhpo.study.attrs import VOID
 
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch

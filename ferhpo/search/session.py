@@ -28,7 +28,8 @@ from ferhpo.search.work import one_line
 from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
-from ferhpo.study.quantities import COSTS, by_epoch, known
+from ferhpo.study.attrs import COSTS
+from ferhpo.study.quantities import by_epoch, known
 from ferhpo.study.trial import Trial
 from ferhpo.study.writer import StudyWriter
 

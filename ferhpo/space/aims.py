@@ -50,7 +50,7 @@ class Constraint:
             raise UsageError(msg)
         least = limit < 0 or (limit == 0 and name in COSTS)
         if (upper and least) or (not upper and name in SHARES and limit > 1):
-            msg = f"a constraint must be one that a trial can keep, got '{text}'; correct the number"
+            msg = f"no trial can satisfy the constraint '{text}'; correct the number"
             raise UsageError(msg)
         return cls(quantity=name, upper=upper, limit=limit)
 
@@ -95,7 +95,7 @@ def check_constraints(texts: Sequence[str]) -> tuple[Constraint, ...]:
         most = min((c.limit for c in found if c.quantity == name and c.upper), default=float("inf"))
         least = max((c.limit for c in found if c.quantity == name and not c.upper), default=float("-inf"))
         if least > most:
-            msg = f"constraints must leave something, got {name} >= {least:g} and {name} <= {most:g}"
+            msg = f"constraints contradict each other: {name} >= {least:g} and {name} <= {most:g}; correct one of them"
             raise UsageError(msg)
     return found
 

@@ -5,60 +5,13 @@ Study files, `--set`, the sampler, checkpoints and the report all go by this tab
 """
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
 from typing import Any, Self
 
 from ferhpo.errors import UsageError, did_you_mean
 from ferhpo.metrics import METRICS
+from ferhpo.space.setting import Params, Setting
 
-Params = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What one field of TrialConfig accepts and when it has a say."""
-
-    name: str
-    kind: type
-    doc: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-    optional: bool = False
-    matters: Callable[[Params], bool] | None = None
-    live: bool = False  # may change while a net trains: no tensor of the training depends on it
-
-    def check(self, value: object) -> Any:
-        """Return ``value`` as this field's type.
-
-        Raises:
-            UsageError: it is of another type or outside what is allowed.
-        """
-        if value is None and self.optional:
-            return None
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not self.kind:
-            msg = f"{self.name} takes {_A[self.kind]}, got {value!r}"
-            raise UsageError(msg)
-        if self.choices and value not in self.choices:
-            msg = f"{self.name} must be a known one, got {value!r}{did_you_mean(str(value), map(str, self.choices))}"
-            raise UsageError(msg)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            self._check_range(value)
-        return value
-
-    def _check_range(self, value: float) -> None:
-        low, high = self.low, self.high
-        if not isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
-            upper = "" if high is None else f" and at most {high:g}"
-            msg = f"{self.name} must be at least {low:g}{upper}, got {value!r}"
-            raise UsageError(msg)
-
-
-_A = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 ACTIVATIONS = ("gelu", "relu", "silu")
 NECKS = ("none", "cbam", "self_attention", "lstm")
 OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
@@ -360,27 +313,3 @@ def check_names(params: Params) -> None:
         if name not in SETTINGS:
             msg = f"a setting must be a known one, got '{name}'{did_you_mean(name, SETTINGS)}"
             raise UsageError(msg)
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Read ``name=value`` of ``--set``, the value in the type of its setting.
-
-    Raises:
-        UsageError: there is no ``=``, the name is unknown, or the value does not fit.
-
-    >>> parse_assignment("lr=0.05")
-    ('lr', 0.05)
-    """
-    name, equals, raw = text.partition("=")
-    if not equals:
-        msg = f"--set takes name=value, got '{text}'"
-        raise UsageError(msg)
-    check_names({name: raw})
-    setting = SETTINGS[name]
-    if setting.kind is str:
-        return name, setting.check(raw)
-    try:
-        value = json.loads(raw.lower())
-    except json.JSONDecodeError:
-        value = raw
-    return name, setting.check(value)

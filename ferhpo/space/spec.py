@@ -13,6 +13,7 @@ from ferhpo.space.aims import Constraint, check_constraints, check_objectives
 from ferhpo.space.config import SETTINGS, TrialConfig
 from ferhpo.space.dimension import dimension_from_toml
 from ferhpo.space.files import in_tables
+from ferhpo.space.lines import line_of
 from ferhpo.space.reported import Reported
 from ferhpo.space.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec
 from ferhpo.space.space import Space
@@ -95,7 +96,7 @@ def read_spec(path: Path) -> StudySpec:
         SpecError: it cannot be read or breaks a rule; the message has file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin it with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
         raise SpecError(msg, path) from None
@@ -144,7 +145,10 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: P
     found = StudySpec(name=name, path=path, text=text, base=base, **values)
     if found.budget.trial_time and (found.scheduler.name != "none" or found.sampler.name == "fidelity"):
         got = f"{found.scheduler.name} and {found.sampler.name}"
-        msg = f'trial_time goes with scheduler "none" and any sampler but "fidelity", which compare epochs, got {got}'
+        msg = (
+            'trial_time needs scheduler "none" and a sampler other than "fidelity", since the others compare epochs, '
+            f"got {got}"
+        )
         raise found.error(msg, "budget", "trial_time")
     if found.scheduler.name == "pbt" and not any(SETTINGS[d.name].live for d in found.space.dimensions):
         msg = "pbt changes a training on its way, and [space] searches none that it may; add lr, dropout or augment"
@@ -165,7 +169,7 @@ def of_images(data: DataSpec) -> dict[str, int]:
 def _seeing(space: Space, data: DataSpec, text: str, path: Path | str) -> Space:
     named = {*space.fixed, *(d.name for d in space.dimensions)}
     if "frames" in named:
-        msg = "frames belongs to the images; set it in [data]"
+        msg = "[space] cannot set frames, which follows from the images; set it in [data]"
         raise SpecError(msg, path, line_of(text, "space", "frames"))
     said = {name: value for name, value in of_images(data).items() if name not in named}
     return replace(space, fixed={**space.fixed, **said})
@@ -252,24 +256,3 @@ _A = {
     tuple: "a list of texts",
 }
 _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "str | None": str, "tuple": tuple}
-
-
-def line_of(text: str, *keys: str) -> int | None:
-    r"""Return the line (from 1) of a study file that sets ``key`` or ``section, key``, None if it is not found.
-
-    >>> line_of("seed = 1\n[space]\nlr = 0.1\n", "space", "lr")
-    3
-    """
-    *section, key = keys
-    inside = [""]
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-        if header:
-            inside = header[1].split(".")
-            if inside == [*section, key]:
-                return number
-        elif (inside == section or (not section and inside == [""])) and re.match(
-            rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line
-        ):
-            return number
-    return line_of(text, *section) if section else None

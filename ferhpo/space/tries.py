@@ -9,6 +9,7 @@ from typing import Any
 
 from ferhpo.errors import SpecError, UsageError
 from ferhpo.space.files import in_tables
+from ferhpo.space.lines import line_in_try
 from ferhpo.space.space import Space
 
 
@@ -32,7 +33,7 @@ def read_tries(path: Path, space: Space) -> tuple[Try, ...]:
         SpecError: it cannot be read, or a try does not fit the space; the message has file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # as `spec.read_spec`
         table = tomllib.loads(text)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -59,31 +60,17 @@ def parse_tries(tables: Any, space: Space, *, text: str, path: Path | str) -> tu
     """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         msg = f"settings to try are written as [[try]] tables, got {tables!r}"
-        raise SpecError(msg, path, _line(text, 0))
+        raise SpecError(msg, path, line_in_try(text, 0))
     return tuple(_one(given, space, text, path, i) for i, given in enumerate(tables))
 
 
 def _one(given: Mapping[str, Any], space: Space, text: str, path: Path | str, index: int) -> Try:
     if not given:
         msg = "a [[try]] needs at least one setting: the default configuration runs first in any case"
-        raise SpecError(msg, path, _line(text, index))
+        raise SpecError(msg, path, line_in_try(text, index))
     try:
         return Try(given=given, params=space.point(given))
     except UsageError as error:
         named = next((key for key in given if re.search(rf"\b{re.escape(key)}\b", str(error))), "")
-        msg = f"a [[try]] must be a point of the space: {error}"
-        raise SpecError(msg, path, _line(text, index, named)) from None
-
-
-def _line(text: str, index: int, key: str = "") -> int | None:
-    """Return the line (from 1) of a key in the nth `[[try]]`, the table's own where the key is not found."""
-    seen, begin, inside = 0, None, False
-    for number, line in enumerate(text.splitlines(), 1):
-        if re.match(r"\s*\[", line):
-            tries = re.match(r"\s*\[\[?\s*try\s*\]", line) is not None
-            inside = tries and seen == index
-            begin = number if inside else begin
-            seen += tries
-        elif key and inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-            return number
-    return begin
+        msg = f"[[try]]: {error}"
+        raise SpecError(msg, path, line_in_try(text, index, named)) from None

@@ -11,10 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from ferhpo.study.quantities import COSTS
-
-COPIED_FROM = "copied_from"  # attribute of a trial: number of the one whose training it took over
-COPIED_AT = "copied_at"  # likewise: epochs that were behind that one then; values up to there are its
+from ferhpo.study.attrs import COPIED_AT, COPIED_FROM, COSTS
 
 
 def is_copy(trial: FrozenTrial) -> bool:

@@ -29,19 +29,29 @@ def is_path(study: str) -> bool:
     return study.endswith(".toml") or study.startswith(("/", "."))
 
 
-def find_spec(study: str, root: Path) -> "StudySpec":
+def find_spec(study: str, root: Path, storage: str | None = None) -> "StudySpec":
     """Read the study file that `--study` names.
 
     A name is looked up as ./studies/NAME.toml, in the root, among the packaged ones, and in the study's own database.
+    With a folder in front, like the studies/mine that a shell completes, it may also be a path without its ending.
+
+    Args:
+        study: a name, or the path of a file.
+        root: the folder of studies.
+        storage: URL of the study's database, if it is not the one remembered in the study's folder.
 
     Raises:
         UsageError: there is none of that name, with the nearest.
         SpecError: the file breaks a rule.
+        StudyError: only the database has it, and that cannot be read.
     """
     from ferhpo.space.spec import read_spec
 
     if is_path(study):
         return read_spec(Path(study))
+    study = study.rstrip("/")
+    if "/" in study and Path(f"{study}.toml").is_file():
+        return read_spec(Path(f"{study}.toml"))
     folders = list(dict.fromkeys([ROOT, root, packaged()]))
     for folder in folders:
         if (folder / f"{study}.toml").is_file():
@@ -49,7 +59,7 @@ def find_spec(study: str, root: Path) -> "StudySpec":
     if _layout.study_folder(root, name_of(study)).is_dir():
         from ferhpo.study.study import Study
 
-        return Study.open(root, name_of(study)).spec
+        return Study.open(root, name_of(study), storage).spec
     files = [(folder, file) for folder in folders for way in ("*.toml", "*/*.toml") for file in folder.glob(way)]
     known = {file.relative_to(folder).with_suffix("").as_posix() for folder, file in files}
     msg = f"a study must have a file, and there is no studies/{study}.toml{did_you_mean(study, known)}"

@@ -4,6 +4,7 @@ import socket
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -12,13 +13,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
-from ferhpo import __version__
+from ferhpo import __version__, _layout
 from ferhpo.errors import DataError, StudyError
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
+from ferhpo.study.attrs import BASE, CONSTRAINTS, DRIVER, OBJECTIVES, PRIOR
 from ferhpo.study.choices import Choices, ever_offered, outside
 from ferhpo.study.compatible import check_compatible
-from ferhpo.study.study import BASE, CONSTRAINTS, OBJECTIVES, PRIOR, load
 from ferhpo.study.trial import counts
 
 Prior = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -37,6 +38,28 @@ class Opened:
     study: optuna.Study
     grown: Choices
     notes: tuple[str, ...] = ()
+
+
+def check_place(folder: Path, name: str, url: str) -> None:
+    """Refuse to begin a study anew in another database: its trials would replace the files of the old ones.
+
+    The database is only read, since opening it for writing would make it.
+
+    Args:
+        folder: the study's.
+        name: the study's.
+        url: of the database.
+
+    Raises:
+        StudyError: the folder has files of trials that are in another database.
+    """
+    known, shown = store.remembered_url(folder), store.without_password(url)
+    if known != shown and _layout.trials_on_disk(folder) and not store.holds(url, name):
+        msg = (
+            f"study '{name}' is kept in {known}, and {shown} does not hold it; give --storage {known}, or copy the "
+            "study file to a new name"
+        )
+        raise StudyError(msg)
 
 
 def opened(rdb: RDBStorage, spec: StudySpec, data: Mapping[str, Any], shown_url: str) -> Opened:
@@ -58,7 +81,7 @@ def opened(rdb: RDBStorage, spec: StudySpec, data: Mapping[str, Any], shown_url:
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names(list(spec.objectives))
         return Opened(study=study, grown={})
-    study = load(store.OneWriter(rdb), spec.name, shown_url)
+    study = store.load(store.OneWriter(rdb), spec.name, shown_url)
     trials = study.get_trials(deepcopy=False)
     stored = {name: drawn_from for t in trials for name, drawn_from in t.distributions.items()}
     notes = _checked(study, spec, data, stored)
@@ -66,7 +89,7 @@ def opened(rdb: RDBStorage, spec: StudySpec, data: Mapping[str, Any], shown_url:
     longer = {name: c for name, c in grown.items() if CategoricalDistribution(c) != stored[name]}
     if longer:
         store.set_choices(rdb, spec.name, longer)
-        study = load(store.OneWriter(rdb), spec.name, shown_url)  # the old one had cached the shorter lists
+        study = store.load(store.OneWriter(rdb), spec.name, shown_url)  # the old one had cached the shorter lists
     return Opened(study=study, grown=grown, notes=notes)
 
 
@@ -82,7 +105,7 @@ def describe(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any], prio
     for key, value in attrs.items():
         if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
-    study.set_user_attr("driver", {"host": socket.gethostname()})
+    study.set_user_attr(DRIVER, {"host": socket.gethostname()})
     if prior:
         study.set_user_attr(PRIOR, {**study.user_attrs.get(PRIOR, {}), **prior})
 

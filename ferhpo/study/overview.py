@@ -5,17 +5,20 @@ queries take milliseconds. They rely on Optuna's schema v3.2.0.a, unchanged sinc
 against `study.Study`.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from ferhpo.errors import StudyError
+from ferhpo.study.attrs import CONSTRAINTS, OBJECTIVES, REPEATED
 
 DATABASE = "study.db"  # in a study's folder
 STORAGE_FILE = "storage.url"  # beside it: the --storage of a study that lives elsewhere, without its password
-WEIGHED = ("objectives", "constraints", "repeated")  # attributes of studies of which a trial is more than a value
+WEIGHED = (OBJECTIVES, CONSTRAINTS, REPEATED)  # study attributes that make the best trial more than an SQL query
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 
 
@@ -55,7 +58,8 @@ def overview(folder: Path) -> Overview:
         return _opened(folder)
     path = (folder / DATABASE).resolve()
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)) as database:
+        uri = f"{path.as_uri()}?{urlencode(read_only(path))}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=60)) as database:
             found = _read(database, folder.name)
     except (sqlite3.Error, TypeError) as error:
         msg = f"a study database must open, got {path}: {error}; restore the file, or delete it to begin anew"
@@ -63,9 +67,24 @@ def overview(folder: Path) -> Overview:
     return found or _opened(folder)
 
 
+def read_only(path: Path) -> dict[str, str]:
+    """Return the parameters of the URI that opens a SQLite file without the right to write.
+
+    In write-ahead mode SQLite needs two more files, which it cannot make in a folder that may not be written. Where
+    they are missing nobody is writing, so the file can be read as one that does not change.
+    """
+    at_rest = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
+    return {"mode": "ro", "immutable": "1"} if at_rest else {"mode": "ro"}
+
+
 def _read(database: sqlite3.Connection, name: str) -> Overview | None:
     """Return the overview, None where Optuna has to be asked."""
-    (study,) = database.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
+    names = dict(database.execute("SELECT study_name, study_id FROM studies").fetchall())
+    if name not in names:
+        has = ", ".join(f"'{other}'" for other in sorted(names)) or "none"
+        msg = f"{DATABASE} in a study's folder must hold the study of the folder's name, '{name}', and it holds {has}; "
+        raise StudyError(msg + "rename the folder")
+    study = names[name]
     attrs = database.execute("SELECT key FROM study_user_attributes WHERE study_id = ?", (study,)).fetchall()
     if any(key in WEIGHED for (key,) in attrs):
         return None

@@ -1,12 +1,11 @@
-"""What is known of a trial beside its value: costs and figures, and who beats whom by several of them."""
+"""Costs and figures of a trial by name, and which points are Pareto-optimal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-COSTS = "costs"  # attribute of a trial: params, latency_ms, memory_mib, as far as they were measured
-BROKEN = "broken"  # likewise: the constraints it breaks, in words
+from ferhpo.study.attrs import COSTS
 
 
 def nondominated(points: np.ndarray) -> np.ndarray:

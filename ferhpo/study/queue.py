@@ -1,6 +1,6 @@
 """Trials that wait to be run: what a user asked for, and what no longer fits the study file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 
 import optuna
@@ -9,15 +9,40 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
-
-VOID = "interrupted"  # attribute of a trial that does not count: it could not go on, so its settings were queued again
-DEFAULT = "default"  # attribute of the trial that has the defaults of the space
-TRY = "try"  # attribute of a trial that a user asked for: what was written
+from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
+from ferhpo.study.repeats import is_repeat
 
 
-def queue_tries(study: optuna.Study, tries: Sequence[Try]) -> None:
-    """Queue each try that no run queued before, unless a trial has its settings anyway."""
-    trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get(VOID)]
+def refresh(study: optuna.Study, space: Space, tries: Sequence[Try], end: Callable[[int], None]) -> None:
+    """Queue what is to run before anything is sampled, and end queued trials that the study file has outdated.
+
+    In this order: killed in between, the next run finds both, and nothing is lost or queued twice.
+
+    Args:
+        study: takes the trials.
+        space: the study file's.
+        tries: what the user asks for.
+        end: ends a trial as one that does not count.
+    """
+    stale = {t.number: t for t in misfits(study, space, tries)}
+    kept = [t for t in _kept(study, stale) if not is_repeat(t)]
+    outdated, there = (any(t.user_attrs.get(DEFAULT) for t in some) for some in (stale.values(), kept))
+    if not kept or (outdated and not there):
+        study.enqueue_trial(space.defaults(), user_attrs={DEFAULT: True})
+    queue_tries(study, (*tries, *again(list(stale.values()), space)), stale)
+    for number in stale:
+        end(number)
+
+
+def queue_tries(study: optuna.Study, tries: Sequence[Try], stale: Container[int] = ()) -> None:
+    """Queue each try that no run queued before, unless a trial has its settings anyway.
+
+    Args:
+        study: takes the trials.
+        tries: what the user asks for.
+        stale: numbers of queued trials that are about to end.
+    """
+    trials = _kept(study, stale)
     given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
     there = [settings(t) for t in trials]
     for one in tries:
@@ -27,22 +52,27 @@ def queue_tries(study: optuna.Study, tries: Sequence[Try]) -> None:
             there.append(dict(one.params))
 
 
-def misfits(study: optuna.Study, space: Space, tries: Sequence[Try]) -> list[FrozenTrial]:
-    """Return the queued trials, never begun, that are no longer what is asked for.
+def _kept(study: optuna.Study, stale: Container[int]) -> list[FrozenTrial]:
+    """Return the trials that were not queued again and are not about to be."""
+    return [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get(VOID) and t.number not in stale]
 
-    They have a value that the space no longer allows, or are the defaults, or a try, as another study file had them;
-    see `again`.
+
+def misfits(study: optuna.Study, space: Space, tries: Sequence[Try]) -> list[FrozenTrial]:
+    """Return the trials without a configuration that are no longer what is asked for.
+
+    They were queued and never begun, or a search was killed while it chose their settings. They have a value that the
+    space no longer allows, or are the defaults, or a try, as another study file had them; see `again`.
     """
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    queued = [t for t in waiting if "config" not in t.user_attrs]
-    return [t for t in queued if not _fits(t, space) or settings(t) != _meant(t, space, tries)]
+    states = (TrialState.WAITING, TrialState.RUNNING)
+    unbegun = [t for t in study.get_trials(deepcopy=False, states=states) if "config" not in t.user_attrs]
+    return [t for t in unbegun if not _fits(t, space) or settings(t) != _meant(t, space, tries)]
 
 
 def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, object]:
     """Return what a queued trial would be queued with now."""
     if trial.user_attrs.get(DEFAULT):
         return space.defaults()
-    if "requeued_from" in trial.user_attrs:  # it had its settings when it began
+    if REQUEUED_FROM in trial.user_attrs:  # it had its settings when it began
         return settings(trial)
     same = [one for one in (*tries, *again([trial], space)) if one.given == trial.user_attrs.get(TRY)]
     return dict(same[0].params) if same else settings(trial)

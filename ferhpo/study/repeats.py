@@ -5,16 +5,19 @@ count, is never best, and no sampler sees it; its net may join an ensemble.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-REPEATS = "repeats"  # attribute of a trial: number of the trial whose configuration it trains again
-SEED = "seed"  # likewise: of the training; those of all configurations are the same, so that they can be compared
+from ferhpo.study.attrs import REPEATED, REPEATS, SEED
+
+if TYPE_CHECKING:
+    from ferhpo.study.trial import Trial
+
 LEVEL = 0.95  # of the test that tells two configurations apart
 
 
@@ -65,6 +68,31 @@ def is_repeat(trial: FrozenTrial) -> bool:
     return REPEATS in trial.user_attrs
 
 
+def confirmed(trials: Sequence["Trial"], *, maximize: bool) -> list[Confirmed]:
+    """Return the configurations that were trained again and what came of it, best mean first.
+
+    Args:
+        trials: the study's, repeats among them.
+        maximize: more of the metric is better.
+    """
+    values: dict[int, dict[int, Trial]] = {}
+    for trial in trials:
+        if trial.repeats and trial.state == "COMPLETE":
+            values.setdefault(trial.attrs[REPEATS], {})[trial.attrs[SEED]] = trial
+    sources = {t.number: t for t in trials if t.number in values}
+    found = [
+        Confirmed(
+            number=number,
+            searched=sources[number].value,
+            values={seed: t.value for seed, t in by_seed.items() if t.value is not None},
+            trials=tuple(t.number for t in by_seed.values()),
+        )
+        for number, by_seed in values.items()
+    ]
+    found.sort(key=lambda c: (-c.mean if maximize else c.mean, c.number))
+    return [replace(c, tied=c is not found[0] and not told_apart(found[0].values, c.values)) for c in found]
+
+
 def told_apart(a: dict[int, float], b: dict[int, float]) -> bool:
     """Tell whether two configurations' values differ by more than chance, by a paired t-test over their common seeds.
 
@@ -90,7 +118,7 @@ def queue_repeats(study: optuna.Study, sources: Sequence[int], seeds: Sequence[i
         seeds: of the trainings.
         epochs: of the trainings.
     """
-    study.set_user_attr("repeated", True)
+    study.set_user_attr(REPEATED, True)
     trials = {t.number: t for t in study.get_trials(deepcopy=False)}
     well = [t for t in trials.values() if is_repeat(t) and t.state != TrialState.FAIL]
     there = {(t.user_attrs[REPEATS], t.user_attrs[SEED]) for t in well}

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ferhpo.data.cache import Prepared, prepare
-from ferhpo.errors import DataError, UsageError
+from ferhpo.errors import DataError, StudyError, UsageError
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import Study
 
 OBJECTIVE = "objective"  # in place of a format, of a study that searches a function of Python
 
@@ -72,8 +73,8 @@ def located(
     """
     if record and record.get("format") == OBJECTIVE:
         msg = (
-            f"images are for nets, and study '{spec.name}' searches an objective, which is not stored with it; go on "
-            "from Python, with ferhpo.search(..., objective=...)"
+            f"study '{spec.name}' searches a Python objective, which is not stored with it; go on from Python, with "
+            f"ferhpo.search('{spec.name}', objective=...)"
         )
         raise UsageError(msg)
     data = spec.data
@@ -84,8 +85,8 @@ def located(
     path = given or named or remembered
     if path is None and data.format != "synthetic":
         msg = (
-            f"a search needs images, and study '{spec.name}' names none; give --data path/to/fer2013.csv or a "
-            "folder of class folders"
+            f"study '{spec.name}' names no images; give --data FILE-OR-FOLDER, a csv like fer2013.csv or a folder of "
+            "class folders"
         )
         raise UsageError(msg)
     further = known.get("further") or {
@@ -93,3 +94,11 @@ def located(
         "images": None if data.images is None else str(base / data.images),
     }
     return replace(data, also=tuple(further["also"]), images=further["images"]), path
+
+
+def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:
+    """Return what a study wrote down of its data, None if there is no such study yet."""
+    try:
+        return Study.open(root, name, storage).attrs.get("data")
+    except StudyError:
+        return None

@@ -5,8 +5,8 @@ read-only, so that a dashboard cannot harm a search (optuna-dashboard issue 545)
 """
 
 import json
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import optuna
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialUserAttributeModel
 from sqlalchemy import URL, delete, event, insert, make_url, text
@@ -22,7 +22,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ferhpo._atomic import locked
-from ferhpo.errors import StudyError, UsageError
+from ferhpo.errors import StudyError, UsageError, did_you_mean
+from ferhpo.study.overview import DATABASE, STORAGE_FILE, read_only
+from ferhpo.study.server import AdvisoryLock, wait_while_away
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -70,11 +72,11 @@ def is_sqlite(url: str) -> bool:
 
 
 class OneWriter(_CachedStorage):
-    """Optuna's cache of a database, read again only after a write of our own: nobody else writes the study's trials.
+    """Optuna's cache of a database, which is read again only after a write of our own.
 
-    Optuna reads what is not finished, six queries, whenever anybody asks for the trials, some eight times a trial, and
-    a study's attributes as often. Of these other commands write some, such as openings of the test split: they are
-    seen after the next write here.
+    Optuna itself reads unfinished trials (six queries) and the study's attributes whenever they are asked for, some
+    eight times a trial. But nobody else writes the trials. Other commands do write attributes of the study, such as
+    openings of the test split; those are seen after our next write.
 
     Args:
         backend: the database.
@@ -110,7 +112,9 @@ def open_for_writing(url: str) -> RDBStorage:
         StudyError: it cannot be opened; the message holds no password.
     """
     if not is_sqlite(url):
-        return _open(url, {"pool_pre_ping": True})
+        storage = _open(url, {"pool_pre_ping": True})
+        wait_while_away(storage.engine)
+        return storage
     sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
     storage = _open(url, {"connect_args": {"timeout": 60}})
 
@@ -141,15 +145,58 @@ def open_for_reading(url: str) -> RDBStorage:
 def read_only_url(path: Path) -> str:
     """Return the URL that opens a SQLite file without the right to write."""
     database = f"file:{quote(str(path.resolve()))}"  # once for SQLite, which reads it as a URI; once more for the URL
-    return URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"}).render_as_string()
+    return URL.create("sqlite", database=database, query={**read_only(path), "uri": "true"}).render_as_string()
+
+
+def holds(url: str, name: str) -> bool:
+    """Tell whether a database holds a study of that name; one that is not there is not made.
+
+    Raises:
+        StudyError: it is there and cannot be read.
+    """
+    if is_sqlite(url) and not sqlite_file(url).exists():
+        return False
+    storage = open_for_reading(url)
+    try:
+        return name in optuna.get_all_study_names(storage)
+    finally:
+        storage.engine.dispose()
+
+
+def load(storage: BaseStorage, name: str, shown_url: str) -> optuna.Study:
+    """Return the Optuna study of that name.
+
+    Raises:
+        StudyError: the database has none.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        msg = f"the study database must be readable, got {shown_url}: {reason}; restore the file or correct --storage"
+        raise StudyError(msg) from None
+    except KeyError:
+        names = optuna.get_all_study_names(storage)
+        hint = did_you_mean(name, names) if names else "; the database is empty"
+        msg = f"a study must exist in {shown_url}, got '{name}'{hint}"
+        raise StudyError(msg) from None
+
+
+def remembered_url(folder: Path) -> str:
+    """Return the database URL of the study in ``folder``: the one remembered there, else its own SQLite file."""
+    note = folder / STORAGE_FILE
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else sqlite_url(folder / DATABASE)
 
 
 @contextmanager
-def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
+def one_writer(storage: RDBStorage, name: str) -> Generator[Callable[[], None]]:
     """Hold the lock of a study in its database, whatever folder a writer keeps checkpoints in.
 
-    Of PostgreSQL it is the server's, which drops it with our connection; of SQLite a file beside the database. Of other
-    databases nothing is held: the lock file of the study's folder serves.
+    On PostgreSQL it is the server's, which drops it with our connection; for SQLite it is a file beside the database.
+    In other databases nothing is held: the lock file of the study's folder has to do.
+
+    Yields:
+        A function that makes sure that the lock is still held, see `AdvisoryLock.check`.
 
     Raises:
         BlockingIOError: another process, on PostgreSQL on whatever machine, holds it.
@@ -158,17 +205,12 @@ def one_writer(storage: RDBStorage, name: str) -> Generator[None]:
     if kind == "sqlite":
         file = sqlite_file(storage.url)
         with locked(file.with_name(f"{file.name}-{name}.lock"), wait=False):
-            yield
-        return
-    if kind != "postgresql":
-        yield
-        return
-    outside_transactions = storage.engine.execution_options(isolation_level="AUTOCOMMIT")  # an idle one may be ended
-    with outside_transactions.connect() as connection:
-        query = text("SELECT pg_try_advisory_lock(hashtext(:name))")
-        if not connection.execute(query, {"name": f"ferhpo {name}"}).scalar():
-            raise BlockingIOError
-        yield
+            yield lambda: None
+    elif kind == "postgresql":
+        with closing(AdvisoryLock(storage.engine, name)) as lock:
+            yield lock.check
+    else:
+        yield lambda: None
 
 
 def set_choices(storage: RDBStorage, name: str, choices: Mapping[str, tuple[Any, ...]]) -> None:
@@ -218,8 +260,9 @@ def write_trial(
 
 
 def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, **kwargs: Any) -> RDBStorage:
+    template = url.replace("{", "{{").replace("}", "}}")  # Optuna calls `format` on it; a password may hold braces
     try:
-        return RDBStorage(url, engine_kwargs=engine_kwargs, **kwargs)
+        return RDBStorage(template, engine_kwargs=engine_kwargs, **kwargs)
     except ImportError as error:
         msg = (
             f"this --storage needs a database driver ({error.name}); for PostgreSQL run pip install '.[postgres]' in "

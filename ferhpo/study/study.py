@@ -1,43 +1,34 @@
-"""`Study`: what a study holds, read without torch, without Ray and without the right to write."""
+"""`Study`: what a study holds, read without torch and without Ray.
+
+It writes nothing but what commands beside a search must note, see `amend`.
+"""
 
 import socket
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
 from ferhpo import _layout
-from ferhpo._atomic import is_locked, locked
-from ferhpo.errors import CheckpointError, StudyError, did_you_mean
+from ferhpo._atomic import is_locked
+from ferhpo.errors import StudyError, did_you_mean
 from ferhpo.space.aims import check_constraints
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study import store
-from ferhpo.study.overview import DATABASE, STATES, STORAGE_FILE, study_names
-from ferhpo.study.quantities import nondominated
-from ferhpo.study.repeats import REPEATS, SEED, Confirmed, is_repeat, told_apart
+from ferhpo.study.amend import record_elsewhere, record_opening
+from ferhpo.study.attrs import BASE, CONSTRAINTS, DRIVER, ELSEWHERE, OBJECTIVES, OPENINGS, PRIOR, STANDING
+from ferhpo.study.overview import STATES, study_names
+from ferhpo.study.ranking import Aims, candidates, front, ranking
+from ferhpo.study.repeats import Confirmed, confirmed, is_repeat
 from ferhpo.study.trial import Trial, read_trial
+from ferhpo.study.validation import read_validation
 from ferhpo.study.view import searched
 
 RUN_LOCK = "run.lock"
-AMEND_LOCK = "amend.lock"  # of what commands beside a search write down
-VALIDATION = "val.npz"
-STANDING = "standing"
-PRIOR = "prior"
-ELSEWHERE = "elsewhere"
-OPENINGS = "test_openings"
-BASE = "base"  # the folder of the study file, that paths of weights start from
-OBJECTIVES = "objectives"  # of a study with several: their names in order
-# Optuna's older form, a list in the study file's order: its samplers read it as well, Optuna Dashboard only it.
-CONSTRAINTS = "constraints"
 BEGUN = {"spec", "data", "metric"}  # what every study of ferhpo's holds from its first second
 
 
@@ -70,17 +61,17 @@ class Study:
             StudyError: there is no such study, with the nearest name.
         """
         folder = _layout.study_folder(root, name)
-        url = store.absolute(storage or remembered_url(folder))
+        url = store.absolute(storage or store.remembered_url(folder))
         if store.is_sqlite(url) and not store.sqlite_file(url).is_file():
             names = study_names(root)
             hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
             msg = f"a study must exist in {root}, got '{name}'{hint}"
             raise StudyError(msg)
-        handle = load(store.open_for_reading(url), name, store.without_password(url))
+        handle = store.load(store.open_for_reading(url), name, store.without_password(url))
         if not handle.user_attrs.keys() >= BEGUN:
             msg = (
-                f"a study must be one that `ferhpo search` began, and '{name}' was not, or was cut off that "
-                "moment; search it (again)"
+                f"study '{name}' was not begun by `ferhpo search`, or that was killed at once; run `ferhpo search "
+                f"--study {name}`"
             )
             raise StudyError(msg)
         return cls(name=name, folder=folder, url=url, optuna_study=handle)
@@ -117,7 +108,12 @@ class Study:
     @property
     def maximize(self) -> bool:
         """Tell whether more of the metric is better."""
-        return self.directions[self.objectives.index(self.metric)] == "maximize"
+        return self.aims.maximize
+
+    @property
+    def aims(self) -> Aims:
+        """What is searched for, as `ranking` takes it."""
+        return Aims(objectives=self.objectives, directions=self.directions, metric=self.metric)
 
     @property
     def directions(self) -> list[str]:
@@ -185,22 +181,7 @@ class Study:
 
     def confirmed(self) -> list[Confirmed]:
         """Return the configurations that were trained again and what came of it, best mean first."""
-        values: dict[int, dict[int, Trial]] = {}
-        for trial in self.repeats():
-            if trial.state == "COMPLETE":
-                values.setdefault(trial.attrs[REPEATS], {})[trial.attrs[SEED]] = trial
-        sources = {t.number: t for t in self.trials() if t.number in values}
-        found = [
-            Confirmed(
-                number=number,
-                searched=sources[number].value,
-                values={seed: t.value for seed, t in by_seed.items() if t.value is not None},
-                trials=tuple(t.number for t in by_seed.values()),
-            )
-            for number, by_seed in values.items()
-        ]
-        found.sort(key=lambda c: (-c.mean if self.maximize else c.mean, c.number))
-        return [replace(c, tied=c is not found[0] and not told_apart(found[0].values, c.values)) for c in found]
+        return confirmed(self.every(), maximize=self.maximize)
 
     def states(self) -> dict[str, int]:
         """Count trials of the search by the database's state, every state of STATES named."""
@@ -224,11 +205,7 @@ class Study:
         Args:
             found: the study's trials where they were read already.
         """
-        found = [t for t in (self.trials() if found is None else found) if t.eligible]
-        front = self.front(found)
-        on = {t.number for t in front}
-        rest = [t for t in found if t.state == "COMPLETE" and t.number not in on]
-        return [*front, *self._ranked(rest), *self._ranked([t for t in found if t.state == "PRUNED"])]
+        return ranking(self.trials() if found is None else found, self.aims)
 
     def front(self, found: Sequence[Trial] | None = None) -> list[Trial]:
         """Return the COMPLETE trials that keep the constraints and that no other one beats in every objective.
@@ -239,11 +216,7 @@ class Study:
         Returns:
             The Pareto front, best by the metric first; with one objective the best trial first, and its equals.
         """
-        found = self.trials() if found is None else found
-        whole = self._ranked([t for t in found if t.state == "COMPLETE" and t.eligible])
-        signs = [1 if direction == "maximize" else -1 for direction in self.directions]
-        points = np.array([[t.objectives[name] for name in self.objectives] for t in whole]).reshape(-1, len(signs))
-        return [t for t, on in zip(whole, nondominated(points * signs), strict=True) if on]
+        return front(self.trials() if found is None else found, self.aims)
 
     def candidates(self, found: Sequence[Trial] | None = None) -> list[Trial]:
         """Return COMPLETE and PRUNED trials that keep the constraints and whose checkpoint is kept, best first.
@@ -253,21 +226,11 @@ class Study:
         Args:
             found: the study's trials and repeats where they were read already.
         """
-        found = self.every() if found is None else found
-        kept = [t for t in found if t.state in {"COMPLETE", "PRUNED"} and t.checkpoint and t.eligible]
-        several = len(self.objectives) > 1
-        return self._ranked(kept, first=self.front([t for t in found if not t.repeats]) if several else ())
+        return candidates(self.every() if found is None else found, self.aims)
 
     def record_opening(self, command: str, version: str) -> int:
         """Write down that the sealed test split is opened, before it is; return how many times it now was."""
-        entry = {
-            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "version": version,
-            "command": command,
-        }
-        with self._amended(OPENINGS) as openings:
-            openings.append(entry)
-        return len(openings)
+        return record_opening(self.folder, self.url, command, version)
 
     @property
     def elsewhere(self) -> list[dict[str, Any]]:
@@ -276,21 +239,7 @@ class Study:
 
     def record_elsewhere(self, entry: Mapping[str, Any], place: int | None = None) -> int:
         """Write down an evaluation on other data, before it is made (without figures) or, at its place, afterwards."""
-        with self._amended(ELSEWHERE) as entries:
-            if place is None:
-                place = len(entries)
-                entries.append({})
-            entries[place] = dict(entry)
-        return place
-
-    @contextmanager
-    def _amended(self, key: str) -> Generator[list[Any]]:
-        """Yield a list that the study keeps and store what becomes of it; two commands at once lose nothing."""
-        with locked(self.folder / AMEND_LOCK):
-            writer = load(store.open_for_writing(self.url), self.name, self.shown_url)
-            found = list(writer.user_attrs.get(key, []))
-            yield found
-            writer.set_user_attr(key, found)
+        return record_elsewhere(self.folder, self.url, entry, place)
 
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         """Return label and duplicate group of each validation row, both int64.
@@ -298,59 +247,11 @@ class Study:
         Raises:
             CheckpointError: the file is damaged or missing.
         """
-        path = self.folder / VALIDATION
-        try:
-            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-                return arrays["labels"].astype(np.int64), arrays["groups"].astype(np.int64)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            msg = (
-                f"a study keeps its validation labels in {path}, which cannot be read ({error}); `ferhpo "
-                "search` writes it anew"
-            )
-            raise CheckpointError(msg) from None
+        return read_validation(self.folder)
 
     def _frozen(self) -> list[FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False)
 
-    def _ranked(self, trials: Sequence[Trial], first: Sequence[Trial] = ()) -> list[Trial]:
-        """Return the trials that have a value, best first; among equals those of ``first`` go before the others."""
-        sign, ahead = -1 if self.maximize else 1, {t.number for t in first}
-        valued = [(sign * t.value, t.number not in ahead, t.number, t) for t in trials if t.value is not None]
-        return [row[-1] for row in sorted(valued, key=lambda row: row[:-1])]
-
     def _driven(self) -> bool:
-        driver = self.attrs.get("driver") or {}
+        driver = self.attrs.get(DRIVER) or {}
         return self.running or driver.get("host", socket.gethostname()) != socket.gethostname()
-
-
-def load(storage: optuna.storages.BaseStorage, name: str, shown_url: str) -> optuna.Study:
-    """Return the Optuna study of that name.
-
-    Raises:
-        StudyError: the database has none.
-    """
-    try:
-        return optuna.load_study(study_name=name, storage=storage)
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        msg = f"the study database must be readable, got {shown_url}: {reason}; restore the file or correct --storage"
-        raise StudyError(msg) from None
-    except KeyError:
-        names = optuna.get_all_study_names(storage)
-        hint = did_you_mean(name, names) if names else "; the database is empty"
-        msg = f"a study must exist in {shown_url}, got '{name}'{hint}"
-        raise StudyError(msg) from None
-
-
-def remembered_url(folder: Path) -> str:
-    """Return the database URL of the study in ``folder``: the one remembered there, else its own SQLite file."""
-    note = folder / STORAGE_FILE
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else store.sqlite_url(folder / DATABASE)
-
-
-def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:
-    """Return what a study wrote down of its data, None if there is no such study yet."""
-    try:
-        return Study.open(root, name, storage).attrs.get("data")
-    except StudyError:
-        return None

@@ -10,10 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo.space.aims import Constraint, broken
 from ferhpo.space.config import TrialConfig
-from ferhpo.study.copies import COPIED_AT, COPIED_FROM
+from ferhpo.study.attrs import COPIED_AT, COPIED_FROM, REPEATS, VOID
 from ferhpo.study.quantities import known
-from ferhpo.study.queue import VOID
-from ferhpo.study.repeats import REPEATS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +29,9 @@ class Trial:
         started: when the trial was last begun or gone on with.
         ended: when it ended.
         objectives: every objective at the end, by name, as far as it is known.
-        feasible: for a sampler: it broke no constraint, of its figures none in the end. What is broken stands in the
-            attribute ``broken``.
-        within: it was not stopped early with figures that break a constraint, which they might have kept in the end.
+        feasible: it broke no constraint as far as samplers are told: costs always count, figures only of COMPLETE
+            trials. The attribute ``broken`` says which.
+        within: it was not PRUNED with figures that break a constraint, though they might have kept it in the end.
     """
 
     number: int
@@ -51,7 +49,7 @@ class Trial:
 
     @property
     def eligible(self) -> bool:
-        """Tell whether the trial may be best, and a member: as it is, it is not known to break a constraint."""
+        """Tell whether the trial may be best, and a member: it is not known to break a constraint."""
         return self.feasible and self.within
 
     @property

@@ -1,6 +1,6 @@
-"""A study as those see it who learn from configurations: without trials whose values are not of their parameters alone.
+"""A study as samplers see it: without repeats and copies.
 
-A repeat is none of the search's trials, and a copy had another trial's settings for a while.
+A repeat is a known configuration with another seed; a copy was trained under another trial's settings for a while.
 """
 
 import copy

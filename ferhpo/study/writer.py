@@ -7,7 +7,6 @@ COMPLETE, crashed or non-finite FAIL with its reason, interrupted from outside h
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -24,15 +23,17 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
+from ferhpo.study.attrs import BROKEN, EXCESSES, REPEATS, REQUEUED_FROM, STANDING, TRY, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
-from ferhpo.study.opening import Prior, describe, opened
+from ferhpo.study.opening import Prior, check_place, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
-from ferhpo.study.quantities import BROKEN, known
-from ferhpo.study.queue import DEFAULT, TRY, VOID, again, misfits, queue_tries
-from ferhpo.study.repeats import REPEATS, is_repeat, queue_repeats
-from ferhpo.study.study import CONSTRAINTS, RUN_LOCK, STANDING, VALIDATION, Study, remembered_url
+from ferhpo.study.quantities import known
+from ferhpo.study.queue import refresh
+from ferhpo.study.repeats import is_repeat, queue_repeats
+from ferhpo.study.study import RUN_LOCK, Study
 from ferhpo.study.trial import counts
+from ferhpo.study.validation import write_validation
 from ferhpo.study.view import Searched
 
 
@@ -79,12 +80,13 @@ class StudyWriter:
         """Take the lock, open or begin the study, check that it is the same one."""
         self._make_sampler(0, {})  # what it refuses, it refuses before anything is begun
         with ExitStack() as stack:
-            url = store.absolute(self._storage_url or remembered_url(self.folder))
+            url = store.absolute(self._storage_url or store.remembered_url(self.folder))
+            check_place(self.folder, self.spec.name, url)
             try:
                 stack.enter_context(_atomic.locked(self.folder / RUN_LOCK, wait=False))
                 self._rdb = store.open_for_writing(url)
                 stack.callback(self._rdb.engine.dispose)
-                stack.enter_context(store.one_writer(self._rdb, self.spec.name))
+                self._check_lock = stack.enter_context(store.one_writer(self._rdb, self.spec.name))
             except BlockingIOError:
                 msg = f"a study takes one search at a time, and '{self.spec.name}' has one now; wait for it or stop it"
                 raise StudyError(msg) from None
@@ -97,42 +99,25 @@ class StudyWriter:
         self._stack.close()
 
     def _open(self, url: str) -> None:
-        self._check_place(store.without_password(url))
         found = opened(self._rdb, self.spec, self._data, store.without_password(url))
         self._study, self._grown, self.notes = found.study, found.grown, found.notes
         if self._storage_url:
             _atomic.write_bytes(self.folder / STORAGE_FILE, store.without_password(url).encode())
         describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
-        stale = misfits(self._study, self.spec.space, self._tries)
-        for trial in stale:
-            reason = "queued before the study file changed"
-            self.finish(trial.number, "FAIL", None, {VOID: True, "error": reason})
-        every = self._study.get_trials(deepcopy=False)
-        trials = [t for t in every if not is_repeat(t)]
-        made = keeping(self._make_sampler(len(trials), self.reader.prior), self.spec.space, self._grown, len(trials))
+        every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
+        refresh(self._study, self.spec.space, self._tries, self._outdate)
+        n = sum(not is_repeat(t) for t in every)
+        made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
-        if all(t.user_attrs.get(VOID) for t in trials) or any(t.user_attrs.get(DEFAULT) for t in stale):
-            self._study.enqueue_trial(self.spec.space.defaults(), user_attrs={DEFAULT: True})
-        queue_tries(self._study, (*self._tries, *again(stale, self.spec.space)))
 
-    def _check_place(self, url: str) -> None:
-        """Refuse to begin a study anew in another database: its trials would replace the files of the old ones."""
-        known = remembered_url(self.folder)
-        begun = self.spec.name in optuna.get_all_study_names(self._rdb)
-        if known != url and not begun and _layout.trials_on_disk(self.folder):
-            msg = (
-                f"a study stays in its database, and '{self.spec.name}' is in {known}, got {url} without it; give that "
-                "as --storage, or copy the study file to a new name"
-            )
-            raise StudyError(msg)
+    def _outdate(self, number: int) -> None:
+        self.finish(number, "FAIL", None, {VOID: True, "error": "queued before the study file changed"})
 
     def keep_validation(self, labels_n: np.ndarray, groups_n: np.ndarray) -> None:
         """Write labels and duplicate groups of the validation rows beside the trials."""
-        content = BytesIO()
-        np.savez(content, labels=labels_n.astype(np.int64), groups=groups_n.astype(np.int64))
-        _atomic.write_bytes(self.folder / VALIDATION, content.getvalue())
+        write_validation(self.folder, labels_n, groups_n)
 
     def keep_standing(self, standing: Mapping[str, Any]) -> None:
         """Write down the running ensemble, see `Study.standing`."""
@@ -199,6 +184,7 @@ class StudyWriter:
 
     def begin_repeat(self, number: int) -> tuple[TrialConfig, dict[str, Any], int]:
         """Start a repeat that waits; return its configuration, its parameters, and the number of what it repeats."""
+        self._check_lock()
         trial = self._gone_on(number)
         return TrialConfig.from_params(trial.user_attrs["config"]), trial.params, trial.user_attrs[REPEATS]
 
@@ -214,6 +200,7 @@ class StudyWriter:
         Returns:
             Number, configuration, and the sampled parameters.
         """
+        self._check_lock()
         if number is None:
             number = min((t.number for t in self._waiting() if not t.intermediate_values), default=None)
         if number is not None and "config" in self.marks(number):
@@ -280,7 +267,7 @@ class StudyWriter:
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
         if state != "FAIL" and self.spec.constraints:
             told = excesses(self.spec.constraints, found, whole=state == "COMPLETE")  # what samplers learn from
-            self._rdb.set_trial_system_attr(self._id(number), CONSTRAINTS, told)
+            self._rdb.set_trial_system_attr(self._id(number), EXCESSES, told)
             attrs |= {BROKEN: reason} if (reason := broken(self.spec.constraints, found, whole=True)) else {}
         store.write_trial(self._rdb, self._id(number), attrs)
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
@@ -301,10 +288,10 @@ class StudyWriter:
         """
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
-        once = any(t.user_attrs.get("requeued_from") == number for t in others)  # killed right here, once is still once
-        if not once and not is_repeat(frozen):
+        there = any(t.user_attrs.get(REQUEUED_FROM) == number for t in others)  # by a run that was killed then
+        if not there and not is_repeat(frozen):
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
-            self._study.enqueue_trial(dict(frozen.params), user_attrs={"requeued_from": number, **kept})
+            self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
 
     def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:

@@ -71,7 +71,7 @@ def test_a_study_file_that_breaks_a_rule_is_misuse_with_file_and_line(run: Run, 
 
 
 def test_without_data_the_user_is_told_what_to_give(run: Run, toy: Path) -> None:
-    assert "study 'toy' names none; give --data" in run("search", "--study", "toy").failed(2)
+    assert "study 'toy' names no images; give --data" in run("search", "--study", "toy").failed(2)
 
 
 def test_data_that_are_not_there_are_named(run: Run, toy: Path) -> None:
@@ -138,9 +138,9 @@ def test_a_try_outside_its_range_is_misuse_before_anything_begins(
     more = tmp_path / "more.toml"
     more.write_text("[[try]]\nlr = 7\n")
     line = run("search", "--study", "toy", "--data", csv, "--enqueue", more).failed(2)
-    assert "more.toml:2: a [[try]] must be a point of the space: lr must be between" in line
+    assert "more.toml:2: [[try]]: lr must be between" in line
     toy.write_text(toy.read_text() + more.read_text())
-    assert "studies/toy.toml:16: a [[try]] must be a point" in run("search", "--study", "toy").failed(2)
+    assert "studies/toy.toml:16: [[try]]: lr must be between" in run("search", "--study", "toy").failed(2)
     assert nothing_begun(root)
 
 

@@ -74,7 +74,7 @@ def test_arrays_become_the_studys_images(root: Path, ran: list[dict[str, Any]]) 
     [
         ({"data": IMAGES, "objective": objective}, UsageError, "leave data out"),
         ({"data": "nowhere.csv"}, DataError, "no such file"),
-        ({}, UsageError, "a search needs images"),
+        ({}, UsageError, "names no images"),
         ({"objective": objective, "trials": 0}, UsageError, "--trials must be at least 1"),
         ({"objective": objective, "timeout": -1.0}, UsageError, "a duration"),
         ({"objective": objective, "concurrency": 0}, UsageError, "--concurrency"),

@@ -64,9 +64,10 @@ def test_a_try_outside_the_space_is_refused_with_file_and_line(text: str, messag
         tried(text)
 
 
-def test_a_file_of_tries_is_read_for_a_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_of_tries_is_read_for_a_space(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "more.toml"
-    path.write_text("[[try]]\nlr = 0.3\n")
+    path.write_text("[[try]]\nlr = 0.3\n", encoding=encoding)
     assert [one.given for one in read_tries(path, parse_spec(SPACE, name="toy").space)] == [{"lr": 0.3}]
 
 

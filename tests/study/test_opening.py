@@ -96,9 +96,10 @@ def test_a_study_that_has_trials_is_not_begun_anew_in_another_database(
 ) -> None:
     study(4)
     before = what_is_there(root)
-    with pytest.raises(StudyError, match=r"a study stays in its database, and 'toy' is in sqlite:.*study\.db, got"):
+    with pytest.raises(StudyError, match=r"study 'toy' is kept in sqlite:.*study\.db, and sqlite:.*other\.db does"):
         open_writer(fakes.spec(), root, data, storage=f"sqlite:///{tmp_path / 'other.db'}").__enter__()
     assert what_is_there(root) == before
+    assert not list(tmp_path.glob("other.db*"))
 
 
 @pytest.mark.filterwarnings("error::optuna.exceptions.ExperimentalWarning")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ import pytest
 from conftest import open_writer
 
 from ferhpo.errors import StudyError
-from ferhpo.study.overview import overview, study_names
+from ferhpo.study.overview import overview, read_only, study_names
 from ferhpo.study.study import Study
 
 
@@ -35,6 +36,22 @@ def test_a_file_that_is_no_study_is_refused_by_its_path(tmp_path: Path, content:
     (tmp_path / "x" / "study.db").write_bytes(content)
     with pytest.raises(StudyError, match=r"a study database must open, got .*study.db"):
         overview(tmp_path / "x")
+
+
+def test_a_folder_that_was_renamed_is_told_the_name_in_its_database(study: Callable[..., Study], root: Path) -> None:
+    study(1).folder.rename(root / "other")
+    with pytest.raises(StudyError, match=r"must hold the study of the folder's name, 'other', and it holds 'toy'; ren"):
+        overview(root / "other")
+
+
+def test_a_study_in_a_folder_that_may_not_be_written_is_listed(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_writer(fakes.spec(), root, data) as writer:
+        folder = writer.folder
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    assert read_only(folder / "study.db") == {"mode": "ro", "immutable": "1"}
+    assert overview(folder).n_trials == 1
 
 
 def test_names_are_those_of_folders_with_a_study(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """What waits to be run: known by what was written, and kept while the space allows it."""
 
 import optuna
+import pytest
 
 from ferhpo.space.spec import parse_spec
 from ferhpo.space.tries import Try
-from ferhpo.study.queue import DEFAULT, TRY, again, misfits, queue_tries, settings
+from ferhpo.study.attrs import DEFAULT, TRY, VOID
+from ferhpo.study.queue import again, misfits, queue_tries, refresh, settings
 
 LR = Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.2})
 
@@ -59,3 +61,36 @@ def test_queued_defaults_and_tries_of_another_study_file_are_found() -> None:
     now = [Try(given={"lr": 0.5}, params={"lr": 0.5, "dropout": 0.4}), Try(given={"lr": 0.6}, params={"lr": 0.6})]
     assert [t.number for t in misfits(study, space, now)] == [0, 2, 5]
     assert again(study.trials, space)[2].params == {"lr": 0.7}
+
+
+def test_a_trial_whose_settings_were_being_chosen_is_found_where_they_fit_no_more() -> None:
+    study = optuna.create_study()
+    for lr in (0.5, 0.05):
+        study.ask().suggest_float("lr", lr, lr)  # and then the search was killed
+    narrow = parse_spec("[space]\nlr = { low = 0.01, high = 0.1, default = 0.1 }\n", name="toy").space
+    assert [t.number for t in misfits(study, narrow, [])] == [0]
+
+
+@pytest.mark.parametrize("kills", [0, 1, 2])
+def test_what_the_study_file_outdated_is_queued_anew_before_it_ends_and_once(kills: int) -> None:
+    study = optuna.create_study()
+    space = parse_spec("[space]\nlr = { low = 0.01, high = 1.0, default = 0.1 }\n", name="toy").space
+    study.enqueue_trial({"lr": 0.2}, user_attrs={DEFAULT: True})
+    study.enqueue_trial({"lr": 0.5, "dropout": 0.2}, user_attrs={TRY: {"lr": 0.5}})
+
+    def killed(_number: int) -> None:
+        raise KeyboardInterrupt
+
+    def end(number: int) -> None:
+        trial = study.ask()
+        assert trial.number == number
+        trial.set_user_attr(VOID, True)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+    for _ in range(kills):
+        with pytest.raises(KeyboardInterrupt):
+            refresh(study, space, [], killed)
+    refresh(study, space, [], end)
+    assert waiting(study) == [{"lr": 0.1}, {"lr": 0.5}]
+    refresh(study, space, [], end)
+    assert len(study.trials) == 4

@@ -1,6 +1,7 @@
 """A study finds its data where it left them, and takes no others."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from ferhpo.search.objective import no_images
 from ferhpo.search.runner import data_record
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.study.source import located, open_data, open_other
+from ferhpo.study.source import located, open_data, open_other, recorded_data
+from ferhpo.study.study import Study
 from tests.data.made_up import row, small_csv, write_csv
 
 
@@ -44,14 +46,14 @@ def begun(csv: Path, cache: Path) -> tuple[Prepared, dict[str, object]]:
 
 
 def test_without_data_the_user_is_asked_for_them(cache: Path) -> None:
-    with pytest.raises(UsageError, match=r"a search needs images, and study 'toy' names none; give --data"):
+    with pytest.raises(UsageError, match=r"study 'toy' names no images; give --data"):
         open_data(study(), cache)
 
 
 def test_a_study_of_an_objective_goes_on_from_python_whatever_data_are_given(csv: Path, cache: Path) -> None:
     record = data_record(no_images(cache))
     for given in (None, csv):
-        with pytest.raises(UsageError, match=r"study 'toy' searches an objective.*go on from Python"):
+        with pytest.raises(UsageError, match=r"study 'toy' searches a Python objective.*go on from Python"):
             open_data(study(), cache, given=given, record=record)
 
 
@@ -157,3 +159,11 @@ def test_further_sets_are_relative_to_the_file_and_remembered_where_it_is_gone(
     asked, path = located(kept, record=record)
     assert (path, asked.also) == (csv, (str(more),))
     assert open_data(kept, cache, record=record).fingerprint == prepared.fingerprint
+
+
+def test_what_a_study_wrote_down_of_its_data_is_found_or_none(study: Callable[..., Study], root: Path) -> None:
+    assert recorded_data(root, "toy") is None
+    study(2)
+    found = recorded_data(root, "toy")
+    assert found is not None
+    assert found["fingerprint"] == "f" * 64

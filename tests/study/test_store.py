@@ -1,5 +1,6 @@
 """The database opens for one writer and for readers who can do no harm, and no message holds a password."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_a_reader_in_the_middle_of_reading_does_not_stop_the_writer(storage: RDB
     reading.close()
 
 
-@pytest.mark.parametrize("folder", ["a b", "a#b", "a%41b", "a?b", "ä"])
+@pytest.mark.parametrize("folder", ["a b", "a#b", "a%41b", "a?b", "ä", "a{b}"])
 def test_a_folder_may_have_any_usual_name(tmp_path: Path, folder: str) -> None:
     url = store.sqlite_url(tmp_path / folder / "study.db")
     writer = store.open_for_writing(url)
@@ -159,6 +160,22 @@ def test_a_folder_may_have_any_usual_name(tmp_path: Path, folder: str) -> None:
     assert (tmp_path / folder / "study.db").is_file()
     reader.engine.dispose()
     writer.engine.dispose()
+
+
+def test_a_database_at_rest_in_a_folder_that_may_not_be_written_is_read(
+    storage: RDBStorage, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(storage)
+    path = store.sqlite_file(url)
+    assert "immutable" not in store.read_only_url(path)
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    assert "immutable" not in store.read_only_url(path), "it is being written by somebody else"
+    storage.engine.dispose()
+    assert not path.with_name("study.db-wal").exists()
+    assert "immutable=1" in store.read_only_url(path)
+    reader = store.open_for_reading(url)
+    assert optuna.get_all_study_names(reader) == ["toy"]
+    reader.engine.dispose()
 
 
 def test_reading_makes_no_database(tmp_path: Path) -> None:
@@ -224,6 +241,21 @@ def test_a_shown_url_has_no_password(url: str) -> None:
 def test_a_shown_url_keeps_the_rest() -> None:
     url = "postgresql+psycopg://me:x@host:5432/db?sslmode=require"
     assert store.without_password(url) == "postgresql+psycopg://me@host:5432/db?sslmode=require"
+
+
+def test_a_password_may_hold_braces(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg://me:a{b}c{0}@127.0.0.1:1/studies"
+    with pytest.raises(StudyError, match="a study database must open, got"):
+        store.open_for_writing(url)
+
+
+def test_whether_a_database_holds_a_study_is_told_without_making_one(
+    storage: RDBStorage, url: str, tmp_path: Path
+) -> None:
+    filled(storage)
+    assert [store.holds(url, name) for name in ("toy", "toi")] == [True, False]
+    assert not store.holds(store.sqlite_url(tmp_path / "none.db"), "toy")
+    assert not (tmp_path / "none.db").exists()
 
 
 def test_a_sqlite_url_means_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import fakes
-import numpy as np
 import pytest
 from conftest import open_writer
 
@@ -206,6 +205,16 @@ def test_no_sampler_is_asked_for_a_trial_that_goes_on(
     assert writer.ask(same, number if epochs else None) == (number, config, params)
 
 
+def test_no_trial_begins_for_a_search_that_lost_its_lock(writer: StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, _, _ = writer.ask(same)
+    writer.queue_repeats([number], [7])
+    monkeypatch.setattr(writer, "_check_lock", lambda: 1 / 0)
+    for begin in (lambda: writer.ask(same), lambda: writer.begin_repeat(1)):
+        with pytest.raises(ZeroDivisionError):
+            begin()
+    assert writer.reader.optuna_study.trials[1].state.name == "WAITING"
+
+
 def test_a_trial_that_waits_is_not_taken_for_a_new_one(writer: StudyWriter) -> None:
     number, _, _ = writer.ask(lambda config, _: config)
     writer.report(number, 1, 0.6, record(1))
@@ -266,12 +275,6 @@ def test_unsettled_are_running_trials_and_waiting_ones_that_had_begun(writer: St
     writer.hand_back(second)
     assert [number for number, _ in writer.unsettled()] == [first, second]
     assert (writer.waiting(), writer.queued()) == ({first: 1}, 2)
-
-
-def test_validation_rows_are_kept_as_whole_numbers(writer: StudyWriter) -> None:
-    writer.keep_validation(np.array([0, 2], np.int32), np.array([5, 5], np.int32))
-    labels, groups = writer.reader.validation()
-    assert (labels.tolist(), groups.tolist(), labels.dtype) == ([0, 2], [5, 5], np.int64)
 
 
 def test_no_password_is_written_to_disk(root: Path, data: fakes.FakeData) -> None:

@@ -12,7 +12,8 @@ from ferhpo.data.cache import Prepared
 from ferhpo.errors import CheckpointError
 from ferhpo.metrics import metric
 from ferhpo.models.registry import build
-from ferhpo.space.config import SETTINGS, Setting, TrialConfig
+from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.setting import Setting
 from ferhpo.training import losses, state
 from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision

@@ -1,0 +1,31 @@
+"""The syntax of `--set`."""
+
+import json
+from typing import Any
+
+from ferhpo.errors import UsageError
+from ferhpo.space.config import SETTINGS, check_names
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read ``name=value`` of ``--set``, the value in the type of its setting.
+
+    Raises:
+        UsageError: there is no ``=``, the name is unknown, or the value does not fit.
+
+    >>> parse_assignment("lr=0.05")
+    ('lr', 0.05)
+    """
+    name, equals, raw = text.partition("=")
+    if not equals:
+        msg = f"--set takes name=value, got '{text}'"
+        raise UsageError(msg)
+    check_names({name: raw})
+    setting = SETTINGS[name]
+    if setting.kind is str:
+        return name, setting.check(raw)
+    try:
+        value = json.loads(raw.lower())
+    except json.JSONDecodeError:
+        value = raw
+    return name, setting.check(value)
