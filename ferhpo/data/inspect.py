@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo.data.problems import Problem, problems
+from ferhpo.data.problems import Problem
 from ferhpo.data.raw import RawData, parts
 from ferhpo.data.splits import groups
 
 WHOLE = "all"  # the name of a set that brings no splits
 
 
-def inspect(raw: RawData, found: Sequence[Problem] | None = None) -> dict[str, Any]:
+def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
     """Return rows per split and class, imbalance, leaks between splits, and what is wrong with which rows.
 
     Args:
         raw: the data as read, before `splits.assign` moves or drops anything.
-        found: its `problems`, where they are known already.
+        found: its `problems`.
 
     Returns:
         Plain values, ready for JSON: ``splits`` (the data's own: rows, counts per class), ``imbalance`` (largest class
@@ -28,7 +28,7 @@ def inspect(raw: RawData, found: Sequence[Problem] | None = None) -> dict[str, A
         ``blank_images`` (rows), ``rows``, ``unique_images``, ``duplicate_groups``, ``classes``, ``size``,
         ``channels``, and ``problems``: name -> rows, counted from 0, in groups.
     """
-    by_name = {problem.name: problem for problem in (problems(raw) if found is None else found)}
+    by_name = {problem.name: problem for problem in found}
     names = parts(raw)
     unique = int(groups(raw.images).max()) + 1
     identical = by_name["duplicates"].rows
