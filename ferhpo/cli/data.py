@@ -214,6 +214,8 @@ def _name(data: Sequence[Path] | None, study: str | None) -> str:
 
 
 def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
+    from ferhpo.data.summary import REASONS
+
     _print_counts(facts["splits"])
     leaks, near = facts["cross_split_duplicates"], facts["cross_split_near_duplicates"]
     print_facts(
@@ -225,6 +227,7 @@ def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
             *((f"{pair} near duplicates", f"{n} more rows of the second") for pair, n in near.items()),
             ("conflicting labels", f"{facts['conflicting_labels']} groups of identical images"),
             ("blank images", facts["blank_images"]),
+            *(("left out", f"{n} {REASONS[why]}") for why, n in facts["left_out"].items()),
         ]
     )
     told = {"duplicates", "leaks", "near_duplicates", "near_leaks", "conflicts"}

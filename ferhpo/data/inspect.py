@@ -25,8 +25,9 @@ def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
         over smallest), ``duplicates`` (rows beyond the first of each identical group), ``cross_split_duplicates``
         ("A-B": rows of B whose image stands in A), ``cross_split_near_duplicates`` (the same for images that are
         nearly the same, identical ones left out), ``conflicting_labels`` and ``near_duplicates`` (groups),
-        ``blank_images`` (rows), ``rows``, ``unique_images``, ``duplicate_groups``, ``classes``, ``size``,
-        ``channels``, and ``problems``: name -> rows, counted from 0, in groups.
+        ``blank_images`` (rows), ``left_out`` (images that were not read, by why), ``rows``, ``unique_images``,
+        ``duplicate_groups``, ``classes``, ``size``, ``channels``, and ``problems``: name -> rows, counted from 0, in
+        groups.
     """
     by_name = {problem.name: problem for problem in found}
     names = parts(raw)
@@ -49,6 +50,7 @@ def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
         "cross_split_near_duplicates": {pair: len(np.setdiff1d(rows, twice[pair])) for pair, rows in nearly.items()},
         "conflicting_labels": len(by_name["conflicts"].rows),
         "blank_images": by_name["blank"].count,
+        "left_out": dict(raw.left_out),
         "problems": {name: [list(rows) for rows in problem.rows] for name, problem in by_name.items()},
     }
 

@@ -45,6 +45,12 @@ def test_inspect_takes_class_folders(run: Run, tmp_path: Path) -> None:
     assert [split["rows"] for split in found["splits"].values()] == [6]
 
 
+def test_inspect_says_what_was_left_out(run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "faces", [f"{c}/{i}.png" for c in ("happy", "sad") for i in range(3)] + ["me.png"])
+    ran = run("data", "inspect", "--data", "faces", "--size", 12)
+    assert ["left", "out", "1", "images", "outside"] in [line.split()[:5] for line in ran.out.splitlines()]
+
+
 def test_inspect_writes_a_page_of_contact_sheets(run: Run, tmp_path: Path) -> None:
     rows = [row(0, "Training", seed=1), row(3, "Training", seed=1), row(3, "PublicTest", seed=2)]
     ran = run("data", "inspect", "--data", write_csv(tmp_path / "a.csv", rows), "--html", "page.html")
