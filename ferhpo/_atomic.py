@@ -1,5 +1,9 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Writing files and folders so that a crash leaves the old one or the new one, never half of one.
 
+A process that is killed while it replaces a folder may leave the old one beside its place, as `.NAME.HEX`.
+"""
+
+import errno
 import fcntl
 import hashlib
 import json
@@ -7,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ferhpo.errors import UsageError
@@ -50,8 +54,8 @@ def for_user(path: Path) -> Generator[None]:
 def new_folder(path: Path) -> Generator[Path]:
     """Fill a folder aside, then put it at ``path`` in one rename.
 
-    A folder that stands at ``path`` is replaced; if the body raises, it is left untouched. A link stays one: what it
-    points to is replaced.
+    A folder that stands at ``path`` is replaced, by the last process where several write it; if anything raises, it
+    stays. A link stays one: what it points to is replaced.
 
     Args:
         path: where the folder shall be.
@@ -65,15 +69,36 @@ def new_folder(path: Path) -> Generator[Path]:
     part.mkdir()
     try:
         yield part
-        if path.exists():
-            old = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-            path.rename(old)
-            part.rename(path)
-            shutil.rmtree(old)
-        else:
-            part.rename(path)
+        _replace(path, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _replace(path: Path, part: Path) -> None:
+    """Rename ``part`` to ``path``, over a folder that may stand there."""
+    moved = []
+    try:
+        while not _renamed(part, path):
+            moved.append(path.with_name(f".{path.name}.{uuid.uuid4().hex}"))
+            with suppress(FileNotFoundError):  # another process was faster
+                path.rename(moved[-1])
+    except BaseException:
+        if moved and not path.exists():
+            moved[-1].rename(path)
+        raise
+    for old in moved:
+        shutil.rmtree(old, ignore_errors=True)  # the new one stands, whatever becomes of the old one
+
+
+def _renamed(part: Path, path: Path) -> bool:
+    """Rename a folder; False where another one with something in it has the name."""
+    try:
+        part.rename(path)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        raise
+    return True
 
 
 def clear_unfinished(path: Path) -> None:
@@ -101,7 +126,7 @@ def locked(path: Path, *, wait: bool = True) -> Generator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether some process holds the lock at ``path``; never takes it, never makes the file."""
+    """Tell whether some process holds the lock at ``path``; makes no file, holds a shared lock for an instant."""
     if not path.exists():
         return False
     with path.open("rb") as handle:

@@ -1,14 +1,4 @@
-"""Where things lie on disk: every path and file name that two folders of the package share.
-
-ROOT/                       ./studies of the working directory, or --root
-  .last                     name of the study last used here
-  .cache/KEY/               prepared images, shared by all studies of this root
-  NAME/
-    study.db                the study database (unless --storage names another)
-    trials/0007/epoch-0003/ one epoch: the checkpoint and the validation probabilities that belong together
-    ensemble/               the artifact that `ferhpo predict` loads
-    report.html  logs/  run.lock
-"""
+"""Where things lie on disk: paths and file names that two folders of the package share; docs/design.md has the tree."""
 
 from pathlib import Path
 
@@ -18,8 +8,16 @@ PROBABILITIES = "val_probs.npy"  # float32, validation rows x classes, of the sa
 RECORD = "record.json"  # what the worker reported for the epoch, for a search that was cut off before it was stored
 STATE_TENSORS = "state.safetensors"  # with STATE: what a training needs to go on; deleted once it is over
 STATE = "state.json"
+PREPARED = "prepared.json"  # the card of prepared images
+ENSEMBLE = "ensemble"  # a study's ensemble, below its folder,
+INDEX = "ensemble.json"  # and how its members are combined
 LOGS = "logs"  # every event of every search, and the note of a Ray that may have to be ended
 SEARCH_LOG = f"{LOGS}/search.log"
+
+
+def cache(root: Path) -> Path:
+    """Return the folder of prepared images, shared by all studies of a root."""
+    return root / ".cache"
 
 
 def study_folder(root: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from ferhpo.errors import UsageError, did_you_mean
 
 EPS = 1e-12  # the smallest probability a log is taken of
-FEW = 10  # groups: with fewer, draws of them vary too little to tell an interval (of one group they never vary)
+FEW = 10  # groups; below this there is no bootstrap interval, since resamples of so few hardly differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,67 @@ def test_a_folder_whose_filling_fails_leaves_the_old_one(tmp_path: Path) -> None
     assert names(tmp_path) == ["folder"]
 
 
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("1")
+    rename, calls = Path.rename, []
+
+    def interrupted(self: Path, other: Path) -> Path:
+        calls.append(other)
+        if len(calls) == 3:  # the new one, in vain; the old one aside; the new one
+            raise KeyboardInterrupt
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_folder(target) as part:
+        (part / "new").write_text("2")
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_an_old_folder_that_cannot_be_deleted_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("1")
+
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(os, "rmdir", busy)
+    with new_folder(target) as part:
+        (part / "new").write_text("2")
+    assert names(target) == ["new"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_that_write_one_folder_the_last_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    target = tmp_path / "folder"
+    if first:
+        target.mkdir()
+        (target / "old").write_text("1")
+    rename, calls = Path.rename, []
+
+    def with_another(self: Path, other: Path) -> Path:
+        calls.append(other)
+        if len(calls) == 1:
+            monkeypatch.setattr(Path, "rename", rename)
+            with new_folder(target) as part:
+                (part / "other").write_text("3")
+            monkeypatch.setattr(Path, "rename", with_another)
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", with_another)
+    with new_folder(target) as part:
+        (part / "new").write_text("2")
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["folder"]
+
+
 def test_a_lock_is_refused_to_a_second_holder_and_free_afterwards(tmp_path: Path) -> None:
     path = tmp_path / "x" / "run.lock"
     with locked(path):

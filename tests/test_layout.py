@@ -9,6 +9,11 @@ def test_a_study_its_trials_and_their_epochs_have_the_documented_places() -> Non
     study = _layout.study_folder(Path("studies"), "toy")
     trial = _layout.trial_folder(study, 7)
     assert _layout.epoch_folder(trial, 3) == Path("studies/toy/trials/0007/epoch-0003")
+    assert _layout.cache(Path("studies")) == Path("studies/.cache")
+
+
+def test_names_of_what_prepared_images_and_ensembles_leave_are_pinned() -> None:
+    assert (_layout.PREPARED, _layout.ENSEMBLE, _layout.INDEX) == ("prepared.json", "ensemble", "ensemble.json")
 
 
 def test_names_of_what_an_epoch_leaves_are_pinned() -> None:

@@ -1,11 +1,14 @@
 """`ferhpo data`: look at images before anything is trained on them, and prepare them once for many studies."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferhpo import _layout
 from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, find_spec
 from ferhpo.cli.output import print_facts, print_json, print_table, say
 
@@ -66,16 +69,17 @@ def inspect_(
         msg = f"--study says how its images are read, got {got} with it; leave that out"
         raise UsageError(msg)
     if study is None:
-        raw = load(_spec(data, size or 48), data[0] if data else None)
+        spec = _spec(data, size)
+        raw = load(spec, data[0] if data else None)
         found = problems(raw)
     else:
-        raw, suspected = _of_study(study, data[0] if data else None, root, storage)
+        spec, raw, suspected = _of_study(study, data[0] if data else None, root, storage)
         found = [*problems(raw), suspected]
     facts = inspect(raw, found)
     if html is not None:
         from ferhpo.report.data_page import write_data_page
 
-        say(f"written to {write_data_page(html, _name(data, study), raw, facts, found)}")
+        say(f"written to {write_data_page(html, _name(data, study), raw, facts, found, spec.frames)}")
     if output is Format.json:
         print_json(facts)
     else:
@@ -90,7 +94,7 @@ def prepare(
         str | None, typer.Option("--study", "-s", help="A study file whose [data] says how the images are kept.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder.", show_default="NAME-prepared beside you", file_okay=False)
+        Path | None, typer.Option(help="The folder.", show_default="NAME-prepared here", file_okay=False)
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side.", show_default="the study's, else 48")] = None,
     drop_leaks: Annotated[
@@ -111,21 +115,20 @@ def prepare(
     Test images always stay, so that figures can be compared. Of identical images in two splits the training image is
     always dropped, and the validation image before the test image.
     """
-    from dataclasses import replace
-
     from ferhpo.data.cache import write_prepared
     from ferhpo.data.summary import in_one_line
     from ferhpo.errors import UsageError
 
-    spec, path = _spec(data, size or 48), data[0] if data else None
+    spec, path = _spec(data, size), data[0] if data else None
     if study is not None:
-        from ferhpo.study.source import located
+        from ferhpo.study.source import located, recorded_data
 
-        own, named = located(find_spec(study, root), given=path)
-        spec, path = replace(own, size=size or own.size, also=spec.also or own.also), named
+        found = find_spec(study, root)
+        own, named = located(found, given=path, record=recorded_data(root, found.name))
+        spec, path = replace(own, size=own.size if size is None else size, also=spec.also or own.also), named
     spec = replace(spec, drop_leaks=drop_leaks or spec.drop_leaks, drop_blank=drop_blank or spec.drop_blank)
-    folder = out or Path(f"{path.resolve().stem if path else 'rendered-faces'}-prepared")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "prepared.json").is_file():
+    folder = _folder_for(path) if out is None else out
+    if folder.exists() and any(folder.iterdir()) and not (folder / _layout.PREPARED).is_file():
         msg = f"--out must be a new folder or one that was prepared, got {folder} with other files; name another"
         raise UsageError(msg)
     made = write_prepared(spec, path, folder, _aligner(spec.frames) if align else lambda raw: raw)
@@ -154,14 +157,36 @@ def _aligner(frames: int) -> "Callable[[RawData], RawData]":
     return change
 
 
-def _spec(data: Sequence[Path] | None, size: int) -> "DataSpec":
+def _folder_for(path: Path | None) -> Path:
+    """Return where images are prepared without ``--out``.
+
+    Raises:
+        UsageError: other images are prepared there.
+    """
+    from ferhpo.data.cache import open_prepared
+    from ferhpo.errors import DataError, UsageError
+
+    source = None if path is None else path.resolve()
+    name = "rendered-faces" if source is None else source.name if source.is_dir() else source.stem
+    folder = Path(f"{name}-prepared")
+    with suppress(DataError):  # what is there is not whole
+        there = open_prepared(folder).source
+        if there != source:
+            other, asked = (str(one or "rendered faces") for one in (there, source))
+            msg = f"{folder} holds images of {other}, got {asked}; name another folder with --out"
+            raise UsageError(msg)
+    return folder
+
+
+def _spec(data: Sequence[Path] | None, size: int | None) -> "DataSpec":
     from ferhpo.space.sections import DataSpec
 
-    return DataSpec(format="auto" if data else "synthetic", size=size, also=tuple(map(str, (data or ())[1:])))
+    spec = DataSpec(format="auto" if data else "synthetic", also=tuple(map(str, (data or ())[1:])))
+    return spec if size is None else replace(spec, size=size)
 
 
-def _of_study(study: str, data: Path | None, root: Path, storage: str | None) -> "tuple[RawData, Problem]":
-    """Return the images of a study, and the validation rows whose label its best trials doubt."""
+def _of_study(study: str, data: Path | None, root: Path, storage: str | None) -> "tuple[DataSpec, RawData, Problem]":
+    """Return how a study keeps its images, these, and the validation rows whose label its best trials doubt."""
     from ferhpo.cli.study import open_study
     from ferhpo.data.load import load
     from ferhpo.data.problems import suspects
@@ -170,7 +195,7 @@ def _of_study(study: str, data: Path | None, root: Path, storage: str | None) ->
     from ferhpo.study.source import located, open_data
 
     opened = open_study(study, root, storage)
-    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data)
+    prepared = open_data(opened.spec, _layout.cache(root), given=data, record=opened.data)
     trials = opened.candidates()[:5]
     if not trials:
         msg = (
@@ -178,8 +203,9 @@ def _of_study(study: str, data: Path | None, root: Path, storage: str | None) ->
         )
         raise StudyError(msg)
     best = members.read(opened, trials)
-    raw = load(*located(opened.spec, given=data, record=opened.data))
-    return raw, suspects(best.probs_mnc.mean(0), best.y_n, prepared.part("val").rows)
+    spec, path = located(opened.spec, given=data, record=opened.data)
+    raw = load(spec, path)
+    return spec, raw, suspects(best.probs_mnc.mean(0), best.y_n, prepared.part("val").rows)
 
 
 def _name(data: Sequence[Path] | None, study: str | None) -> str:
@@ -187,6 +213,8 @@ def _name(data: Sequence[Path] | None, study: str | None) -> str:
 
 
 def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
+    from ferhpo.data.summary import REASONS
+
     _print_counts(facts["splits"])
     leaks, near = facts["cross_split_duplicates"], facts["cross_split_near_duplicates"]
     print_facts(
@@ -198,6 +226,7 @@ def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
             *((f"{pair} near duplicates", f"{n} more rows of the second") for pair, n in near.items()),
             ("conflicting labels", f"{facts['conflicting_labels']} groups of identical images"),
             ("blank images", facts["blank_images"]),
+            *(("left out", f"{n} {REASONS[why]}") for why, n in facts["left_out"].items()),
         ]
     )
     told = {"duplicates", "leaks", "near_duplicates", "near_leaks", "conflicts"}

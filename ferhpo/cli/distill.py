@@ -21,15 +21,14 @@ from ferhpo.cli.options import (
     command_line,
     device_of,
 )
-from ferhpo.cli.output import cell, print_json, print_table, say
+from ferhpo.cli.output import SCORES, cell, print_json, print_table, say, score_row
 from ferhpo.cli.predict import EnsembleOption, find_ensemble
 from ferhpo.cli.train import checked, configure
+from ferhpo.errors import UsageError
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
     from ferhpo.study.study import Study
-
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
 
 
 def distill(
@@ -61,6 +60,9 @@ def distill(
     settings = [f"arch={into}", "distill=1", *(set_ or [])]
     config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
     target, place = checked(out or root / opened.name / "student"), device_of(device)
+    if target.is_relative_to(folder.resolve()):
+        msg = f"a student needs a folder apart from its teacher's, got {target}; name another with --out"
+        raise UsageError(msg)
     prepared = images_of(opened, root, data)
     if test:  # what may not be opened is refused before the training
         from ferhpo.ensemble.build import sealed_data
@@ -108,15 +110,12 @@ def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path,
 
 def show(found: dict[str, Any]) -> None:
     """Print student, ensemble and best single trial side by side."""
-    head = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")
     for split in ("val", "test"):
         rows = found[split] or {}
-        body = [
-            (name, f["accuracy"], "{:.3f}-{:.3f}".format(*f["ci95"]), *(f[key] for key in FIGURES[1:]))
-            for name in ("student", "ensemble", "best_single")
-            if (f := rows.get(name))
-        ]
+        body = [score_row(name, rows[name]) for name in ("student", "ensemble", "best_single") if rows.get(name)]
         if body:
-            print_table(head, body, title="validation" if split == "val" else f"test, opened {rows['openings']} times")
+            print_table(
+                SCORES, body, title="validation" if split == "val" else f"test, opened {rows['openings']} times"
+            )
     costs = [(name, found["parameters"][name], found["latency_ms"][name]) for name in ("student", "ensemble")]
     print_table(("", "parameters", "ms an image"), costs, title=f"{found['accuracy_kept']:.1%} of the accuracy is kept")

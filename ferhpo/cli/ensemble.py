@@ -1,11 +1,12 @@
 """`ferhpo ensemble`: combine the best trials, and say what it is worth."""
 
-from collections.abc import Mapping
+from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ferhpo import _layout
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -20,7 +21,7 @@ from ferhpo.cli.options import (
     device_of,
     remember_ensemble,
 )
-from ferhpo.cli.output import print_json, print_table, say
+from ferhpo.cli.output import SCORES, print_json, print_table, say, score_row
 from ferhpo.cli.study import open_study
 from ferhpo.errors import UsageError
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from ferhpo.ensemble.outcome import EnsembleReport
 
 METHODS = ("uniform", "majority", "diverse", "weighted", "log_pool", "greedy", "bagged", "logistic_shared", "logistic")
-COLUMNS = ("balanced_accuracy", "macro_f1", "nll", "ece")
-HEAD = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")
 
 
 def ensemble(
@@ -89,8 +88,8 @@ def ensemble(
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
-    prepared = open_data(opened.spec, root / ".cache", given=data, record=opened.data) if looks or data else None
-    other = None if on is None else open_other(opened.spec, on, root / ".cache")
+    prepared = open_data(opened.spec, _layout.cache(root), given=data, record=opened.data) if looks or data else None
+    other = None if on is None else open_other(opened.spec, on, _layout.cache(root))
     if other is not None:
         common_classes(opened, other)
     report = build(
@@ -137,7 +136,7 @@ def show(report: "EnsembleReport") -> None:
     single = f"best single (trial {report.best_number})"
     rows = [(single, report.best_val)]
     rows += [(f"{name} *" if name == report.method else name, figures) for name, figures in report.candidates.items()]
-    print_table(HEAD, map(_line, rows), title=f"validation, cross-fitted, {report.n_val} rows")
+    print_table(SCORES, starmap(score_row, rows), title=f"validation, cross-fitted, {report.n_val} rows")
     priced = [_priced(point) for point in report.front if point.best or point.kind == "chosen"]
     heads = ("", "trials", report.metric.replace("_", " "), "parameters", "ms an image")
     shown = len(heads) - all(latency is None for *_, latency in priced)  # measured where a limit asks for it
@@ -156,7 +155,7 @@ def show(report: "EnsembleReport") -> None:
         rows += [(f"{single}, {some}", test.without_copies["best_single"])]
         rows += [(f"ensemble, {some}", test.without_copies["ensemble"])]
     title = f"test, {test.n} rows, opened {report.test_openings} times; McNemar p = {test.mcnemar_p:.3g}"
-    print_table(HEAD, map(_line, rows), title=title)
+    print_table(SCORES, starmap(score_row, rows), title=title)
     more = test.evaluation["ensemble"]
     interval = ""
     if more["bootstrap95"]:
@@ -172,17 +171,12 @@ def show_elsewhere(report: "EnsembleReport", found: "Elsewhere") -> None:
     name = Path(found.source).name if found.source else "rendered faces"
     rows_of = f"test rows of {name}, {found.n} of {len(found.classes)} common classes"
     title = f"{rows_of}{left}; McNemar p = {found.mcnemar_p:.3g}"
-    print_table(HEAD, map(_line, rows), title=title)
+    print_table(SCORES, starmap(score_row, rows), title=title)
     if found.sealed:
         say(
             f"{found.sealed} of these rows are test images of the study itself: its test split counts as opened, "
             f"{report.test_openings} times so far"
         )
-
-
-def _line(row: tuple[str, Mapping[str, Any]]) -> tuple[object, ...]:
-    name, figures = row
-    return name, figures["accuracy"], "{:.3f}-{:.3f}".format(*figures["ci95"]), *(figures[key] for key in COLUMNS)
 
 
 def _priced(point: "Point") -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ferhpo import _layout
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -60,7 +61,7 @@ def export(
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")
     if card:
-        write_card(folder, file)
+        write_card(folder, file, output)
         return
     target = file or default_target(folder, "-int8" if int8 else "")
     if int8:
@@ -76,14 +77,12 @@ def export(
 
 def default_target(folder: Path, kind: str) -> Path:
     """Return where a graph lies without a name: a student's beside its ensemble's and not in its place."""
-    from ferhpo.ensemble import artifact
-
     there = folder.resolve()
-    name = "model" if (there / artifact.INDEX).is_file() else there.name
+    name = "model" if (there / _layout.INDEX).is_file() else there.name
     return there.with_name(f"{name}{kind}.onnx")
 
 
-def write_card(folder: Path, file: Path | None) -> None:
+def write_card(folder: Path, file: Path | None, output: Format) -> None:
     """Write an ensemble's model card into a file, or print it."""
     from ferhpo._atomic import for_user, write_bytes
     from ferhpo.ensemble import artifact
@@ -91,12 +90,14 @@ def write_card(folder: Path, file: Path | None) -> None:
 
     stored = artifact.read(folder)
     text = render(stored, stored.cards())
-    if file is None:
-        typer.echo(text, nl=False)
-    else:
+    if file is not None:
         with for_user(file):
             write_bytes(file, text.encode())
         say(f"written to {file}")
+    if output is Format.json:
+        print_json({"file": None if file is None else str(file), "card": text})
+    elif file is None:
+        typer.echo(text, nl=False)
 
 
 def study_of(folder: Path, study: str | None, root: Path, storage: str | None) -> "Study":
@@ -119,7 +120,7 @@ def images_of(study: "Study", root: Path, data: Path | None) -> "Prepared":
     """Return the prepared images of a study; raises as `source.open_data`."""
     from ferhpo.study.source import open_data
 
-    return open_data(study.spec, root / ".cache", given=data, record=study.data)
+    return open_data(study.spec, _layout.cache(root), given=data, record=study.data)
 
 
 def show(made: "Exported", output: Format) -> None:

@@ -132,7 +132,7 @@ def watching(log: Path, begun: Callable[[], None] = lambda: None) -> Generator[E
                 console = Console(stderr=True)
                 stack.enter_context(Live(console=console, refresh_per_second=4, get_renderable=lambda: draw(board)))
             log.parent.mkdir(parents=True, exist_ok=True)
-            return stack.enter_context(log.open("a", encoding="utf-8"))
+            return stack.enter_context(log.open("a", encoding="utf-8", errors="backslashreplace"))
 
         def emit(event: Event) -> None:
             board.take(event)

@@ -1,6 +1,8 @@
 """`ferhpo`: the commands, and the one place where errors become a line on stderr and an exit code."""
 
+import io
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -59,12 +61,16 @@ def main(args: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may hold bytes that are no text; stderr does so already
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app([word for word in words if word != "--debug"], prog_name="ferhpo", standalone_mode=False)
     except FerhpoError as error:
         code = _fail(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except OSError as error:  # a full disk, a folder of somebody else: no fault of ferhpo
+        code = _fail(_refused(error), 1, debug=debug) if error.errno else _unexpected(error, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last stop before the user
         code = _unexpected(error, debug=debug)
     sys.exit(code or 0)
@@ -79,14 +85,27 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         if show is not None:
             show()
         return getattr(error, "exit_code", 2)
+    if debug:
+        raise error
     text = (
         f"ferhpo itself failed: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
     )
     return _fail(text, 1, debug=debug)
 
 
+def _refused(error: OSError) -> str:
+    """Return what the operating system refused in one sentence."""
+    file = f" for {error.filename}" if error.filename else ""
+    return (
+        f"files must be readable and writable, got '{error.strerror}'{file}; check the path, its permissions and the "
+        "room on its disk"
+    )
+
+
 def _fail(text: str, code: int, *, debug: bool) -> int:
+    """Show an error, under ``--debug`` with its traceback; called where it is handled."""
     if debug:
-        raise  # noqa: PLE0704 - called from an except block
-    typer.echo(f"error: {' '.join(text.splitlines())}", err=True)
+        traceback.print_exc()
+    else:
+        typer.echo(f"error: {' '.join(text.splitlines())}", err=True)
     return code

@@ -20,7 +20,10 @@ from ferhpo.study.find import packaged as packaged
 
 QUICKSTART = "quickstart"
 LAST = ".last"
-PASSWORD = re.compile(r"(://[^:@/\s]*:)\S*(?=@)|([?&](?:ssl)?password=)[^&\s]*")
+PASSWORDS = (  # of a database URL; a user name may hold an @, a password anything
+    re.compile(r"([?&](?:ssl)?password=)[^&]*"),
+    re.compile(r"(://[^:/]*:).*(?=@)", re.DOTALL),
+)
 
 
 class Format(StrEnum):
@@ -120,7 +123,8 @@ def remember_ensemble(folder: Path, root: Path) -> None:
     """Make an ensemble the one last made under a root, seen from there: the root may be moved or copied with it."""
     there, base = folder.resolve(), root.resolve()
     kept = there.relative_to(base) if there.is_relative_to(base) else there
-    write_json(root / LAST, _last(root) | {"ensemble": str(kept)})
+    with suppress(OSError):  # the ensemble is made, and can be named
+        write_json(root / LAST, _last(root) | {"ensemble": str(kept)})
 
 
 def last_ensemble(root: Path) -> Path | None:
@@ -139,4 +143,10 @@ def _last(root: Path) -> dict[str, str]:
 
 def command_line() -> str:
     """Return what the user typed, for the record; the password of a database URL is left out."""
-    return PASSWORD.sub(r"\1\2***", " ".join(["ferhpo", *sys.argv[1:]]))
+    return " ".join(["ferhpo", *map(_without_password, sys.argv[1:])])
+
+
+def _without_password(word: str) -> str:
+    for pattern in PASSWORDS:
+        word = pattern.sub(r"\1***", word)
+    return word

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
 
-WIDE = 240  # columns of a table that goes into a file or a pipe
+WIDE = 100_000  # columns of a table that goes into a file or a pipe, where none is ever folded
+SCORES = ("", "accuracy", "95 % interval", "balanced", "macro F1", "NLL", "ECE")  # heads above `score_row`
 
 
 def say(text: str) -> None:
@@ -30,7 +31,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     rows = [[cell(value) for value in row] for row in rows]
     for i, header in enumerate(headers):
         numeric = bool(rows) and all(row[i][:1] in "-+0123456789" for row in rows if row[i])
-        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(header), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console(width=None if sys.stdout.isatty() else WIDE)
@@ -44,6 +45,13 @@ def print_facts(facts: Iterable[tuple[str, object]], *, title: str | None = None
     print_table(("", ""), [(name, cell(value)) for name, value in facts], title=title)
 
 
+def score_row(name: str, figures: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return a classifier's line of a table under `SCORES`, from `metrics.scored`."""
+    interval = "{:.3f}-{:.3f}".format(*figures["ci95"])
+    more = (figures[key] for key in ("balanced_accuracy", "macro_f1", "nll", "ece"))
+    return name, figures["accuracy"], interval, *more
+
+
 def cell(value: object) -> str:
     """Return a value as it stands in a table: four digits of a number, nothing for None."""
     if value is None:
@@ -55,6 +63,6 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def settings(params: dict[str, Any] | Any) -> str:
-    """Return parameters in one line, shortest first the names that people look for."""
+def settings(params: Mapping[str, Any]) -> str:
+    """Return parameters as ``name=value`` in one line."""
     return " ".join(f"{name}={cell(value)}" for name, value in params.items())

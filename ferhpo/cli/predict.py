@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferhpo import _layout
 from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, device_of, last_ensemble, name_of
-from ferhpo.cli.output import print_json, print_table, say
+from ferhpo.cli.output import cell, print_json, print_table, say
 from ferhpo.errors import StudyError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ferhpo.ensemble.infer import Ensemble
 
 BATCH = 256  # files read before the nets see them
+COLUMNS = 12  # of classes in a table; of more classes it shows
+LIKELIEST = 5
 
 
 class Listing(StrEnum):
@@ -100,8 +103,22 @@ def show(found: Iterable[dict[str, Any]], classes: tuple[str, ...], output: List
         for r in found:
             writer.writerow((r["path"], r["label"], *r["probabilities"].values()))
     else:
-        rows = [(r["path"], r["label"], *r["probabilities"].values()) for r in found]
-        print_table(("image", "label", *classes), rows)
+        wide = len(classes) <= COLUMNS
+        rows = [
+            (r["path"], r["label"], *(r["probabilities"].values() if wide else [likeliest(r["probabilities"])]))
+            for r in found
+        ]
+        print_table(("image", "label", *(classes if wide else [f"{LIKELIEST} most probable"])), rows)
+
+
+def likeliest(probabilities: Mapping[str, float]) -> str:
+    """Return the most probable classes in one line.
+
+    >>> likeliest({"cat": 0.25, "dog": 0.75})
+    'dog 0.75, cat 0.25'
+    """
+    best = sorted(probabilities.items(), key=lambda pair: -pair[1])[:LIKELIEST]
+    return ", ".join(f"{name} {cell(p)}" for name, p in best)
 
 
 @contextmanager
@@ -124,11 +141,9 @@ def find_ensemble(given: Path | None, study: str | None, root: Path) -> Path:
     Raises:
         StudyError: there is none.
     """
-    folder = given or (root / name_of(study) / "ensemble" if study else last_ensemble(root))
+    folder = given or (root / name_of(study) / _layout.ENSEMBLE if study else last_ensemble(root))
     if folder is None or not folder.is_dir():
-        msg = (
-            f"predict needs an ensemble, and there is none {f'in {folder}' if folder else 'here'}; run `ferhpo "
-            "ensemble` first or give --ensemble"
-        )
+        where = f"in {folder}" if folder else "here"
+        msg = f"there is no ensemble {where}; run `ferhpo ensemble`, or give --ensemble"
         raise StudyError(msg)
     return folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo._layout import CARD
+from ferhpo import _layout
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -64,7 +64,7 @@ def train(
     from ferhpo.metrics import metric
     from ferhpo.study.source import open_data, recorded_data
 
-    prepared = open_data(spec, root / ".cache", given=data, record=recorded_data(root, spec.name))
+    prepared = open_data(spec, _layout.cache(root), given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
     opened = None
     if test:  # what may not be opened is refused before the training
@@ -99,7 +99,11 @@ def checked(out: Path) -> Path:
         UsageError: something other than a checkpoint is there.
     """
     target = out.resolve()
-    if target.exists() and not (target / CARD).is_file() and not (target.is_dir() and not any(target.iterdir())):
+    if (
+        target.exists()
+        and not (target / _layout.CARD).is_file()
+        and not (target.is_dir() and not any(target.iterdir()))
+    ):
         msg = f"--out must be a new folder or one with a checkpoint, which is replaced, got {target}; name another"
         raise UsageError(msg)
     return target
@@ -116,7 +120,7 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     from ferhpo.space.files import in_tables
 
     if minutes is not None and epochs is not None:
-        msg = f"train takes either --epochs or --minutes, got {epochs} and {minutes:g}; leave one out"
+        msg = f"give --epochs or --minutes, not both, got {epochs} and {minutes:g}"
         raise UsageError(msg)
     if minutes is not None and not 0 < minutes < inf:
         msg = f"--minutes must be a number above 0, got {minutes:g}"

@@ -18,6 +18,7 @@ from ferhpo._atomic import new_folder, sha256, write_json
 from ferhpo._layout import CARD
 from ferhpo.ensemble import infer, members
 from ferhpo.ensemble.build import build, sealed_data
+from ferhpo.errors import StudyError
 from ferhpo.metrics import evaluated
 from ferhpo.models.flops import flops
 
@@ -41,7 +42,7 @@ def judge(study: "Study", data: "Prepared", command: str, device: str) -> Found:
     The test split is opened for that, once for the best single trial and the ensemble together, and recorded first.
 
     Args:
-        study: with at least one trial whose files are kept.
+        study: with at least one trial whose files are kept, unless it was judged before.
         data: its images.
         command: what the user typed, for the record.
         device: where the nets run.
@@ -50,12 +51,19 @@ def judge(study: "Study", data: "Prepared", command: str, device: str) -> Found:
         of: the trials by number and checksum; all: what is told of each; single and, of two trials or more, ensemble:
         trials, val and test (each `metrics.evaluated`), parameters, flops, epochs, images_per_second, configs, method;
         test_openings, split and classes.
+
+    Raises:
+        StudyError: no trial's files are kept, and there are no figures of before.
+        Whatever `build` raises.
     """
     best = study.candidates()[:TOP]
     of = [[trial.number, _digest(trial)] for trial in best]
     known = read(study.folder)
-    if known is not None and known["of"] == of:
+    if known is not None and (known["of"] == of or not best):  # trials' files may be deleted once they were judged
         return known
+    if not best:
+        msg = f"figures are of trials whose files are kept, and study '{study.name}' has none; name another --out"
+        raise StudyError(msg)
     sealed = sealed_data(study, data)
     found = members.read(study, best)
     if len(best) > 1:

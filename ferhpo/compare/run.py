@@ -16,7 +16,7 @@ from ferhpo import _layout
 from ferhpo._atomic import write_json
 from ferhpo.compare import systems
 from ferhpo.compare.judge import judge
-from ferhpo.compare.weights import Weights, check_used, find, kept
+from ferhpo.compare.weights import Weights, check_there, check_used, find, kept
 from ferhpo.errors import DataError, FerhpoError, SearchError, UsageError
 from ferhpo.search.budget import limits_of
 from ferhpo.search.events import Emit
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 KINDS = ("reproduced", "searched")
 SCALE = "scale.json"
-CACHE = ".cache"
 Watch = Callable[[Path], AbstractContextManager[Emit]]
 
 
@@ -58,6 +57,10 @@ class Scale:
             except UsageError as error:
                 msg = f"--image-size: {error}"
                 raise UsageError(msg) from None
+
+    def __str__(self) -> str:
+        size = "each study's own size" if self.image_size is None else f"--image-size {self.image_size}"
+        return f"--minutes-each {self.minutes:g} and {size}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +129,13 @@ def compare(
         UsageError: the folder holds a comparison of another scale, or a weights file fits nothing.
         DataError: the images cannot be read, or are not those that the folder's studies were begun with.
     """
+    check_scale(place.out, scale)
     prepared = [_prepared(spec, scale, place) for spec in specs]
-    keep_scale(place.out, scale)  # now that there is something to keep
     for spec, data in prepared:
         _check_same(spec, data, place.out)
     weights = [_weights(spec, data, place) for spec, data in prepared]
     check_used(place.weights, frozenset().union(*(w.used for w in weights)))
+    keep_scale(place.out, scale)  # now that there is something to keep
     found: list[System] = []
     for (spec, data), how in zip(prepared, weights, strict=True):
         system = System(spec=spec, data=data.format, rows=len(data.part("train").rows))
@@ -155,26 +159,38 @@ def compare(
 
 
 def keep_scale(out: Path, scale: Scale) -> None:
-    """Write down a comparison's scale, or make sure that it is the one it was begun with.
+    """Write down a comparison's scale; raises as `check_scale`, and UsageError where it cannot be written."""
+    check_scale(out, scale)
+    try:
+        write_json(out / SCALE, asdict(scale))
+    except OSError as error:
+        msg = f"--out must be a folder that can be written, got {out} ({error.strerror}); name another"
+        raise UsageError(msg) from None
+
+
+def check_scale(out: Path, scale: Scale) -> None:
+    """Make sure that a comparison's scale is the one it was begun with.
 
     Raises:
-        UsageError: it is another, or cannot be written.
+        UsageError: it is another, or cannot be read.
     """
-    path = out / SCALE
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads((out / SCALE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = asdict(scale)
-        try:
-            write_json(path, known)
-        except OSError as error:
-            msg = f"--out must be a folder that can be written, got {out} ({error.strerror}); name another"
-            raise UsageError(msg) from None
+        return
     except (OSError, ValueError):
         known = None
     if known != asdict(scale):
-        msg = f"a comparison keeps its scale, {out} was begun with {known} and not {asdict(scale)}; name another --out"
+        msg = f"a comparison keeps its scale, {out} was begun with {_told(known)}, got {scale}; name another --out"
         raise UsageError(msg)
+
+
+def _told(known: object) -> str:
+    """Return the scale that was found in words."""
+    try:
+        return str(Scale(**known)) if isinstance(known, dict) else "one that cannot be read"
+    except (TypeError, UsageError):
+        return "one that cannot be read"
 
 
 def _prepared(spec: StudySpec, scale: Scale, place: Place) -> "tuple[StudySpec, Prepared]":
@@ -185,13 +201,14 @@ def _prepared(spec: StudySpec, scale: Scale, place: Place) -> "tuple[StudySpec, 
     asked, path = located(replace(spec, data=data), given=place.data)
     asked = replace(asked, path=None if path is None else str(path.resolve()))
     ready = replace(spec, data=asked)
-    return ready, open_data(ready, place.out / CACHE, given=path)
+    return ready, open_data(ready, _layout.cache(place.out), given=path)
 
 
 def _weights(spec: StudySpec, data: "Prepared", place: Place) -> Weights:
     name = f"{spec.name}-{KINDS[0]}"
     if recorded_data(place.out, name) is not None:
         return kept(spec, Study.open(place.out, name).spec, place.weights)
+    check_there(place.weights)
     return find(spec, place.weights, classes=len(data.classes), channels=data.images.shape[-1])
 
 

@@ -40,13 +40,11 @@ class Plan:
     Args:
         trials: in all.
         seconds: of each.
-        at_a_time: trials.
         width: channels of the first stage that fit the time, None where a net has no width to choose.
     """
 
     trials: int
     seconds: float
-    at_a_time: int
     width: int | None
 
 
@@ -133,7 +131,7 @@ def plan(
     rate = images_per_second(config, data, device) / at_a_time
     passes = whole * rate / len(data.part("train").rows)
     rounds = max(1, min(ROUNDS, int(passes / PASSES)))
-    return Plan(trials=rounds * at_a_time, seconds=whole / rounds, at_a_time=at_a_time, width=width)
+    return Plan(trials=rounds * at_a_time, seconds=whole / rounds, width=width)
 
 
 def _made(spec: StudySpec, kind: str, how: str, **parts: Any) -> StudySpec:

@@ -19,9 +19,9 @@ class Weights:
     """What a comparison changes in a system so that its weights can be had.
 
     Args:
-        changes: settings; empty where the hub has them, or none are asked for.
+        changes: to the system's settings; empty where the hub has the weights, or none are asked for.
         note: what a reader of the table must know, "" if nothing.
-        reason: why there are no pretrained weights, as the library has it.
+        reason: why there are no pretrained weights, in the library's words.
         used: the files that a system took.
     """
 
@@ -71,6 +71,18 @@ def kept(spec: StudySpec, begun: StudySpec, files: Sequence[Path]) -> Weights:
         return Weights(changes={"pretrained": False}, note=RANDOM, used=used)
     only = {"arch": config.arch} if config.arch.partition(":")[0] in LIBRARIES else {}
     return Weights(changes={"weights": config.weights, **only} if config.weights else {}, used=used)
+
+
+def check_there(files: Sequence[Path]) -> None:
+    """Refuse a weights file that does not exist.
+
+    Raises:
+        UsageError: with its name.
+    """
+    for file in files:
+        if not file.is_file():
+            msg = f"--weights must be a file, and there is none at {file}; check the path"
+            raise UsageError(msg)
 
 
 def check_used(files: Sequence[Path], used: frozenset[Path]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ferhpo import _atomic
+from ferhpo._layout import PREPARED
 from ferhpo.data import load, splits, synthetic
 from ferhpo.data.pixels import images_in, keep_images
 from ferhpo.data.raw import RawData, fingerprint
@@ -23,8 +24,8 @@ from ferhpo.errors import DataError, UsageError
 from ferhpo.space.sections import DataSpec
 
 VERSION = 1  # raise it when what is stored, or how it is computed from the source, changes
-JOINED = 2  # likewise, of sets with ``also`` alone
-CARD = "prepared.json"
+JOINED = 3  # likewise, of sets with ``also`` alone; this and the next are in KEY only
+READ = {"folders": 2}  # likewise, of one format alone
 ARRAYS = {"images": np.uint8, "labels": np.int64, "split": np.int8, "group": np.int32, "soft": np.float32}
 OPTIONAL = "soft"  # an array that not every set has
 MIN_STD = 1 / 255
@@ -62,7 +63,7 @@ class Prepared:
         fingerprint: SHA-256 of the decoded content (see `raw.fingerprint`).
         mean, std: of the train split per channel, images scaled to 0..1; std is at least 1/255.
         counts: train, val and test -> class -> rows.
-        dropped: rows left out (see `splits.Splits`).
+        dropped: rows left out, by why (see `splits.Splits` and `RawData.left_out`).
         images, labels, split, group: memory-mapped arrays over all rows, read-only.
         soft: as they, float32, rows x classes: shares of the people who labelled; None where only labels are known.
         further: absolute paths of what was read beside the source: ``also`` and ``images`` of the `DataSpec`.
@@ -170,7 +171,7 @@ def open_prepared(folder: Path) -> Prepared:
         DataError: it is missing or does not add up.
     """
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = json.loads((folder / PREPARED).read_text(encoding="utf-8"))
         if card["version"] != VERSION:
             msg = f"it is of version {card['version']}"
             raise ValueError(msg)
@@ -211,7 +212,8 @@ def _key(spec: DataSpec, kind: str, source: Path | None) -> str:
     else:
         state = load.state(spec, kind, source)
     wanted = asdict(replace(spec, path=None, format="auto"))
-    text = json.dumps([JOINED if spec.also else VERSION, kind, None if source is None else str(source), state, wanted])
+    version = JOINED if spec.also else READ.get(kind, VERSION)
+    text = json.dumps([version, kind, None if source is None else str(source), state, wanted])
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
@@ -251,7 +253,7 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "mean": mean,
         "std": std,
         "counts": {name: _counts(raw, split.split == code) for name, code in splits.NAMES.items()},
-        "dropped": split.dropped,
+        "dropped": {**raw.left_out, **split.dropped},
         "further": {
             "also": [str(Path(more).resolve()) for more in spec.also],
             "images": None if spec.images is None else str(Path(spec.images).resolve()),
@@ -259,7 +261,7 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "shapes": {name: array.shape for name, array in arrays.items()},
         "sha256": {name: _atomic.sha256(folder / f"{name}.npy") for name in arrays if name != "images"},
     }
-    _atomic.write_json(folder / CARD, card)
+    _atomic.write_json(folder / PREPARED, card)
 
 
 def _counts(raw: RawData, rows: np.ndarray) -> dict[str, int]:

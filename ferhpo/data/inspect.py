@@ -6,29 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo.data.problems import Problem, problems
+from ferhpo.data.problems import Problem
 from ferhpo.data.raw import RawData, parts
 from ferhpo.data.splits import groups
 
 WHOLE = "all"  # the name of a set that brings no splits
 
 
-def inspect(raw: RawData, found: Sequence[Problem] | None = None) -> dict[str, Any]:
+def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
     """Return rows per split and class, imbalance, leaks between splits, and what is wrong with which rows.
 
     Args:
         raw: the data as read, before `splits.assign` moves or drops anything.
-        found: its `problems`, where they are known already.
+        found: its `problems`.
 
     Returns:
         Plain values, ready for JSON: ``splits`` (the data's own: rows, counts per class), ``imbalance`` (largest class
         over smallest), ``duplicates`` (rows beyond the first of each identical group), ``cross_split_duplicates``
         ("A-B": rows of B whose image stands in A), ``cross_split_near_duplicates`` (the same for images that are
         nearly the same, identical ones left out), ``conflicting_labels`` and ``near_duplicates`` (groups),
-        ``blank_images`` (rows), ``rows``, ``unique_images``, ``duplicate_groups``, ``classes``, ``size``,
-        ``channels``, and ``problems``: name -> rows, counted from 0, in groups.
+        ``blank_images`` (rows), ``left_out`` (images that were not read, by why), ``rows``, ``unique_images``,
+        ``duplicate_groups``, ``classes``, ``size``, ``channels``, and ``problems``: name -> rows, counted from 0, in
+        groups.
     """
-    by_name = {problem.name: problem for problem in (problems(raw) if found is None else found)}
+    by_name = {problem.name: problem for problem in found}
     names = parts(raw)
     unique = int(groups(raw.images).max()) + 1
     identical = by_name["duplicates"].rows
@@ -49,6 +50,7 @@ def inspect(raw: RawData, found: Sequence[Problem] | None = None) -> dict[str, A
         "cross_split_near_duplicates": {pair: len(np.setdiff1d(rows, twice[pair])) for pair, rows in nearly.items()},
         "conflicting_labels": len(by_name["conflicts"].rows),
         "blank_images": by_name["blank"].count,
+        "left_out": dict(raw.left_out),
         "problems": {name: [list(rows) for rows in problem.rows] for name, problem in by_name.items()},
     }
 

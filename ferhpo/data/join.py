@@ -81,6 +81,7 @@ def joined(sets: list[RawData], spec: DataSpec) -> RawData:
         group=_numbered(every),
         soft=np.concatenate([soft_of(raw) for raw in every]) if any(raw.soft is not None for raw in every) else None,
         files=sum(files, ()) if len(files) == len(every) else None,
+        left_out={why: sum(raw.left_out.get(why, 0) for raw in every) for raw in every for why in raw.left_out},
     )
 
 

@@ -6,9 +6,9 @@ decoded whole or, with `Listing.only`, part by part.
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +20,7 @@ from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 PIECE = 4096  # images that are given to the threads at a time
 LONGEST = 400  # characters of a path in a message
 FARTHEST = 2**31  # pixels from the corner; no image reaches that far
@@ -38,6 +38,7 @@ class Listing:
         part: unicode, rows, the data's own split name, "" where there is none.
         group: int64, rows, equal for rows that belong together (one person, one photograph), None where unknown.
         boxes: int64, rows x 4 (left, top, right, bottom), the part of the image that is the face; None for all of it.
+        left_out: images that are not in the list, by why.
     """
 
     files: tuple[Path, ...]
@@ -46,6 +47,7 @@ class Listing:
     part: np.ndarray
     group: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def only(self, rows: np.ndarray) -> Self:
         """Return some of the rows, given by place."""
@@ -115,6 +117,7 @@ def decode(found: Listing, spec: DataSpec) -> RawData:
         part=found.part,
         group=found.group,
         files=found.files,
+        left_out=found.left_out,
     )
 
 

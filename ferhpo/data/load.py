@@ -95,9 +95,9 @@ def load(spec: DataSpec, path: Path | None) -> RawData:
 
 
 def _of_added(spec: DataSpec, path: Path) -> DataSpec:
-    """Return how an added set is read: the first one's images are not its own, nor are columns that it has not."""
-    names = huggingface.columns(path) if path.is_dir() else table.header(path)
-    columns = {column: "auto" for column in COLUMNS if getattr(spec, column) not in {"", *names}}
+    """Return the DataSpec of an added set: ``images``, and columns it lacks, are the first set's only."""
+    there = huggingface.columns(path) if path.is_dir() else table.header(path)
+    columns = {column: "auto" for column in COLUMNS if getattr(spec, column) not in {"", *there}}
     return replace(spec, format="auto", also=(), images=None, **columns)
 
 

@@ -1,4 +1,7 @@
-"""Where images lie while a set is read: in memory, or in the folder that will keep them, so that any size will do."""
+"""Where readers put decoded images: in memory, or in a memory-mapped file of the folder that will keep them.
+
+So a set may be larger than the memory.
+"""
 
 import os
 import uuid

@@ -1,7 +1,8 @@
 """An image set as it was read: what every format returns and every later step begins with."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,6 +21,7 @@ ROLES = {  # what a split name found in the data (in lower case) stands for
     "validation": "val",
     "publictest": "val",
     "test": "test",
+    "testing": "test",
     "privatetest": "test",
 }
 MAX_PIXELS = 1 << 26  # an image file with more is refused before it fills the memory
@@ -37,6 +39,7 @@ class RawData:
         group: int64, rows, equal for rows that must stay in one split (a person, a photograph); None where unknown.
         soft: float32, rows x classes, shares of the people who labelled, summing to 1; None where labels are all.
         files: path of each row's image, None where rows are no files.
+        left_out: images that the reader left out, by why (see `summary.REASONS`).
     """
 
     images: np.ndarray
@@ -46,6 +49,7 @@ class RawData:
     group: np.ndarray | None = None
     soft: np.ndarray | None = None
     files: tuple[Path, ...] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def role(part: str) -> str:
@@ -103,8 +107,8 @@ def upright(image: Image.Image, channels: int, name: object = "an image") -> Ima
     if turned.mode in {"F", "I"}:  # Pillow would clip them, floats from 0 to 1 to black
         low, high = cast("tuple[float, float]", turned.getextrema())
         if turned.mode == "F" or low < 0 or high > 255:
-            kind = "floats" if turned.mode == "F" else "of 32 bits"
-            msg = f"{name}: pixels must be of 8 or 16 bits, got {kind} from {low:g} to {high:g}; save it so"
+            kind = "floats" if turned.mode == "F" else "32-bit numbers"
+            msg = f"{name}: only 8- and 16-bit images can be read, got {kind} from {low:g} to {high:g}; convert it"
             raise DataError(msg)
     if turned.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))

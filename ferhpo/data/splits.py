@@ -60,8 +60,8 @@ def assign(raw: RawData, spec: DataSpec, *, trains: bool = False) -> Splits:
     Args:
         raw: the set.
         spec: shares, and what is dropped.
-        trains: of the set the training rows alone are wanted. Where all rows name their split, none of these is held
-            out then, and no split but train must have rows.
+        trains: only training rows are wanted. If every row names its split, none of them is held out; val and test may
+            be empty.
 
     Raises:
         DataError: fewer than two classes, a split without rows, or a class without training rows.

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
 
 REASONS = {
+    "elsewhere": "images outside the folders of classes",
     "train_in_val": "training images also in validation",
     "train_in_test": "training images also in test",
     "val_in_test": "validation images also in test",

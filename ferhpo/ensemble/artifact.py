@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferhpo._atomic import new_folder, sha256, write_bytes, write_json
-from ferhpo._layout import CARD, WEIGHTS
+from ferhpo._layout import CARD, INDEX, WEIGHTS
 from ferhpo.ensemble import card
 from ferhpo.ensemble.combine import Combination
 from ferhpo.ensemble.evaluate import METHODS
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
 
 FORMAT = 2
-INDEX = "ensemble.json"
 MODEL_CARD = "MODEL_CARD.md"
 FILES = (WEIGHTS, CARD)
 OWN_VIEWS = "own"  # of `infer.TTA`: each member as it was validated

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferhpo import __version__
+from ferhpo._layout import ENSEMBLE
 from ferhpo.data.splits import DROPPED, hashes
 from ferhpo.ensemble import artifact, card, infer, members
 from ferhpo.ensemble import soup as soups
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
     from ferhpo.study.study import Study
 
-FOLDER = "ensemble"  # in the study's
-SOUP = "soup"  # likewise
+SOUP = "soup"  # in the study's folder
 NO_LIMITS = Limits()
 
 
@@ -109,7 +109,7 @@ def build(
         test=test,
         test_openings=openings,
         notes=(),
-        folder=study.folder / FOLDER,
+        folder=study.folder / ENSEMBLE,
     )
     report = replace(report, notes=(*told, *notes(report)))
     _store(study, used, combination, report, command, tta)

@@ -7,33 +7,29 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
+from ferhpo.data.formats.folders import scan
+from ferhpo.data.listing import EXTENSIONS
 from ferhpo.data.raw import read_image, stored, upright
 from ferhpo.errors import DataError, UsageError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")  # what is looked for in a folder; a file may have any
-
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the files meant: each file itself, the images below each folder by name, hidden ones left out.
+    """Return the files meant: each file itself, whatever its ending; the images below each folder, but hidden ones.
 
     Raises:
-        DataError: a folder holds no image.
+        DataError: a folder holds no image, or cannot be read.
     """
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and _is_shown(p, path))
+        inside = [path / picture.name for picture in scan(path)]
         if not inside:
             msg = f"{path}: a folder must hold images ({', '.join(EXTENSIONS)}), got none; check the path"
             raise DataError(msg)
         found += inside
     return found
-
-
-def _is_shown(path: Path, root: Path) -> bool:
-    return not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def batches(

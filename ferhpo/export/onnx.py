@@ -42,7 +42,7 @@ class Exported:
         bytes: its size.
         members: nets in it.
         difference: the largest of a probability between onnxruntime and torch in float32, over ROWS images.
-        int8: what `int8.quantise` measured, None for a float32 graph.
+        int8: what `int8.measure` found, None for a float32 graph.
     """
 
     file: Path

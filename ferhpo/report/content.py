@@ -8,8 +8,8 @@ import pandas as pd
 
 from ferhpo.report import frames, validation_frames, verdict_frames
 from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
-from ferhpo.report.frames import Facts, Importances
-from ferhpo.report.learned import Pairs, by_choice, pairs
+from ferhpo.report.facts import Facts, facts
+from ferhpo.report.learned import Importances, Pairs, by_choice, importances, pairs
 from ferhpo.report.pick import col, records, rows
 from ferhpo.report.validation_frames import Judged
 from ferhpo.study.study import Study
@@ -57,27 +57,27 @@ class Content:
     @classmethod
     def read(cls, study: Study) -> Self:
         """Read a study."""
-        facts, found = frames.facts(study), study.trials()
+        about, found = facts(study), study.trials()
         on_front = [t.number for t in study.front(found)]
-        table = frames.ranked(frames.trials(found, facts.majority), maximize=facts.maximize, front=on_front)
+        table = frames.ranked(frames.trials(found, about.majority), maximize=about.maximize, front=on_front)
         ended = frames.ended(table)
         best_trial = study.best(found)
         number = -1 if best_trial is None else best_trial.number
         best = next(iter(records(rows(ended, col(ended, "number") == number))), None)
         return cls(
-            facts=facts,
+            facts=about,
             found=found,
             table=table,
             ended=ended,
             budget=frames.budget(study.every()),
             best=best,
-            front=verdict_frames.front(table, on_front) if facts.others else table.head(0),
+            front=verdict_frames.front(table, on_front) if about.others else table.head(0),
             confirmed=verdict_frames.confirmed(study.confirmed()),
             prior=verdict_frames.prior(study.prior),
             judged=validation_frames.judged(study, best_trial),
-            importances=frames.importances(study),
-            choices=by_choice(table, facts.dimensions, maximize=facts.maximize),
-            pairs=pairs(study, facts.epochs),
+            importances=importances(study),
+            choices=by_choice(table, about.dimensions, maximize=about.maximize),
+            pairs=pairs(study, about.epochs),
             standing=frames.standing(study.standing["points"]),
             ensemble=ensemble(study.folder),
         )

@@ -24,20 +24,19 @@ StartResponse = Callable[..., Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
-def serve(study: Study, *, host: str = HOST, port: int = PORT, ready: Callable[[str], None] | None = None) -> None:
+def serve(study: Study, *, port: int = PORT, ready: Callable[[str], None] | None = None) -> None:
     """Show a study in Optuna Dashboard until Ctrl-C.
 
     Args:
         study: its database is shown; other studies in it, too.
-        host: the address to listen at.
-        port: to listen at; 0 takes a free one.
+        port: of this machine to listen at; 0 takes a free one.
         ready: called once with the URL of the study's page, as soon as it can be opened.
 
     Raises:
-        FerhpoError: the port is taken, or host and port cannot be listened at.
+        FerhpoError: the port is taken, or cannot be listened at.
         StudyError: the database cannot be read.
     """
-    with listen(study, host=host, port=port) as server, warnings.catch_warnings():
+    with listen(study, port=port) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna warns at every request that few trials make poor importances
         logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL)  # what fails is told in the browser
         try:

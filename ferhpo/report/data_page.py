@@ -3,6 +3,7 @@
 import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ SHEET = """
 """
 
 
-def write_data_page(path: Path, name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem]) -> Path:
+def write_data_page(
+    path: Path, name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem], frames: int = 1
+) -> Path:
     """Write the page in one step, over what stands at ``path``.
 
     Args:
@@ -36,6 +39,7 @@ def write_data_page(path: Path, name: str, raw: RawData, facts: Mapping[str, Any
         raw: the images.
         facts: what `inspect` returned.
         found: the problems, each with a contact sheet of its worst groups.
+        frames: of a sample, whose last one is shown.
 
     Returns:
         The absolute path.
@@ -43,13 +47,13 @@ def write_data_page(path: Path, name: str, raw: RawData, facts: Mapping[str, Any
     Raises:
         UsageError: it cannot be written.
     """
-    content = page(name, raw, facts, found).encode()
+    content = page(name, raw, facts, found, frames).encode()
     with _atomic.for_user(path):
         _atomic.write_bytes(path, content)
     return path.resolve()
 
 
-def page(name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem]) -> str:
+def page(name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem], frames: int = 1) -> str:
     """Return the page as HTML; arguments as `write_data_page`."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     head = tag(
@@ -60,6 +64,7 @@ def page(name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Prob
         tag("title", f"{name} - ferhpo data"),
         tag("style", Html(style + SHEET)),
     )
+    raw = replace(raw, images=raw.images[..., -(raw.images.shape[-1] // frames) :])
     shown = [problem for problem in found if problem.rows]
     links = (tag("a", problem.title, href=f"#{problem.name}") for problem in shown)
     written = f"Written by ferhpo {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}."
@@ -119,7 +124,7 @@ def _figure(row: int, raw: RawData) -> Html:
 
 def _png(image: np.ndarray) -> str:
     out = io.BytesIO()
-    picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., -1])  # of a sequence its last frame
+    picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
     picture.thumbnail((SIDE, SIDE))
     picture.save(out, "PNG")
     return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"

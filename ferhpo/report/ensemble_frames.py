@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-FOLDER, FILE = "ensemble", "ensemble.json"
+from ferhpo import _layout
+
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
 SCORES = ("name", "kind", "split", *FIGURES, "low", "high", "known")
 FRONT = ("name", "kind", "trials", "members", "parameters", "latency_ms", "accuracy", "value", "best")
@@ -57,7 +58,7 @@ class EnsembleTables:
 
 def ensemble(study_folder: Path) -> EnsembleTables | None:
     """Read what is stored of a study's ensemble; None if it has none."""
-    path = study_folder / FOLDER / FILE
+    path = study_folder / _layout.ENSEMBLE / _layout.INDEX
     if not path.is_file():
         return None
     try:

@@ -3,21 +3,16 @@
 Every function takes the trials that were read once, so that one report is of one moment even while a search goes on.
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 
-from ferhpo.errors import CheckpointError, UsageError
 from ferhpo.report.pick import col, rows, total
-from ferhpo.space.dimension import Dimension
-from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
-from ferhpo.study.study import STATES, Study
+from ferhpo.study.overview import STATES
 from ferhpo.study.trial import Trial
 
 PARAM = "params_"  # in front of a parameter's name in a column, as in Optuna's own frames
@@ -25,100 +20,11 @@ AIM = "objectives_"  # likewise of an objective's
 REPEAT = "REPEAT"  # what was spent on training the best again, whatever became of it
 SHOWN_STATES = (*STATES[:3], "INTERRUPTED", *STATES[3:], REPEAT)
 MARGIN = 0.01  # of accuracy above the commonest class's share up to which a trial has learned next to nothing
-ENOUGH = 8  # COMPLETE trials from which on importances say something
 COLUMNS = (
     *("number", "state", "value", "latest", "epochs", "trained", "seconds", "images_per_second", "parameters"),
     *("accuracy", "robust_accuracy", "barely", "arch", "origin", "feasible", "broken"),
     *("requeued", "error", "started", "ended"),
 )
-TOP = 0.25  # share of the COMPLETE trials whose parameters are set against all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a study is about.
-
-    Args:
-        name: the study's.
-        description: the study file's line for people, "" if there is none.
-        metric: name of the figure that is searched for, "value" where the study does not say.
-        others: objectives beside it.
-        constraints: what trials must keep, as the study file writes it.
-        maximize: whether more of it is better.
-        data: what the study wrote down of its data (path, format, fingerprint ...); empty if nothing.
-        classes: names in the order of the labels.
-        counts: split -> rows; test is a number of rows and nothing else.
-        per_class: class x (train, val), rows; empty if unknown.
-        majority: share of the commonest class among the validation rows, which is the accuracy of always answering it.
-        states: trials by state as the database has it.
-        running: whether a search runs on this machine now.
-        openings: openings of the sealed test split: date, version, command.
-        spec: the study file as text, "" if there is none.
-        dimensions: what is searched, by parameter; empty if unknown.
-        epochs: of a trial that is never stopped, None if unknown.
-        version: ferhpo's at the last run, "" if unknown.
-    """
-
-    name: str
-    description: str
-    metric: str
-    others: tuple[str, ...]
-    constraints: tuple[str, ...]
-    maximize: bool
-    data: Mapping[str, Any]
-    classes: tuple[str, ...]
-    counts: Mapping[str, int]
-    per_class: pd.DataFrame
-    majority: float | None
-    states: Mapping[str, int]
-    running: bool
-    openings: Sequence[Mapping[str, str]]
-    spec: str
-    dimensions: Mapping[str, Dimension]
-    epochs: int | None
-    version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Importances:
-    """How much each parameter mattered.
-
-    Args:
-        table: parameter, importance (sums to 1), largest first.
-        reason: why the table is empty, "" if it is not.
-    """
-
-    table: pd.DataFrame
-    reason: str
-
-
-def facts(study: Study) -> Facts:
-    """Return what the study is about; what it does not say is left empty."""
-    attrs, spec = study.attrs, _spec(study)
-    data = attrs.get("data") or {}
-    counts = data.get("counts") or {}
-    per_class = pd.DataFrame({split: counts[split] for split in ("train", "val") if split in counts}, dtype="Int64")
-    per_class = per_class.reindex([c for c in data.get("classes", ()) if c in per_class.index] or per_class.index)
-    return Facts(
-        name=study.name,
-        description=spec.description if spec else "",
-        metric=attrs.get("metric") or (spec.metric if spec else "value"),
-        others=tuple(name for name in study.objectives if name != study.metric),
-        constraints=tuple(attrs.get("constraints", ())),
-        maximize=study.maximize,
-        data={k: v for k, v in data.items() if k not in {"counts", "classes"}},
-        classes=tuple(data.get("classes", ())),
-        counts={split: sum(rows.values()) for split, rows in counts.items()},
-        per_class=per_class,
-        majority=_majority(study, per_class),
-        states=study.states(),
-        running=study.running,
-        openings=study.openings,
-        spec=attrs.get("spec", ""),
-        dimensions={d.name: d for d in spec.space.dimensions} if spec else {},
-        epochs=spec.budget.epochs if spec else None,
-        version=attrs.get("ferhpo", ""),
-    )
 
 
 def trials(found: Sequence[Trial], majority: float | None = None) -> pd.DataFrame:
@@ -214,44 +120,6 @@ def budget(found: Sequence[Trial]) -> pd.DataFrame:
     return groups.reset_index(names="state")
 
 
-def by_architecture(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
-    """Return the best trial of each architecture, best first.
-
-    Returns:
-        arch, trials (COMPLETE and PRUNED), best, state, number, parameters, images_per_second, seconds.
-    """
-    found = ended(table)
-    found = ranked(rows(found, col(found, "arch").notna()), maximize=maximize)
-    best = found.drop_duplicates("arch").rename(columns={"value": "best"})
-    best = best.assign(trials=col(best, "arch").map(col(found, "arch").value_counts()))
-    columns = ["arch", "trials", "best", "state", "number", "parameters", "images_per_second", "seconds"]
-    return pd.DataFrame(best[columns]).reset_index(drop=True)
-
-
-def importances(study: Study) -> Importances:
-    """Tell which parameters set the best quarter of the COMPLETE trials apart from all of them.
-
-    References:
-        Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
-    """
-    complete = study.searched.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    names = {name for t in complete for name in t.params}
-    varied = {name for name in names if len({repr(t.params.get(name)) for t in complete}) > 1}
-    if len(complete) < ENOUGH:
-        return _no_importances(f"importances need at least {ENOUGH} COMPLETE trials, there are {len(complete)} so far")
-    if len(varied) < 2:
-        return _no_importances(f"importances need at least 2 parameters that vary, there is {len(varied) or 'none'}")
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that equal values give equal importances
-            found = optuna.importance.get_param_importances(study.searched, evaluator=evaluator, params=sorted(varied))
-    except (ValueError, RuntimeError) as error:
-        return _no_importances(f"Optuna could not compute importances ({error})")
-    pairs = sorted(found.items(), key=lambda pair: -pair[1])
-    return Importances(table=pd.DataFrame(pairs, columns=["parameter", "importance"]), reason="")
-
-
 def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
     attrs = trial.attrs
     records = attrs.get("history") or []
@@ -286,24 +154,3 @@ def _row(trial: Trial, majority: float | None) -> dict[str, Any]:
         **{AIM + name: value for name, value in trial.objectives.items()},
         **{PARAM + name: value for name, value in trial.params.items()},
     }
-
-
-def _no_importances(reason: str) -> Importances:
-    return Importances(table=pd.DataFrame({"parameter": [], "importance": []}), reason=reason)
-
-
-def _spec(study: Study) -> StudySpec | None:
-    """Return the kept study file, None where there is none or one of another version that is no longer understood."""
-    try:
-        return study.spec
-    except (KeyError, UsageError):
-        return None
-
-
-def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
-    try:
-        labels_n, _ = study.validation()
-    except CheckpointError:
-        rows_c = per_class["val"].to_numpy(dtype=float) if "val" in per_class else np.zeros(1)
-        return float(rows_c.max() / rows_c.sum()) if rows_c.sum() else None
-    return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None

@@ -1,6 +1,7 @@
-"""What a study learned beyond its best trial: the best of each choice, which pairs of settings interact."""
+"""What a study learned beyond its best trial: what mattered, the best of each choice, which settings interact."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,13 +13,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._threads import single_thread
 from ferhpo.report import frames
-from ferhpo.report.frames import PARAM, Importances
+from ferhpo.report.facts import facts
+from ferhpo.report.frames import PARAM
 from ferhpo.report.pick import col, rows
 from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
 
+WEIGHED = 8  # COMPLETE trials from which on importances say something
+TOP = 0.25  # share of them whose parameters are set against all
 ENOUGH = 30  # trials with a value from which on pairs say something,
 COMPLETE = 8  # of which so many reached the last epoch
 TRUSTED = 0.3  # share of the variance of COMPLETE trials that the model must explain where it has not seen them
@@ -28,6 +32,19 @@ MOST = 8  # parameters whose pairs are looked at: those that move the value most
 GRID = 6  # values of a range
 ROWS = 64  # random configurations that everything else is averaged over
 LEAST = 0.01  # share of the variance below which a pair is left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importances:
+    """How much each parameter mattered.
+
+    Args:
+        table: parameter, importance (sums to 1), largest first.
+        reason: why the table is empty, "" if it is not.
+    """
+
+    table: pd.DataFrame
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +67,7 @@ class Learned:
     Args:
         budget: see `frames.budget`.
         choices: see `by_choice`.
-        importances: see `frames.importances`.
+        importances: see `importances`.
         pairs: see `pairs`.
     """
 
@@ -62,13 +79,27 @@ class Learned:
 
 def learned(study: Study) -> Learned:
     """Return what a study learned."""
-    facts, table = frames.facts(study), frames.trials(study.trials())
+    about, table = facts(study), frames.trials(study.trials())
     return Learned(
         budget=frames.budget(study.every()),
-        choices=by_choice(table, facts.dimensions, maximize=facts.maximize),
-        importances=frames.importances(study),
-        pairs=pairs(study, facts.epochs),
+        choices=by_choice(table, about.dimensions, maximize=about.maximize),
+        importances=importances(study),
+        pairs=pairs(study, about.epochs),
     )
+
+
+def by_architecture(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
+    """Return the best trial of each architecture, best first.
+
+    Returns:
+        arch, trials (COMPLETE and PRUNED), best, state, number, parameters, images_per_second, seconds.
+    """
+    found = frames.ended(table)
+    found = frames.ranked(rows(found, col(found, "arch").notna()), maximize=maximize)
+    best = found.drop_duplicates("arch").rename(columns={"value": "best"})
+    best = best.assign(trials=col(best, "arch").map(col(found, "arch").value_counts()))
+    columns = ["arch", "trials", "best", "state", "number", "parameters", "images_per_second", "seconds"]
+    return pd.DataFrame(best[columns]).reset_index(drop=True)
 
 
 def by_choice(table: pd.DataFrame, dimensions: Mapping[str, Dimension], *, maximize: bool) -> pd.DataFrame:
@@ -85,6 +116,30 @@ def by_choice(table: pd.DataFrame, dimensions: Mapping[str, Dimension], *, maxim
         parts.append(best.drop_duplicates("choice").rename(columns={"value": "best"}))
     columns = ["parameter", "choice", "trials", "best", "state", "number"]
     return pd.DataFrame(pd.concat(parts)[columns]).reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+
+
+def importances(study: Study) -> Importances:
+    """Tell which parameters set the best quarter of the COMPLETE trials apart from all of them.
+
+    References:
+        Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
+    """
+    complete = study.searched.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    names = {name for t in complete for name in t.params}
+    varied = {name for name in names if len({repr(t.params.get(name)) for t in complete}) > 1}
+    if len(complete) < WEIGHED:
+        return _no_importances(f"importances need at least {WEIGHED} COMPLETE trials, there are {len(complete)} so far")
+    if len(varied) < 2:
+        return _no_importances(f"importances need at least 2 parameters that vary, there is {len(varied) or 'none'}")
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that equal values give equal importances
+            found = optuna.importance.get_param_importances(study.searched, evaluator=evaluator, params=sorted(varied))
+    except (ValueError, RuntimeError) as error:
+        return _no_importances(f"Optuna could not compute importances ({error})")
+    pairs = sorted(found.items(), key=lambda pair: -pair[1])
+    return Importances(table=pd.DataFrame(pairs, columns=["parameter", "importance"]), reason="")
 
 
 def pairs(study: Study, epochs: int | None) -> Pairs:
@@ -192,3 +247,7 @@ def _with(base: np.ndarray, given: Mapping[int, np.ndarray]) -> np.ndarray:
 
 def _nothing(reason: str) -> Pairs:
     return Pairs(table=pd.DataFrame({"first": [], "second": [], "share": []}), reason=reason)
+
+
+def _no_importances(reason: str) -> Importances:
+    return Importances(table=pd.DataFrame({"parameter": [], "importance": []}), reason=reason)

@@ -8,7 +8,7 @@ import pandas as pd
 from ferhpo.report.ensemble_frames import FIGURES
 from ferhpo.report.frames import AIM
 from ferhpo.report.markup import Html, duration, join, tag, text
-from ferhpo.report.plots import Figure
+from ferhpo.report.plots import Figure, near
 
 BARELY = "barely above always answering the commonest class"
 SCORES = frozenset({"value", "best", "weight", "precision", "recall", "f1", "robust_accuracy", *FIGURES})
@@ -40,7 +40,7 @@ def cells(row: Mapping[Any, Any]) -> dict[str, object]:
 
 def chart(figure: Figure, caption: str = "") -> Html:
     """Return a place for a chart, with the chart as JSON for `page.js` to draw."""
-    content = Html(str(figure.to_json()).replace("<", "\\u003c"))  # so that no label can end the script element
+    content = Html(str(near(figure).to_json()).replace("<", "\\u003c"))  # so that no label can end the script element
     inner = tag("script", content, type="application/json")
     drawn = tag("div", inner, class_="chart", style=f"height:{figure.layout.height}px")
     return tag("figure", drawn, tag("figcaption", caption) if caption else None)

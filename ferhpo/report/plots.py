@@ -157,15 +157,7 @@ def against(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure
     figure = _figure(x=title, y=metric, height=300)
     some = rows(table, col(table, column) > 0)
     for arch, group in some.groupby(col(some, "arch").fillna("unknown"), sort=True):
-        figure.add_scatter(
-            x=_list(group, column),
-            y=_list(group, "value"),
-            customdata=_list(group, "number"),
-            mode="markers",
-            name=_label(arch),
-            marker={"size": 8, "opacity": 0.85},
-            hovertemplate=f"trial %{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
-        )
+        _points(figure, group, column, _label(arch), {"size": 8, "opacity": 0.85}, _told(title, metric))
     figure.update_xaxes(type="log")
     return figure
 
@@ -249,15 +241,9 @@ def front(table: pd.DataFrame, column: str, title: str, metric: str) -> Figure:
         hoverinfo="skip",
     )
     for kind, some in table.groupby("kind", sort=False):
-        figure.add_scatter(
-            x=_list(some, column),
-            y=_list(some, "value"),
-            customdata=[_label(name) for name in some["name"]],
-            mode="markers",
-            name={"single": "single trial", "chosen": "in use"}.get(str(kind), str(kind)),
-            marker={"size": 9, "color": colours[str(kind)]},
-            hovertemplate=f"%{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
-        )
+        name = {"single": "single trial", "chosen": "in use"}.get(str(kind), str(kind))
+        marker, names = {"size": 9, "color": colours[str(kind)]}, [_label(one) for one in some["name"]]
+        _points(figure, some, column, name, marker, _told(title, metric, of=""), customdata=names)
     return figure
 
 
@@ -266,16 +252,25 @@ def objectives(table: pd.DataFrame, column: str, title: str, metric: str, *, lin
     figure = _figure(x=title, y=metric, height=320)
     for on, name, color in ((False, "other trials", STATES["WAITING"]), (True, "Pareto front", BEST)):
         some = rows(table, col(table, "best") == on).sort_values(column)
-        figure.add_scatter(
-            x=_list(some, column),
-            y=_list(some, "value"),
-            customdata=_list(some, "number"),
-            mode="lines+markers" if on and line else "markers",
-            name=name,
-            line={"color": color, "width": 1.5, "shape": "hv"},
-            marker={"size": 9 if on else 7, "color": color, "opacity": 0.85},
-            hovertemplate=f"trial %{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}",
-        )
+        marker = {"size": 9 if on else 7, "color": color, "opacity": 0.85}
+        joined = {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "shape": "hv"}} if on and line else {}
+        _points(figure, some, column, name, marker, _told(title, metric), **joined)
+    return figure
+
+
+def near(figure: Figure) -> Figure:
+    """Return a chart of points whose values are all equal with an axis close to them: plotly's goes 1 up and down."""
+    traces: list[dict[str, Any]] = list(figure.to_plotly_json()["data"])
+    if any(trace["type"] != "scatter" or trace.get("error_x", {}).get("array") for trace in traces):
+        return figure
+    for name, axis in (("x", figure.layout.xaxis), ("y", figure.layout.yaxis)):
+        values = {value for trace in traces for value in trace.get(name) or () if value is not None}
+        if len(values) != 1 or axis.range is not None or axis.type == "log":
+            continue
+        value = values.pop()
+        if isinstance(value, (int, float)) and (name == "y" or value % 1):  # along x epochs and trials are counted
+            room = abs(value) / 20 or 0.01
+            axis.range = [value - room, value + room]
     return figure
 
 
@@ -283,20 +278,27 @@ def _add_trials(figure: Figure, table: pd.DataFrame, column: str, told: str, *, 
     """Add a marker for every ended trial: its value over a column, by name where that is no number."""
     for state in ("PRUNED", "COMPLETE"):
         some = rows(table, col(table, "state") == state)
-        figure.add_scatter(
-            x=_list(some, column) if numeric else [_label(v) for v in col(some, column)],
-            y=_list(some, "value"),
-            customdata=_list(some, "number"),
-            mode="markers",
-            name=state,
-            marker={
-                "color": STATES[state],
-                "size": 8,
-                "opacity": 0.85,
-                "symbol": "circle" if state == "COMPLETE" else "circle-open",
-            },
-            hovertemplate=told,
-        )
+        symbol = "circle" if state == "COMPLETE" else "circle-open"
+        marker = {"color": STATES[state], "size": 8, "opacity": 0.85, "symbol": symbol}
+        named = {} if numeric else {"x": [_label(v) for v in col(some, column)]}
+        _points(figure, some, column, state, marker, told, **named)
+
+
+def _points(
+    figure: Figure, some: pd.DataFrame, column: str, name: str, marker: dict[str, Any], told: str, **more: Any
+) -> None:
+    """Add a marker for every row: its value over a column; ``told`` is what is said of one, ``more`` what differs."""
+    plain = {
+        "x": _list(some, column),
+        "y": _list(some, "value"),
+        "customdata": more.get("customdata") or _list(some, "number"),
+        "mode": "markers",
+    }
+    figure.add_scatter(**{**plain, "name": name, "marker": marker, "hovertemplate": told, **more})
+
+
+def _told(title: str, metric: str, of: str = "trial ") -> str:
+    return f"{of}%{{customdata}}<br>{escape(title)} %{{x:.4g}}<br>{escape(metric)} %{{y:.4f}}"
 
 
 def _figure(*, x: str, y: str, height: int = 340, legend: bool = True) -> Figure:

@@ -7,6 +7,7 @@ from ferhpo.report.content import Content
 from ferhpo.report.ensemble_frames import FIGURES
 from ferhpo.report.ensemble_parts import details, notes_of
 from ferhpo.report.frames import AIM, PARAM
+from ferhpo.report.learned import by_architecture
 from ferhpo.report.markup import Html, count, duration, join, prose, table, tag, text
 from ferhpo.report.parts import BARELY, cells, chart, facts_list, whole
 from ferhpo.report.pick import col, records, rows
@@ -79,7 +80,9 @@ def progress(content: Content) -> Html | None:
     number = content.best["number"] if content.best else None
     charts = []
     if len(points):
-        told = "Each ended trial, in the order in which they ended, and the best COMPLETE value so far."
+        told = (
+            "Each ended trial, in the order in which they ended, and the best value so far, of COMPLETE trials if any."
+        )
         charts.append(chart(plots.history(points, metric), told))
     if len(content.standing):
         told = (
@@ -112,7 +115,7 @@ def settings(content: Content) -> Html | None:
         told = "What set the best quarter of the COMPLETE trials apart from all of them (PED-ANOVA)."
         parts.append(chart(plots.importances(found.table), f"{told} A hint, not a law, below some 30 trials."))
     parts += _pairs(content)
-    archs = frames.by_architecture(content.table, maximize=content.facts.maximize)
+    archs = by_architecture(content.table, maximize=content.facts.maximize)
     if len(archs):
         heads = {"arch": "architecture", "trials": "trials", "best": f"best {metric}", "state": "state"}
         heads |= {"number": "in trial", "parameters": "parameters", "images_per_second": "images/s"}

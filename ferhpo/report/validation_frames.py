@@ -34,14 +34,12 @@ def judged(study: Study, trial: Trial | None) -> Judged | None:
 
 
 def reliability(probs_nc: np.ndarray, y_n: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Return low, high, rows, confidence and accuracy of the top class by bin of confidence, no empty bins."""
+    """Return rows, confidence and accuracy of the top class by bin of confidence, no empty bins."""
     confidence_n, right_n = probs_nc.max(1), probs_nc.argmax(1) == y_n
     index_n = np.minimum((confidence_n * bins).astype(int), bins - 1)
     rows = np.bincount(index_n, minlength=bins)
     kept = rows > 0
     table = {
-        "low": np.arange(bins) / bins,
-        "high": np.arange(1, bins + 1) / bins,
         "rows": rows,
         "confidence": np.bincount(index_n, weights=confidence_n, minlength=bins) / np.maximum(rows, 1),
         "accuracy": np.bincount(index_n, weights=right_n, minlength=bins) / np.maximum(rows, 1),

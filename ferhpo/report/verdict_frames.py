@@ -1,4 +1,4 @@
-"""Tables of what decides beside the value: the Pareto front, the confirmation of the best, prior trials."""
+"""Tables of the Pareto front, the confirmation of the best, and trials learned from other studies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ferhpo import _layout
 from ferhpo.data.arrays import Images, keep
 from ferhpo.errors import UsageError
 from ferhpo.search import objective as objectives
@@ -115,8 +116,8 @@ def search(
     workers = Workers(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrency=concurrency, address=address)
     if objective is None:
         trainer, record = train_trial, recorded_data(root, spec.name, storage)
-        path = keep(data, spec.data, root / ".cache") if isinstance(data, Images) else data
-        prepared = open_data(spec, root / ".cache", given=None if path is None else Path(path), record=record)
+        path = keep(data, spec.data, _layout.cache(root)) if isinstance(data, Images) else data
+        prepared = open_data(spec, _layout.cache(root), given=None if path is None else Path(path), record=record)
     elif data is not None:
         msg = "an objective brings its own data, got data beside it; leave data out, and read it in the objective"
         raise UsageError(msg)
@@ -124,7 +125,7 @@ def search(
         msg = "pbt copies what a training has learned, which it cannot for an objective; name another scheduler"
         raise UsageError(msg)
     else:
-        trainer, prepared = objectives.trainer(objective), objectives.no_images(root / ".cache")
+        trainer, prepared = objectives.trainer(objective), objectives.no_images(_layout.cache(root))
     return run(
         spec,
         prepared,

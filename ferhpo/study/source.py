@@ -28,7 +28,7 @@ def open_data(
     Raises:
         UsageError: nobody names the data, or the study was begun with an objective, which has none.
         DataError: they cannot be read, are not the ones the study was begun with, or, before that, are prepared with
-            other labels than the study wants.
+            other labels than the study wants, or have no votes for soft ones.
     """
     asked, path = located(spec, given=given, record=record)
     data = prepare(asked, path, cache)
@@ -38,6 +38,9 @@ def open_data(
             f"{record['fingerprint'][:12]}), got {path or 'rendered faces'} ({data.fingerprint[:12]}); "
             "give that data, or copy the study file to a new name"
         )
+        raise DataError(msg)
+    if not record and asked.labels == "soft" and data.soft is None and data.format != "prepared":
+        msg = f'labels = "soft" needs votes, which FER+ has, got format "{data.format}"; leave it out of [data]'
         raise DataError(msg)
     kept = "majority" if data.soft is None else "soft"
     if not record and data.format == "prepared" and kept != asked.labels:

@@ -18,7 +18,7 @@ OUT = Path("studies/compare")
 def test_a_system_is_compared_and_the_table_written(
     run: Run, system: Path, searches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs.systems, "plan", lambda *_, **__: Plan(trials=2, seconds=0.6, at_a_time=1, width=None))
+    monkeypatch.setattr(runs.systems, "plan", lambda *_, **__: Plan(trials=2, seconds=0.6, width=None))
     words = ("compare", "tiny", "--minutes-each", "0.02", "--image-size", 12, "--device", "cpu")
     ran = run(*words, "--format", "json")
     assert ran.code == 0, ran.err

@@ -45,6 +45,12 @@ def test_inspect_takes_class_folders(run: Run, tmp_path: Path) -> None:
     assert [split["rows"] for split in found["splits"].values()] == [6]
 
 
+def test_inspect_says_what_was_left_out(run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "faces", [f"{c}/{i}.png" for c in ("happy", "sad") for i in range(3)] + ["me.png"])
+    ran = run("data", "inspect", "--data", "faces", "--size", 12)
+    assert ["left", "out", "1", "images", "outside"] in [line.split()[:5] for line in ran.out.splitlines()]
+
+
 def test_inspect_writes_a_page_of_contact_sheets(run: Run, tmp_path: Path) -> None:
     rows = [row(0, "Training", seed=1), row(3, "Training", seed=1), row(3, "PublicTest", seed=2)]
     ran = run("data", "inspect", "--data", write_csv(tmp_path / "a.csv", rows), "--html", "page.html")
@@ -74,6 +80,36 @@ def test_a_prepared_folder_is_data(run: Run, tmp_path: Path) -> None:
     assert {name: split["rows"] for name, split in again["splits"].items()} == {"train": 30, "val": 2, "test": 1}
     assert again["blank_images"] == 0
     assert "train" in run("data", "prepare", "-d", "a-prepared", "--out", "a-prepared").out
+
+
+def test_two_sets_of_one_name_are_not_prepared_in_one_place(run: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        small_csv(tmp_path / name / "a.csv")
+    assert run("data", "prepare", "-d", "one/a.csv").code == 0
+    line = run("data", "prepare", "-d", "two/a.csv").failed(2)
+    assert f"a-prepared holds images of {tmp_path}/one/a.csv, got {tmp_path}/two/a.csv; name another folder" in line
+    assert "a-prepared holds images of" not in run("data", "prepare", "-d", "one/a.csv").err
+    assert run("data", "prepare", "-d", "two/a.csv", "--out", "a-prepared").code == 0
+
+
+def test_a_folder_keeps_its_whole_name_when_it_is_prepared(run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "faces.v1", [f"{c}/{i}.png" for c in "ab" for i in range(9)])
+    assert run("data", "prepare", "-d", "faces.v1", "--size", 12).code == 0
+    assert (tmp_path / "faces.v1-prepared" / "prepared.json").is_file()
+
+
+def test_prepare_finds_the_images_of_a_study_without_a_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_csv(tmp_path / "a.csv")
+    spec = parse_spec('[data]\npath = "../a.csv"\nsize = 12', name="toy")
+    known = {"path": str(tmp_path / "a.csv"), "format": "fer2013", "fingerprint": "0"}
+    monkeypatch.setattr("ferhpo.cli.data.find_spec", lambda study, root: spec)
+    monkeypatch.setattr("ferhpo.study.study.recorded_data", lambda root, name: known)
+    ran = run("data", "prepare", "--study", "toy", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert ran.json["folder"] == str(tmp_path / "a-prepared")
 
 
 def test_prepare_takes_the_data_section_of_a_study(run: Run, tmp_path: Path) -> None:
@@ -116,6 +152,8 @@ def test_a_malformed_file_is_one_line_with_its_line(run: Run, tmp_path: Path) ->
 def test_a_size_that_makes_no_sense_is_misuse(run: Run, tmp_path: Path) -> None:
     small_csv(tmp_path / "a.csv")
     assert "size must be from 8 to 1024, got 4" in run("data", "inspect", "-d", "a.csv", "--size", 4).failed(2)
+    assert "size must be from 8 to 1024, got 0" in run("data", "inspect", "-d", "a.csv", "--size", 0).failed(2)
+    assert "size must be from 8 to 1024, got 0" in run("data", "prepare", "-d", "a.csv", "--size", 0).failed(2)
 
 
 def test_a_study_names_the_validation_rows_whose_label_its_trials_doubt(

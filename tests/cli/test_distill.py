@@ -1,11 +1,13 @@
 """`ferhpo distill`: from a search over an ensemble to one net that predicts and exports like it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ferhpo import _layout
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run
 from tests.cli.test_predict import search_for_real
@@ -13,7 +15,17 @@ from tests.cli.test_train import TINY
 
 
 def test_without_an_ensemble_the_user_is_told(run: Run) -> None:
-    assert "there is none here; run `ferhpo ensemble` first" in run("distill", "--into", "resnet9s").failed(1)
+    assert "there is no ensemble here; run `ferhpo ensemble`" in run("distill", "--into", "resnet9s").failed(1)
+
+
+def test_a_student_never_takes_its_teachers_place(study: Callable[..., Study], run: Run, root: Path) -> None:
+    study(4)
+    assert run("ensemble", "--study", "toy", "--top", 2).code == 0
+    teacher = root / "toy" / "ensemble"
+    member = next(teacher.rglob(_layout.CARD)).parent
+    for words in (["--ensemble", teacher, "--out", member], ["--ensemble", member, "--study", "toy", "--out", member]):
+        line = run("distill", "--into", "vgg8", *words).failed(2)
+        assert f"a student needs a folder apart from its teacher's, got {member}; name another with --out" in line
 
 
 @pytest.mark.slow  # trains three nets, and a fourth

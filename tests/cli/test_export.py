@@ -75,6 +75,12 @@ def test_the_card_is_printed_or_written(run: Run, ensemble: Path, tmp_path: Path
     assert (tmp_path / "card.md").read_text() == there
 
 
+def test_the_card_is_json_for_programs(run: Run, ensemble: Path) -> None:
+    text = (ensemble / artifact.MODEL_CARD).read_text()
+    assert run("export", "--card", "--format", "json").json == {"file": None, "card": text}
+    assert run("export", "--card", "card.md", "--format", "json").json == {"file": "card.md", "card": text}
+
+
 def test_one_form_has_to_be_chosen(run: Run, ensemble: Path) -> None:
     assert "export writes either --onnx (with --int8 or without) or --card, got neither" in run("export").failed(2)
     assert "got both" in run("export", "--onnx", "--card").failed(2)

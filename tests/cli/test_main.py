@@ -205,6 +205,31 @@ def test_debug_gives_the_traceback(words: list[str], tmp_path: Path) -> None:
     assert "StudyError: a study must exist" in ran.stderr
 
 
+def test_debug_keeps_the_exit_code_of_a_misuse(run: Run) -> None:
+    ran = run("search", "--trials", 0, "--debug")
+    assert ran.code == 2
+    assert "UsageError: --trials must be at least 1" in ran.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/ro/run.lock"), "got 'Permission denied' for /ro/run.lock; check"),
+        (OSError(28, "No space left on device"), "got 'No space left on device'; check"),
+    ],
+)
+def test_what_a_disk_refuses_is_no_fault_of_ferhpo(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def refused(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(study, "open_study", refused)
+    line = run("study", "show").failed(1)
+    assert said in line
+    assert "ferhpo itself failed" not in line
+
+
 def broken(*_args: object, **_kwargs: object) -> None:
     msg = "no\nluck"
     raise ZeroDivisionError(msg)

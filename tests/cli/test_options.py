@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ferhpo.cli import options
 from ferhpo.cli.options import (
     chosen,
     command_line,
@@ -175,6 +176,16 @@ def test_the_last_ensemble_moves_with_the_root_it_lies_below(tmp_path: Path) -> 
     assert last_ensemble(Path("moved")) == tmp_path / "else/ensemble"
 
 
+def test_a_root_that_cannot_be_written_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(options, "write_json", refused)
+    remember("toy", Path("studies"))
+    remember_ensemble(Path("studies/toy/ensemble"), Path("studies"))
+    assert last_ensemble(Path("studies")) is None
+
+
 def test_an_ensemble_that_was_remembered_by_its_whole_path_is_still_found(tmp_path: Path) -> None:
     Path("studies").mkdir()
     Path("studies/.last").write_text(f'{{"ensemble": "{tmp_path}/studies/toy/ensemble"}}')
@@ -197,11 +208,15 @@ def test_a_damaged_note_is_as_good_as_none(content: str) -> None:
         "postgresql+psycopg://me:s3cr3t/@x@host:5432/db",
         "postgresql://me@host/db?password=s3cr3t&sslmode=require",
         "mysql://:s3cr3t@host/db",
+        "postgresql+psycopg://me@corp:s3cr3t@host/db",
+        "postgresql://me:a s3cr3t@host/db",
+        "postgresql://host:5432/db?password=s3cr3t@s3cr3t",
     ],
 )
 @pytest.mark.parametrize("form", ["--storage {}", "--storage={}"])
 def test_the_recorded_command_line_holds_no_password(monkeypatch: pytest.MonkeyPatch, url: str, form: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["/x/bin/ferhpo", "ensemble", "--test", *form.format(url).split()])
+    words = [word.format(url) for word in form.split()]
+    monkeypatch.setattr(sys, "argv", ["/x/bin/ferhpo", "ensemble", "--test", *words])
     assert command_line().startswith("ferhpo ensemble --test --storage")
     assert "s3cr3t" not in command_line()
     assert "host" in command_line()

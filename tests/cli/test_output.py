@@ -59,9 +59,15 @@ def test_a_table_into_a_pipe_keeps_long_rows_in_one_line(capsys: Capture) -> Non
     assert lines[2].index("1") > lines[1].index("t"), "numbers stand to the right"
 
 
+def test_a_table_into_a_pipe_may_have_any_number_of_columns(capsys: Capture) -> None:
+    print_table([f"class{i}" for i in range(60)], [[0.1234] * 60])
+    assert [len(line.split()) for line in capsys.readouterr().out.splitlines()] == [60, 60]
+
+
 def test_a_table_shows_brackets_as_they_are(capsys: Capture) -> None:
-    print_table(("[bold]", "b"), [("[red]x[/red]", "[1]")])
-    assert "[red]x[/red]" in capsys.readouterr().out
+    print_table(("[bold]", ":smile:", "[/x]"), [("[red]x[/red]", "[1]", "")])
+    out = capsys.readouterr().out
+    assert out.split() == ["[bold]", ":smile:", "[/x]", "[red]x[/red]", "[1]"]
 
 
 def test_facts_are_one_a_line(capsys: Capture) -> None:

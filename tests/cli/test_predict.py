@@ -1,5 +1,6 @@
 """`ferhpo predict`: which ensemble it takes, what it refuses, and the whole way from a search to a label."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,16 +44,14 @@ def test_a_given_ensemble_goes_before_the_studys_and_that_before_the_last_one(ro
 
 
 def test_without_an_ensemble_the_user_is_told_how_to_make_one(root: Path) -> None:
-    with pytest.raises(StudyError, match="there is none here; run `ferhpo ensemble` first or give --ensemble"):
+    with pytest.raises(StudyError, match="there is no ensemble here; run `ferhpo ensemble`, or give --ensemble"):
         find_ensemble(None, None, root)
-    with pytest.raises(StudyError, match=r"there is none in .*toy/ensemble"):
+    with pytest.raises(StudyError, match=r"there is no ensemble in .*toy/ensemble"):
         find_ensemble(None, "toy", root)
 
 
 def test_an_ensemble_that_is_not_there_is_one_line(run: Run) -> None:
-    assert "predict needs an ensemble, and there is none in nowhere" in run(
-        "predict", "a.png", "--ensemble", "nowhere"
-    ).failed(1)
+    assert "there is no ensemble in nowhere" in run("predict", "a.png", "--ensemble", "nowhere").failed(1)
 
 
 def test_a_folder_that_is_no_ensemble_is_one_line(run: Run, tmp_path: Path) -> None:
@@ -130,6 +129,29 @@ def test_csv_has_a_line_a_picture(run: Run, pictures: Path) -> None:
     assert [Path(line[0]).stem for line in lines[1:]] == ["0", "1", "3", "4", "6", "0"]
     assert {line[1] for line in lines[2:6]} == {"b"}
     assert float(lines[2][3]) == 0.5 + 30 / 512
+
+
+def test_a_table_of_many_classes_shows_the_most_probable(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(f"c{i}" for i in range(13))
+    monkeypatch.setattr(FakeEnsemble, "classes", names)
+    monkeypatch.setattr(FakeEnsemble, "probabilities", lambda _, images: np.tile(np.arange(13) / 78, (len(images), 1)))
+    ran = run("predict", "pictures/0.png", "--ensemble", ".")
+    assert "c12 0.1538, c11 0.141, c10 0.1282, c9 0.1154, c8 0.1026" in ran.out
+    assert "c7" not in ran.out
+    assert run("predict", "pictures/0.png", "--ensemble", ".", "--format", "csv").out.startswith(
+        ",".join(("path,label", *names))
+    )
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_name_that_is_no_text_is_printed_all_the_same(run: Run, pictures: Path, form: str) -> None:
+    picture = pictures / os.fsdecode(b"m\xfcde.png")
+    (pictures / "0.png").rename(picture)
+    ran = run("predict", picture, "--ensemble", ".", "--format", form)
+    assert ran.code == 0, ran.err
+    assert "m\\udcfcde.png" in ran.out
 
 
 def test_csv_is_printed_as_it_comes(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_the_test_split_is_scored_where_the_net_was_trained(run: Run, monkeypatc
         (["--set", "width=2"], "width must be at least 4"),
         (["--set", "arch=resnet8s"], "an architecture must be a known one, got 'resnet8s'; did you mean 'resnet9s'"),
         (["--set", "arch=tim:resnet18"], "did you mean 'timm'"),
-        (["--minutes", "1", "--epochs", "2"], "train takes either --epochs or --minutes, got 2 and 1; leave one out"),
+        (["--minutes", "1", "--epochs", "2"], "give --epochs or --minutes, not both, got 2 and 1"),
         (["--minutes", "0"], "--minutes must be a number above 0, got 0"),
         (["--minutes", "nan"], "--minutes must be a number above 0, got nan"),
         (["--minutes", "inf"], "--minutes must be a number above 0, got inf"),

@@ -1,5 +1,6 @@
 """A comparison trains each system twice, keeps its scale, and a second run trains nothing."""
 
+import shutil
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def place(root: Path, **changes) -> Place:
 
 @pytest.fixture(autouse=True)
 def planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs.systems, "plan", lambda *_, **__: Plan(trials=2, seconds=0.6, at_a_time=1, width=None))
+    monkeypatch.setattr(runs.systems, "plan", lambda *_, **__: Plan(trials=2, seconds=0.6, width=None))
 
 
 def test_each_system_is_trained_as_described_and_searched_and_its_test_split_opened_once_each(
@@ -99,11 +100,46 @@ def test_other_images_are_refused_before_anything_runs(root: Path, searches: lis
 def test_a_folder_has_one_scale(root: Path) -> None:
     keep_scale(root, SCALE)
     keep_scale(root, SCALE)
-    with pytest.raises(UsageError, match=r"a comparison keeps its scale, .*name another --out"):
-        keep_scale(root, Scale(minutes=4, image_size=48))
-    (root / runs.SCALE).write_text("{")
-    with pytest.raises(UsageError, match="was begun with None"):
+    begun = "--minutes-each 0.02 and --image-size 12"
+    got = "--minutes-each 4 and each study's own size"
+    with pytest.raises(UsageError, match=f"keeps its scale, .* was begun with {begun}, got {got}; name another --out"):
+        keep_scale(root, Scale(minutes=4))
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"minutes": "x", "image_size": 12}', '{"minutes": 0.02, "pixels": 12}']
+)
+def test_a_scale_that_cannot_be_read_is_another_one(root: Path, content: str) -> None:
+    root.mkdir()
+    (root / runs.SCALE).write_text(content)
+    with pytest.raises(UsageError, match="was begun with one that cannot be read, got --minutes-each"):
         keep_scale(root, SCALE)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "--weights must be a file, and there is none at .*a.safetensors"), (b"typo", "which fits none of them")],
+)
+def test_a_refused_comparison_keeps_no_scale(root: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "a.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        compare([SPEC], SCALE, place(root, weights=(file,)), watch=quiet, tell=print)
+    assert not (root / runs.SCALE).exists()
+
+
+def test_what_was_judged_stays_where_the_trials_files_are_deleted(
+    root: Path, searches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,), _ = compare([SPEC], SCALE, place(root), watch=quiet, tell=print)
+    monkeypatch.setattr(Study, "candidates", lambda *_: [])
+    (again,), _ = compare([SPEC], SCALE, place(root), watch=quiet, tell=print)
+    assert again.found == found.found
+    shutil.rmtree(root / "tiny-searched" / "compare")
+    (again,), _ = compare([SPEC], SCALE, place(root), watch=quiet, tell=print)
+    assert "figures are of trials whose files are kept, and study 'tiny-searched' has none" in again.errors["searched"]
+    assert again.found.keys() == {"reproduced"}
 
 
 @pytest.mark.parametrize(("minutes", "size"), [(0, 48), (float("nan"), 48), (1, 4)])

@@ -10,7 +10,7 @@ from ferhpo.training import width as widths
 from tests.compare.conftest import SYSTEM
 from tests.training.conftest import made_up
 
-PLAN = Plan(trials=4, seconds=30.0, at_a_time=2, width=None)
+PLAN = Plan(trials=4, seconds=30.0, width=None)
 
 
 def known(name: str) -> StudySpec:
@@ -53,7 +53,7 @@ def test_without_pretrained_weights_nothing_is_pretrained_and_every_try_stays_a_
 
 def test_widths_that_do_not_fit_the_time_are_left_out() -> None:
     spec = parse_spec(SYSTEM, name="tiny")
-    narrow = Plan(trials=2, seconds=30.0, at_a_time=2, width=4)
+    narrow = Plan(trials=2, seconds=30.0, width=4)
     dimension = next(d for d in searched(spec, 1, narrow).space.dimensions if d.name == "width")
     assert (dimension.choices, dimension.default) == ((4,), 4)
     ranged = parse_spec(SYSTEM.replace("choices = [4, 8]", "low = 4, high = 32"), name="tiny")

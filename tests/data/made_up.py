@@ -33,7 +33,7 @@ def row(emotion: object, usage: str = "Training", pixels: str | None = None, see
 
 
 NO_CSV = [  # what may be added to a csv so that it is none, and what is said of the row where it stands
-    (b'"' + b"x\n" * 80_000, "a row must be of csv, got 'field larger than field limit"),
+    (b'"' + b"x\n" * 80_000, "a row must be valid csv, got 'field larger than field limit"),
     (b"\xe9\n", "a csv must be UTF-8, got the byte 0xE9"),
 ]
 

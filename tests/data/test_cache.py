@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ferhpo._layout import PREPARED
 from ferhpo.data import cache, load, synthetic
 from ferhpo.data.cache import open_prepared, prepare
 from ferhpo.data.formats import fer2013
@@ -249,7 +250,7 @@ def test_the_card_holds_no_figure_of_the_test_pixels(source: Path, store: Path) 
     rows += [row(0, "PrivateTest", pixels=" ".join(map(str, faces(1, seed=i).ravel() // 2))) for i in range(20)]
     other = prepare(SPEC, write_csv(source.with_name("dark.csv"), rows), store)
     assert (other.mean, other.std) == before
-    assert json.loads((data.folder / cache.CARD).read_text())["mean"] == list(before[0])
+    assert json.loads((data.folder / PREPARED).read_text())["mean"] == list(before[0])
 
 
 def peak_of(work: Callable[[], object]) -> int:

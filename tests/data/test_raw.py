@@ -58,13 +58,13 @@ def test_sixteen_bit_images_of_every_format_keep_their_grey(tmp_path: Path, name
     ("pixels", "got"),
     [
         (np.linspace(0, 1, 64, dtype=np.float32), "floats from 0 to 1"),
-        (np.linspace(0, 65535, 64).astype(np.int32), "of 32 bits from 0 to 65535"),
-        (np.arange(-1, 63, dtype=np.int32), "of 32 bits from -1 to 62"),
+        (np.linspace(0, 65535, 64).astype(np.int32), "32-bit numbers from 0 to 65535"),
+        (np.arange(-1, 63, dtype=np.int32), "32-bit numbers from -1 to 62"),
     ],
 )
 def test_pixels_of_which_nobody_says_what_is_white_are_refused(tmp_path: Path, pixels: np.ndarray, got: str) -> None:
     Image.fromarray(pixels.reshape(8, 8)).save(tmp_path / "x.tif")
-    with pytest.raises(DataError, match=f"x.tif: pixels must be of 8 or 16 bits, got {got}; save it so"):
+    with pytest.raises(DataError, match=f"x.tif: only 8- and 16-bit images can be read, got {got}; convert it"):
         read_image(tmp_path / "x.tif", 8, 1)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from ferhpo.data.cache import prepare
 from ferhpo.data.summary import in_one_line
 from ferhpo.space.sections import DataSpec
-from tests.data.made_up import row, write_csv
+from tests.data.made_up import row, write_csv, write_images
 
 
 def test_the_data_are_described_with_what_was_dropped(tmp_path: Path) -> None:
@@ -13,3 +13,10 @@ def test_the_data_are_described_with_what_was_dropped(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "fer2013.csv", rows)
     text = in_one_line(prepare(DataSpec(), path, tmp_path / "cache"))
     assert text == "data: fer2013.csv: train 18, val 4, test 4; dropped 2 training images also in validation"
+
+
+def test_images_that_were_left_out_are_counted(tmp_path: Path) -> None:
+    splits = ("train", "val", "test")
+    write_images(tmp_path / "faces", [*(f"{split}/{c}/1.png" for split in splits for c in "ab"), "new/1.png"])
+    text = in_one_line(prepare(DataSpec(), tmp_path / "faces", tmp_path / "cache"))
+    assert text.endswith("train 2, val 2, test 2; dropped 1 images outside the folders of classes")

@@ -84,6 +84,14 @@ def test_a_folder_stands_for_the_images_below_it(tmp_path: Path) -> None:
         pictures.find([tmp_path / "empty"])
 
 
+def test_a_folder_that_is_a_link_is_looked_into_as_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "1.png").touch()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "disk")
+    assert pictures.find([tmp_path / "here"]) == [tmp_path / "here" / "link" / "1.png"]
+
+
 def test_batches_leave_out_what_cannot_be_read_and_say_so(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for path in paths:

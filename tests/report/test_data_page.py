@@ -1,10 +1,14 @@
 """The page of `ferhpo data inspect`: every problem with its images, nothing loaded, nothing that runs."""
 
+import base64
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
 from ferhpo.data.inspect import inspect
 from ferhpo.data.problems import problems
@@ -51,6 +55,18 @@ def test_the_page_loads_nothing_and_a_name_is_no_tag(tmp_path: Path) -> None:
     assert "<b>x" not in html
     assert "<i>" not in html
     assert not re.search(r"<script|https?://|src=\"(?!data:)", html)
+
+
+@pytest.mark.parametrize(("channels", "frames", "mode"), [(1, 3, "L"), (3, 1, "RGB"), (3, 2, "RGB"), (1, 1, "L")])
+def test_of_a_sequence_the_last_frame_is_shown(channels: int, frames: int, mode: str) -> None:
+    images = np.zeros((4, 8, 8, channels * frames), np.uint8)
+    images[..., -channels:] = 200
+    one = raw([0, 1, 0, 1], images=images)
+    found = problems(one)
+    html = page("x", one, inspect(one, found), found, frames)
+    shown = re.findall(r"base64,([A-Za-z0-9+/=]+)", html)
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0])))
+    assert (picture.mode, picture.getextrema()) == (mode, (200, 200) if channels == 1 else ((200, 200),) * 3)
 
 
 def test_the_page_is_written_in_one_step(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """Numbers of every table, against a study of which every trial is known."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
 
@@ -12,7 +10,7 @@ from ferhpo.report import frames
 from ferhpo.report.pick import col, records, rows, total
 from ferhpo.study.study import Study
 from ferhpo.study.trial import Trial
-from tests.report.made_up_study import BEST, CLASSES, score
+from tests.report.made_up_study import BEST, score
 
 
 def trial(number: int, state: str, value: float | None, **more: object) -> Trial:
@@ -177,70 +175,9 @@ def test_budget_of_trials_that_took_nothing_has_no_share() -> None:
     assert found["seconds_share"].tolist() == [0]
 
 
-def test_best_by_architecture_names_the_best_trial_of_each(table: pd.DataFrame) -> None:
-    found = frames.by_architecture(table, maximize=True)
-    assert found["arch"].is_unique
-    assert (found["arch"][0], found["number"][0], found["best"][0]) == ("resnet9s", BEST, 0.95)
-    assert total(found, "trials") == len(frames.ended(table))
-
-
-def test_facts_say_what_the_study_is_about(full: Study) -> None:
-    facts = frames.facts(full)
-    assert (facts.metric, facts.maximize, facts.description, facts.epochs) == ("accuracy", True, "Made-up faces", 4)
-    assert facts.counts == {"train": 600, "val": 120, "test": 123}
-    assert facts.classes == tuple(CLASSES)
-    assert facts.majority == 0.5
-    assert facts.dimensions["lr"].log
-    assert [o["command"] for o in facts.openings] == ["ferhpo ensemble --test"]
-
-
-def test_facts_tell_no_class_counts_of_the_test_split(full: Study) -> None:
-    assert list(frames.facts(full).per_class.columns) == ["train", "val"]
-    assert frames.facts(full).per_class["val"].to_dict() == {"angry": 20, "happy": 60, "neutral": 40}
-
-
-def test_importances_name_the_parameter_that_matters(full: Study) -> None:
-    found = frames.importances(full)
-    assert found.reason == ""
-    assert total(found.table, "importance") == pytest.approx(1)
-    assert set(found.table["parameter"]) == {"arch", "optimizer", "lr", "momentum", "dropout"}
-    assert found.table["importance"].is_monotonic_decreasing
-
-
-def test_importances_of_few_trials_are_refused_with_the_reason(empty: Study) -> None:
-    found = frames.importances(empty)
-    assert found.table.empty
-    assert found.reason == "importances need at least 8 COMPLETE trials, there are 0 so far"
-
-
-def plain_study(tmp_path_url: str, values: int, names: int) -> Study:
-    """A study that Optuna alone made, without anything ferhpo writes down."""
-    handle = optuna.create_study(study_name="plain", storage=tmp_path_url, direction="minimize")
-    for i in range(values):
-        chosen = {f"x{k}": float(i) for k in range(names)}
-        kinds = {name: optuna.distributions.FloatDistribution(0, 100) for name in chosen}
-        handle.add_trial(optuna.create_trial(params=chosen, distributions=dict(kinds), value=float(i % 5)))
-    return Study(name="plain", folder=Path("/nowhere"), url=tmp_path_url, optuna_study=handle)
-
-
-def test_importances_of_one_parameter_are_refused_with_the_reason() -> None:
-    found = frames.importances(plain_study("sqlite://", 9, 1))
-    assert found.reason == "importances need at least 2 parameters that vary, there is 1"
-
-
-def test_a_study_that_optuna_alone_made_has_facts_and_trials() -> None:
-    study = plain_study("sqlite://", 3, 2)
-    facts = frames.facts(study)
-    assert (facts.metric, facts.maximize, facts.majority, facts.spec, facts.counts) == ("value", False, None, "", {})
-    table = frames.trials(study.trials())
-    assert table["value"].tolist() == [0, 1, 2]
-    assert table["params_x1"].tolist() == [0, 1, 2]
-
-
 def test_tables_of_no_trials_are_empty() -> None:
     table = frames.trials([])
     assert len(table) == 0
     assert frames.budget([]).empty
     assert frames.history(table, maximize=True).empty
     assert frames.curves([]).empty
-    assert frames.by_architecture(table, maximize=True).empty

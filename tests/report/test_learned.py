@@ -7,11 +7,13 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import pytest
 
 from ferhpo.report import frames, learned
-from ferhpo.report.pick import records
+from ferhpo.report.pick import records, total
 from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
+from tests.report.made_up_study import BEST, plain_study
 
 Value = Callable[[dict[str, Any]], float]
 
@@ -92,7 +94,7 @@ def test_all_of_it_is_read_from_a_study(full: Study) -> None:
     found = learned.learned(full)
     assert {r["state"]: r["trials"] for r in records(found.budget)}["COMPLETE"] == 11
     assert {r["parameter"] for r in records(found.choices)} == {"arch", "optimizer"}
-    assert found.importances.reason == frames.importances(full).reason
+    assert found.importances.reason == learned.importances(full).reason
     assert "pairs need at least 30 trials" in found.pairs.reason
 
 
@@ -100,3 +102,31 @@ def test_a_study_without_trials_has_learned_nothing(empty: Study, tmp_path: Path
     found = learned.learned(empty)
     assert found.choices.empty
     assert found.pairs.reason
+
+
+def test_best_by_architecture_names_the_best_trial_of_each(full: Study) -> None:
+    table = frames.trials(full.trials())
+    found = learned.by_architecture(table, maximize=True)
+    assert found["arch"].is_unique
+    assert (found["arch"][0], found["number"][0], found["best"][0]) == ("resnet9s", BEST, 0.95)
+    assert total(found, "trials") == len(frames.ended(table))
+    assert learned.by_architecture(table.head(0), maximize=True).empty
+
+
+def test_importances_name_the_parameter_that_matters(full: Study) -> None:
+    found = learned.importances(full)
+    assert found.reason == ""
+    assert total(found.table, "importance") == pytest.approx(1)
+    assert set(found.table["parameter"]) == {"arch", "optimizer", "lr", "momentum", "dropout"}
+    assert found.table["importance"].is_monotonic_decreasing
+
+
+def test_importances_of_few_trials_are_refused_with_the_reason(empty: Study) -> None:
+    found = learned.importances(empty)
+    assert found.table.empty
+    assert found.reason == "importances need at least 8 COMPLETE trials, there are 0 so far"
+
+
+def test_importances_of_one_parameter_are_refused_with_the_reason() -> None:
+    found = learned.importances(plain_study("sqlite://", 9, 1))
+    assert found.reason == "importances need at least 2 parameters that vary, there is 1"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ferhpo.report import frames, plots
+from ferhpo.report.facts import facts
 from ferhpo.study.study import Study
 from tests.report.made_up_study import BEST
 
@@ -54,13 +55,13 @@ def test_curves_set_the_best_trial_apart(full: Study) -> None:
 
 
 def test_a_slice_of_a_logarithmic_range_has_a_logarithmic_axis(full: Study) -> None:
-    figure = plots.slices(ENDED, "lr", "params_lr", "accuracy", frames.facts(full).dimensions["lr"])
+    figure = plots.slices(ENDED, "lr", "params_lr", "accuracy", facts(full).dimensions["lr"])
     assert axis(figure)["type"] == "log"
     assert [trace["x"] for trace in traces(figure)] == [[0.01], [0.1]]
 
 
 def test_a_slice_of_choices_has_them_all_in_their_order(full: Study) -> None:
-    figure = plots.slices(ENDED, "arch", "params_arch", "accuracy", frames.facts(full).dimensions["arch"])
+    figure = plots.slices(ENDED, "arch", "params_arch", "accuracy", facts(full).dimensions["arch"])
     assert axis(figure)["categoryarray"] == ["resnet9s", "vgg8"]
 
 
@@ -96,3 +97,23 @@ def test_scores_without_an_interval_have_no_arms() -> None:
 def test_importances_are_one_bar_each() -> None:
     (bars,) = traces(plots.importances(pd.DataFrame({"parameter": ["lr", "width"], "importance": [0.8, 0.2]})))
     assert (bars["y"], bars["x"]) == (["lr", "width"], [0.8, 0.2])
+
+
+@pytest.mark.parametrize(("value", "ends"), [(0.8, [0.76, 0.84]), (-2, [-2.1, -1.9]), (0.0, [-0.01, 0.01])])
+def test_equal_values_have_an_axis_close_to_them(value: float, ends: list[float]) -> None:
+    table = pd.DataFrame({"trials": [2, 5], "ensemble": [value] * 2, "single": [value] * 2})
+    figure = plots.near(plots.standing(table, "accuracy"))
+    assert figure.layout.yaxis.range == pytest.approx(ends)
+    assert figure.layout.xaxis.range is None
+
+
+def test_an_axis_of_counts_names_or_several_values_is_plotlys_own() -> None:
+    one = ENDED.head(1).assign(known=False, low=0.4, high=0.6, kind="single", name="a", accuracy=0.5)
+    figure = plots.near(plots.scores(one, "accuracy"))
+    assert figure.layout.xaxis.range == pytest.approx([0.475, 0.525])
+    assert figure.layout.yaxis.range is None
+    assert plots.near(plots.scores(one.assign(known=True), "accuracy")).layout.xaxis.range is None
+    several = plots.near(plots.slices(ENDED, "arch", "params_arch", "accuracy", None))
+    assert several.layout.yaxis.range is None
+    bars = plots.importances(pd.DataFrame({"parameter": ["a", "b"], "importance": [0.5, 0.5]}))
+    assert plots.near(bars).layout.xaxis.range is None

@@ -9,7 +9,7 @@ import pytest
 from conftest import open_writer
 
 from ferhpo import _layout
-from ferhpo.report import frames
+from ferhpo.report.facts import facts
 from ferhpo.search import objective
 from ferhpo.search.job import Job
 from ferhpo.search.session import Limits, Session
@@ -105,5 +105,5 @@ def test_a_study_without_images_is_searched_and_reported(root: Path) -> None:
     study = Study.open(root, "toy")
     assert sum(t.counts for t in study.trials()) == 3
     assert not [n for n in notes if "left out" in str(n)], "there is no ensemble to complain about"
-    facts = frames.facts(study)
-    assert (facts.classes, facts.majority) == ((), None)
+    about = facts(study)
+    assert (about.classes, about.majority) == ((), None)

@@ -79,6 +79,14 @@ def test_prepared_images_with_other_labels_than_the_study_wants_begin_none(
     assert open_data(spec, cache, record=record).fingerprint == found.fingerprint, "one that was begun goes on"
 
 
+def test_soft_labels_without_votes_begin_no_study(csv: Path, cache: Path) -> None:
+    spec = study('labels = "soft"')
+    with pytest.raises(DataError, match=r'labels = "soft" needs votes, which FER\+ has, got format "fer2013"; leave'):
+        open_data(spec, cache, given=csv)
+    assert open_other(spec, csv, cache).soft is None, "another set may be tested on"
+    assert open_data(spec, cache, record=begun(csv, cache)[1]).soft is None, "one that was begun goes on"
+
+
 def test_a_path_in_the_study_file_is_relative_to_the_file(tmp_path: Path, csv: Path, cache: Path) -> None:
     (tmp_path / "studies").mkdir()
     spec = study('path = "../fer2013.csv"', tmp_path / "studies" / "toy.toml")

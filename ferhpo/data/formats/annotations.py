@@ -46,7 +46,7 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         msg = f"{path}: a csv must be readable ({error.strerror}); check the path"
         raise DataError(msg) from None
     except csv.Error as error:  # most often a quote that nobody closed, so the line on which the row begins is named
-        msg = f"{path}:{number}: a row must be of csv, got '{error}'; correct its quotes or delete it"
+        msg = f"{path}:{number}: a row must be valid csv, got '{error}'; correct its quotes or delete it"
         raise DataError(msg) from None
     except UnicodeEncodeError as error:
         got = f"0x{ord(error.object[error.start]) - 0xDC00:02X}"  # as surrogateescape writes a byte

@@ -8,7 +8,7 @@ Known layouts:
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ferhpo.data.listing import EXTENSIONS, Listing, decode, fitting, listing
@@ -49,37 +49,71 @@ def _walk(folder: str, prefix: str, endings: tuple[str, ...]) -> Iterator[Found]
             if entry.is_dir():
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", endings)
             elif entry.name.lower().endswith(endings):
-                stat = entry.stat()
+                try:
+                    stat = entry.stat()
+                except FileNotFoundError:  # a link to nothing, which whoever reads it names
+                    stat = entry.stat(follow_symlinks=False)
                 yield Found(name=prefix + entry.name, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
 def find(path: Path) -> Listing:
     """List class folders; class names decide the labels, never their alphabetical place.
 
-    Expressions and their aliases (anger, happiness, ...) get FER-2013's order, other names are sorted.
+    Expressions and their aliases (anger, happiness, ...) get FER-2013's order, other names are sorted. A top folder
+    with the name of a split is one if there are class folders in it, else a class.
 
     Raises:
-        DataError: there are no class folders.
+        DataError: there are no class folders, or the folders are not clearly splits or classes.
     """
-    rows = [row for found in scan(path) if (row := found.name.split("/"))]
-    has_splits = any(_is_split(row[0]) for row in rows if len(row) > 2)
-    if has_splits:
-        rows = [row for row in rows if len(row) > 2 and _is_split(row[0])]
+    every = [found.name.split("/") for found in scan(path)]
+    splits = sorted({row[0] for row in every if len(row) > 2 and _is_split(row[0])})
+    if splits:
+        _check_splits(path, every, splits)
+        rows = [row for row in every if row[0] in splits]
     else:
-        rows = [["", *row] for row in rows if len(row) > 1 and not _is_split(row[0])]
+        tops = _class_folders(every)
+        rows = [["", *row] for row in every if len(row) > 1 and row[0] in tops]
     if not rows:
         raise DataError(_no_classes(path))
-    deeper = next((row for row in rows if not has_splits and len(row) > 3 and _is_split(row[2])), None)
+    deeper = next((row for row in rows if not splits and len(row) > 3 and _is_split(row[2])), None)
     if deeper:
         _, top, split, *_ = deeper
         msg = f"{path}: the folders in it must be splits or classes, got {top}/{split}/; give the path {path / top}"
         raise DataError(msg)
-    return listing([path.joinpath(*row) for row in rows], [row[1] for row in rows], _parts(rows))
+    found = listing([path.joinpath(*row) for row in rows], [row[1] for row in rows], _parts(rows))
+    unreadable = next((name for name in found.classes if any("\ud800" <= sign <= "\udfff" for sign in name)), None)
+    if unreadable:
+        msg = f"{path}: a class must have a name in UTF-8, got {unreadable!a}; rename the folder"
+        raise DataError(msg)
+    outside = len(every) - len(rows)
+    return replace(found, left_out={"elsewhere": outside} if outside else {})
 
 
 def read(path: Path, spec: DataSpec) -> RawData:
     """Read what `find` finds; raises as it does, and DataError for an image that cannot be read, with its path."""
     return decode(find(path), spec)
+
+
+def _class_folders(every: list[list[str]]) -> set[str]:
+    """Return the top folders of a tree without splits: one of them may be a class that is called like a split."""
+    tops = {row[0] for row in every if len(row) > 1}
+    named = set(filter(_is_split, tops))
+    return set() if len(named) > 1 or named == tops else tops
+
+
+def _check_splits(path: Path, every: list[list[str]], splits: list[str]) -> None:
+    """Refuse split folders beside what may be meant as a class or as another split."""
+    flat = next((row for row in every if len(row) == 2 and _is_split(row[0])), None)
+    if flat:
+        rule = f"{path}: the images of a split must be in folders by class"
+        msg = f"{rule}, got {'/'.join(flat)} beside {splits[0]}/; sort them, or move the folder elsewhere"
+        raise DataError(msg)
+    others = sorted({row[0] for row in every if len(row) > 1 and row[0] not in splits})
+    if others and len({ROLES[name.lower()] for name in splits}) == 1:
+        rule = f"{path}: the folders in it must be splits or classes"
+        got = f"{splits[0]}/, which has folders, beside {others[0]}/"
+        msg = f"{rule}, got {got}; move what is neither elsewhere, or a class's images out of their subfolders"
+        raise DataError(msg)
 
 
 def _is_split(name: str) -> bool:

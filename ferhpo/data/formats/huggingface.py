@@ -94,7 +94,7 @@ class _Cell:
 
 
 class _Bytes(io.BytesIO):
-    """The content of an image file, which errors call by its place."""
+    """An image's bytes, whose ``str()`` is their place, for messages."""
 
     def __init__(self, content: bytes, place: str) -> None:
         super().__init__(content)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ferhpo._layout import PREPARED
 from ferhpo.data.join import copied
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, stored, upright
@@ -12,12 +13,10 @@ from ferhpo.data.splits import DROPPED, NAMES
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
-CARD = "prepared.json"
-
 
 def matches(path: Path) -> bool:
     """Tell whether ``path`` is such a folder."""
-    return (path / CARD).is_file()
+    return (path / PREPARED).is_file()
 
 
 def read(path: Path, spec: DataSpec) -> RawData:

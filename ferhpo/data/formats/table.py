@@ -78,7 +78,8 @@ def find(path: Path, spec: DataSpec) -> Listing:
     """List the images of a csv.
 
     Raises:
-        DataError: a column or an image is missing, a row is too short or no csv, a label empty, or a split unknown.
+        DataError: a column is missing or there twice, an image is missing, a row is too short or no csv, a label
+            empty, or a split unknown.
     """
     content = rows(path)
     names = [name.strip() for name in next(content, (1, []))[1]]
@@ -86,6 +87,9 @@ def find(path: Path, spec: DataSpec) -> Listing:
     for use, name in found.items():
         if name is None and (use in NEEDED or getattr(spec, f"{use}_column") not in {"auto", ""}):
             raise column_error(path, use, names, spec)
+        if name is not None and names.count(name) > 1:
+            msg = f"{path}:1: a column that is read must be there once, got '{name}' more often; rename the others"
+            raise DataError(msg)
     base = path.parent if spec.images is None else Path(spec.images)
     values: dict[str, list[str]] = {use: [] for use, name in found.items() if name is not None}
     place = {use: names.index(name) for use, name in found.items() if name is not None}

@@ -43,7 +43,10 @@ def test_rows_of_a_csv_come_with_their_first_line_however_lines_end(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'a,b\n1,2\n3,"4\n' + b"5,6\n" * 40_000, r"a.csv:3: a row must be of csv, got 'field larger than .*; correct"),
+        (
+            b'a,b\n1,2\n3,"4\n' + b"5,6\n" * 40_000,
+            r"a.csv:3: a row must be valid csv, got 'field larger than .*; correct",
+        ),
         (b"a,b\n" + b"1,2\n" * 9_000 + b"3,\xe9\n", r"a.csv:9002: a csv must be UTF-8, got the byte 0xE9; save it as"),
     ],
 )

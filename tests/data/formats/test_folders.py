@@ -1,5 +1,6 @@
 """Class folders: layouts, class names, and files that are no images."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ferhpo.data.formats import folders
+from ferhpo.data.raw import role
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
@@ -98,6 +100,13 @@ def test_an_unreadable_image_is_named(tmp_path: Path, content: bytes | str) -> N
         folders.read(tmp_path, SPEC)
 
 
+def test_a_link_to_nothing_is_an_image_that_is_not_there(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a/1.png", "b/1.png"])
+    (tmp_path / "b/2.png").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"b/2.png: there is no such image"):
+        folders.read(tmp_path, SPEC)
+
+
 def test_a_folder_without_class_folders_says_what_is_in_it(tmp_path: Path) -> None:
     write_images(tmp_path, ["1.png"])
     with pytest.raises(DataError, match=r"there must be a folder a class .* got 1.png; check the path"):
@@ -107,6 +116,58 @@ def test_a_folder_without_class_folders_says_what_is_in_it(tmp_path: Path) -> No
 def test_images_directly_in_train_are_no_class(tmp_path: Path) -> None:
     write_images(tmp_path, ["train/1.png", "test/2.png"])
     with pytest.raises(DataError, match=r"there must be a folder a class .* got test, train"):
+        folders.read(tmp_path, SPEC)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "Valid", "PublicTest", "testing"])
+def test_one_class_may_be_called_like_a_split(tmp_path: Path, name: str) -> None:
+    raw = folders.read(write_images(tmp_path, [f"{name}/1.png", "bus/1.png", "car/1.png", "car/2.png"]), SPEC)
+    assert sorted(raw.classes) == sorted([name, "bus", "car"])
+    assert set(raw.part.tolist()) == {""}
+
+
+def test_two_flat_folders_called_like_splits_are_no_classes(tmp_path: Path) -> None:
+    write_images(tmp_path, ["train/1.png", "test/2.png", "more/3.png"])
+    with pytest.raises(DataError, match=r"there must be a folder a class .* got more, test, train"):
+        folders.read(tmp_path, SPEC)
+
+
+def test_a_class_or_a_split_with_folders_in_it_is_asked_about(tmp_path: Path) -> None:
+    write_images(tmp_path, ["train/steam/1.png", "train/diesel/2.png", "bus/1.png", "car/1.png"])
+    with pytest.raises(DataError, match=r"must be splits or classes, got train/, which has folders, beside bus/; move"):
+        folders.read(tmp_path, SPEC)
+
+
+def test_training_and_testing_are_splits(tmp_path: Path) -> None:
+    raw = folders.read(write_images(tmp_path, ["Training/a/1.png", "Training/b/1.png", "Testing/a/1.png"]), SPEC)
+    assert sorted(raw.part.tolist()) == ["Testing", "Training", "Training"]
+    assert role("Testing") == "test"
+
+
+@pytest.mark.parametrize("flat", ["test/1.png", "train/1.png"])
+def test_a_split_whose_images_have_no_class_is_refused(tmp_path: Path, flat: str) -> None:
+    write_images(tmp_path, ["train/a/1.png", "train/b/2.png", flat])
+    with pytest.raises(DataError, match=rf"must be in folders by class, got {flat} beside train/; sort them"):
+        folders.read(tmp_path, SPEC)
+
+
+def test_images_outside_the_class_folders_are_counted(tmp_path: Path) -> None:
+    write_images(tmp_path, ["train/a/1.png", "train/b/1.png", "val/a/1.png", "other/a/1.png", "other/2.png", "3.png"])
+    assert folders.read(tmp_path, SPEC).left_out == {"elsewhere": 3}
+    assert folders.read(write_images(tmp_path / "tree", ["a/1.png", "b/1.png"]), SPEC).left_out == {}
+
+
+@pytest.mark.parametrize("ending", ["tif", "TIFF", "gif", "jfif", "pgm", "ppm"])
+def test_less_usual_kinds_of_images_are_read(tmp_path: Path, ending: str) -> None:
+    write_images(tmp_path, ["a/1.png", "b/1.png"])
+    kind = {"jfif": "JPEG", "pgm": "PPM", "ppm": "PPM", "tif": "TIFF"}.get(ending, ending.upper())
+    Image.open(tmp_path / "a/1.png").save(tmp_path / f"a/2.{ending}", kind)
+    assert folders.read(tmp_path, SPEC).labels.tolist() == [0, 0, 1]
+
+
+def test_a_class_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path, [os.fsdecode(b"m\xfcde/1.png"), "wach/1.png"])
+    with pytest.raises(DataError, match=r"a class must have a name in UTF-8, got 'm\\udcfcde'; rename the folder"):
         folders.read(tmp_path, SPEC)
 
 

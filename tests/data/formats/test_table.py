@@ -56,6 +56,11 @@ def test_a_column_of_splits_may_be_left_aside(tmp_path: Path) -> None:
         (SPEC, "file,label\nfaces/9.png,happy\n", r"every annotation needs its image, got none at .*faces/9.png; add"),
         (SPEC, "file,label\nfaces/0.png,\n", r"labels.csv:2: every image needs a label, got none"),
         (SPEC, "file,label\nfaces/0.png\n", r"labels.csv:2: a row must have 2 columns, got 1"),
+        (
+            SPEC,
+            "file,label,label\nfaces/0.png,happy,sad\n",
+            r"labels.csv:1: a column that is read must be there once, got 'label' more often; rename the others",
+        ),
         (SPEC, "file,label\n", r"labels.csv:1: a csv must have rows below its header, got none"),
         (
             DataSpec(label_column="mood"),
@@ -81,7 +86,7 @@ def test_lines_may_end_as_on_an_old_mac(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'file,label\nfaces/0.png,"happy\n' + b"faces/1.png,sad\n" * 9_000, r"labels.csv:2: a row must be of csv"),
+        (b'file,label\nfaces/0.png,"happy\n' + b"faces/1.png,sad\n" * 9_000, r"labels.csv:2: a row must be valid csv"),
         (b"file,label\nfaces/0.png,fr\xf6hlich\n", r"labels.csv:2: a csv must be UTF-8, got the byte 0xF6"),
         (b"file,label\n" + b"255 " * 2304 + b",happy\n", r"labels.csv: every annotation needs its image, got none at"),
     ],

@@ -1,0 +1,104 @@
+"""What a study is about, beside its trials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.space.dimension import Dimension
+from ferhpo.space.spec import StudySpec
+from ferhpo.study.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a study is about.
+
+    Args:
+        name: the study's.
+        description: the study file's line for people, "" if there is none.
+        metric: name of the figure that is searched for, "value" where the study does not say.
+        others: objectives beside it.
+        constraints: what trials must keep, as the study file writes it.
+        maximize: whether more of it is better.
+        data: what the study wrote down of its data (path, format, fingerprint ...); empty if nothing.
+        classes: names in the order of the labels.
+        counts: split -> rows; test is a number of rows and nothing else.
+        per_class: class x (train, val), rows; empty if unknown.
+        majority: share of the commonest class among the validation rows, which is the accuracy of always answering it.
+        states: trials by state as the database has it.
+        running: whether a search runs on this machine now.
+        openings: openings of the sealed test split: date, version, command.
+        spec: the study file as text, "" if there is none.
+        dimensions: what is searched, by parameter; empty if unknown.
+        epochs: of a trial that is never stopped, None if unknown.
+        version: ferhpo's at the last run, "" if unknown.
+    """
+
+    name: str
+    description: str
+    metric: str
+    others: tuple[str, ...]
+    constraints: tuple[str, ...]
+    maximize: bool
+    data: Mapping[str, Any]
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    per_class: pd.DataFrame
+    majority: float | None
+    states: Mapping[str, int]
+    running: bool
+    openings: Sequence[Mapping[str, str]]
+    spec: str
+    dimensions: Mapping[str, Dimension]
+    epochs: int | None
+    version: str
+
+
+def facts(study: Study) -> Facts:
+    """Return what the study is about; what it does not say is left empty."""
+    attrs, spec = study.attrs, _spec(study)
+    data = attrs.get("data") or {}
+    counts = data.get("counts") or {}
+    per_class = pd.DataFrame({split: counts[split] for split in ("train", "val") if split in counts}, dtype="Int64")
+    per_class = per_class.reindex([c for c in data.get("classes", ()) if c in per_class.index] or per_class.index)
+    return Facts(
+        name=study.name,
+        description=spec.description if spec else "",
+        metric=attrs.get("metric") or (spec.metric if spec else "value"),
+        others=tuple(name for name in study.objectives if name != study.metric),
+        constraints=tuple(attrs.get("constraints", ())),
+        maximize=study.maximize,
+        data={k: v for k, v in data.items() if k not in {"counts", "classes"}},
+        classes=tuple(data.get("classes", ())),
+        counts={split: sum(rows.values()) for split, rows in counts.items()},
+        per_class=per_class,
+        majority=_majority(study, per_class),
+        states=study.states(),
+        running=study.running,
+        openings=study.openings,
+        spec=attrs.get("spec", ""),
+        dimensions={d.name: d for d in spec.space.dimensions} if spec else {},
+        epochs=spec.budget.epochs if spec else None,
+        version=attrs.get("ferhpo", ""),
+    )
+
+
+def _spec(study: Study) -> StudySpec | None:
+    """Return the kept study file, None where there is none or one of another version that is no longer understood."""
+    try:
+        return study.spec
+    except (KeyError, UsageError):
+        return None
+
+
+def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
+    try:
+        labels_n, _ = study.validation()
+    except CheckpointError:
+        rows_c = per_class["val"].to_numpy(dtype=float) if "val" in per_class else np.zeros(1)
+        return float(rows_c.max() / rows_c.sum()) if rows_c.sum() else None
+    return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None
