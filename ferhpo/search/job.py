@@ -1,5 +1,6 @@
 """What a worker is given and what it must do: the contract between the search and whatever trains."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,8 @@ Trainer = Callable[[TrialConfig, Job, Path | None], Iterator[Epoch]]
 
 def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[Epoch]:
     """Train a configuration for real; the trainer of every search outside the tests."""
+    # else each worker that compiles starts a process for every CPU of the machine; torch reads it once it is imported
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(job.threads))
     import torch
 
     from ferhpo.data.cache import open_prepared

@@ -33,11 +33,12 @@ class TrialWork:
         self._resume = _layout.epoch_folder(self._folder, epoch) if epoch else None
         self._epochs: Iterator[Epoch] | None = None
         self._costs: dict[str, float] | None = None
+        self._came_on = False  # an epoch is finished in this process
 
     def next(self) -> dict[str, Any]:
         """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
 
-        One after which this process may have no GPU is raised, so that the actor ends and the trial goes on in another.
+        One that need not happen in another process is raised: the actor ends and the trial goes on in a new one.
 
         Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
         """
@@ -49,11 +50,13 @@ class TrialWork:
                     return {"costs": self._costs}
             if self._epochs is None:
                 self._epochs = self._trainer(self._config, self._job, self._resume)
-            return self._keep(next(self._epochs))
+            record = self._keep(next(self._epochs))
+            self._came_on = True
+            return record
         except CheckpointError as error:
             return {"error": one_line(error), "cannot_go_on": self._resume is not None}
         except Exception as error:
-            if _device_is_lost(error):
+            if _better_elsewhere(error, resumed=self._resume is not None and not self._came_on):
                 raise
             return {"error": one_line(error)}
 
@@ -116,13 +119,19 @@ class TrialWork:
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
 
 
-def _device_is_lost(error: Exception) -> bool:
-    """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
-    if "CUDA error" not in str(error):
-        return False
-    from ferhpo.training.guard import out_of_memory
+def _better_elsewhere(error: Exception, *, resumed: bool) -> bool:
+    """Tell whether a trial should go on in another process: this one's GPU is lost to it, or its memory is full.
 
-    return not out_of_memory(error)
+    Args:
+        error: what ended the trial here.
+        resumed: its first epoch since it was resumed is not finished; memory was enough for the epochs before.
+    """
+    cause = error.__cause__ if isinstance(error, FerhpoError) and error.__cause__ else error
+    if not resumed and "CUDA error" not in str(cause):
+        return False  # torch need not be loaded to tell
+    from ferhpo.training.guard import device_is_lost, out_of_memory
+
+    return device_is_lost(cause) or (resumed and out_of_memory(cause))
 
 
 def one_line(error: BaseException) -> str:

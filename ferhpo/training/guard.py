@@ -10,7 +10,8 @@ import torch
 
 from ferhpo.errors import TrainingError
 
-# As CUDA, torch on a CPU, cuBLAS and cuDNN say it; where memory holds none of cuDNN's plans, torch has found no engine.
+# What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
+# room for any of its plans.
 NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine")
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
@@ -77,6 +78,11 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+
+
+def device_is_lost(error: BaseException) -> bool:
+    """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
+    return "CUDA error" in str(error) and not out_of_memory(error)
 
 
 def first_line(error: BaseException) -> str:

@@ -15,6 +15,9 @@ import psutil
 import torch
 from torch.nn import functional
 
+from ferhpo.data.cache import Prepared
+from ferhpo.space.config import TrialConfig
+
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
 CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be there still when they are used again
 AHEAD = 2  # batches that are read while one is used
@@ -49,6 +52,19 @@ class Preprocessing:
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, ready for JSON."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def of(cls, config: TrialConfig, data: Prepared) -> Self:
+        """Return what a net of a configuration needs of these images."""
+        return cls(
+            stored_size=data.images.shape[1],
+            image_size=config.image_size,
+            channels=data.images.shape[-1],
+            mean=tuple(data.mean),
+            std=tuple(data.std),
+            mirror=config.strength("flip") > 0,
+            frames=config.frames,
+        )
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:

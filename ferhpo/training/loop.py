@@ -20,14 +20,14 @@ from torch import nn
 from ferhpo import metrics
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import TrainingError
+from ferhpo.errors import FerhpoError, TrainingError
 from ferhpo.metrics import Metric
 from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Clock
 from ferhpo.training.feed import Feed
-from ferhpo.training.guard import Losses, first_line, give_back, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, device_is_lost, first_line, give_back, out_of_memory, seeded, threads
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
@@ -138,23 +138,15 @@ class _Run:
         self.config, self.data, self.device, self.provenance = config, data, device, provenance
         self.watched = metric if config.patience_metric == "study" else metrics.metric(config.patience_metric)
         channels = data.images.shape[-1]
-        self.preprocessing = Preprocessing(
-            stored_size=data.images.shape[1],
-            image_size=config.image_size,
-            channels=channels,
-            mean=tuple(data.mean),
-            std=tuple(data.std),
-            mirror=config.strength("flip") > 0,
-            frames=config.frames,
-        )
+        self.preprocessing = Preprocessing.of(config, data)
         soft = distill.soft_labels(config, teacher, len(data.part("train").labels), len(data.classes))
         self.origin = Origin(config=config, data=data.fingerprint, teacher=distill.fingerprint(soft))
         found = None if resume is None else state.read(resume, self.origin)
         model = self._model(channels, fresh=found is None)
-        if found is None:
-            self.precision = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
-        else:
-            self.precision = precision.Precision(**found.scalars["precision"])
+        before = None if found is None else state.precision_before(found, device)
+        if before is None or not precision.goes_on(before, config, model, device):
+            before = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
+        self.precision = before
         model.to(memory_format=self.precision.memory_format)
         self.feed = Feed(config, data, self.preprocessing, device, self.precision.memory_format, soft)
         self.validation = Validation(data, self.preprocessing, device, self.precision)
@@ -168,9 +160,9 @@ class _Run:
         """Yield until the budget is finished or patience is lost."""
         self._settle_threads(kept=seconds is None and torch.device(self.device).type == "cpu")
         clock = None if seconds is None else self._clock(seconds)
-        self._compile(clock)
         if torch.device(self.device).type == "cuda":  # what was tried out is not what the training needs
             cost.forget_peak(self.device)
+        self._compile(clock)  # after it, since the training uses the memory of the graphs that are recorded here
         if clock is not None:
             clock.begin()
             self.at.idle = clock.idle
@@ -248,33 +240,42 @@ class _Run:
     def _compile(self, clock: Clock | None) -> None:
         """Let steps run compiled where that pays; images that grow would be compiled at every size."""
         config, total = self.config, self.config.epochs * self.feed.steps
-        if config.grow < 1 or self.at.parts > 1:
-            return
-        self.compiled = compiling.choose(
-            self.update.model,
-            compiling.kind(config, len(self.data.classes)),
-            self.precision,
-            (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
-            self.device,
-            lambda step: (clock.seconds - clock.spent()) / step if clock else total - self.at.step,
-        )
+        if config.grow == 1 and self.at.parts == 1:
+            self.compiled = compiling.choose(
+                self.update.model,
+                compiling.kind(config, len(self.data.classes)),
+                self.precision,
+                (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
+                self.device,
+                lambda step: (clock.seconds - clock.spent()) / step if clock else total - self.at.step,
+            )
+        if self.compiled is None:
+            compiling.let_go(self.device)
         self.update.forward = self.compiled or self.update.model
 
     def _fit_in_memory(self, clock: Clock | None) -> _Fitted:
-        """Train one epoch; where memory does not suffice, once more from its start in half batches."""
+        """Train one epoch; where memory does not suffice, once more from its start in half batches.
+
+        Where the compiled net fails in another way, once more with the net as it is.
+        """
         before = state.copied(self._state()) if self.at.parts == 1 else None
         try:
             return self._fit(clock)
-        except (RuntimeError, MemoryError) as error:
-            if before is None or not out_of_memory(error):
+        except Exception as error:
+            full = out_of_memory(error)
+            of_compiled = self.compiled is not None and not isinstance(error, FerhpoError) and not device_is_lost(error)
+            if before is None or not (full or of_compiled):
                 raise
-        if self.compiled is not None:  # for whole batches, of which there are no more
+        if self.compiled is not None:
             self.compiled, self.update.forward = None, self.update.model
-            compiling.forget(self.device)
+            if full:  # it serves whole batches, of which there are no more
+                compiling.forget(self.device)
+            else:
+                compiling.give_up(self.device)
         give_back(self.device)
         self.at = state.unpack(before, self.update)
-        self.at.parts = 2
-        return self._fit(clock)
+        self.at.parts = 2 if full else 1
+        return self._fit_in_memory(clock)
 
     def _fit(self, clock: Clock | None) -> _Fitted:
         """Train one epoch."""
