@@ -37,7 +37,8 @@ from ferhpo.space.spec import read_spec
 from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
+from ferhpo.training.result import EpochResult
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"

@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from ferhpo import _layout
 from ferhpo._atomic import new_folder, write_json
 from ferhpo.errors import CheckpointError, FerhpoError, TrainingError
 from ferhpo.search import costs
-from ferhpo.search.job import Epoch, Job, Trainer
+from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.result import EpochResult
 
 
 class TrialWork:
@@ -31,7 +32,7 @@ class TrialWork:
         self._config, self._job, self._trainer = config, job, trainer
         self._folder = _layout.trial_folder(job.study, number)
         self._resume = _layout.epoch_folder(self._folder, epoch) if epoch else None
-        self._epochs: Iterator[Epoch] | None = None
+        self._epochs: Iterator[EpochResult] | None = None
         self._costs: dict[str, float] | None = None
         self._came_on = False  # an epoch is finished in this process
 
@@ -79,7 +80,7 @@ class TrialWork:
             self._costs[name] = max(value, self._costs.get(name, value))
         return {"costs": dict(self._costs)} if self._costs else {}
 
-    def _keep(self, result: Epoch) -> dict[str, Any]:
+    def _keep(self, result: EpochResult) -> dict[str, Any]:
         target = _layout.epoch_folder(self._folder, result.epoch)
         for name in sorted((self._job.wanted | {self._job.metric}) & result.figures.keys()):
             if not isfinite(result.figures[name]):
@@ -94,21 +95,22 @@ class TrialWork:
                 shutil.rmtree(old)
         return record
 
-    def _record(self, result: Epoch, target: Path) -> dict[str, Any]:
+    def _record(self, result: EpochResult, target: Path) -> dict[str, Any]:
         figures = {name: value for name, value in result.figures.items() if isfinite(value)}  # JSON has no others
+        rate = _known(result.images_per_second)
         history = {
             "epoch": result.epoch,
             "figures": figures,
-            "train_loss": result.train_loss,
-            "lr": result.lr,
+            "train_loss": _known(result.train_loss),
+            "lr": _known(result.lr),
             "seconds": result.seconds,
-            "images_per_second": result.images_per_second,
+            "images_per_second": rate,
         }
         attrs = {
             "checkpoint": str(target.relative_to(self._job.study)),
             "epoch": result.restored or result.epoch,
             "figures": figures,
-            "images_per_second": result.images_per_second,
+            "images_per_second": rate,
             "seed": self._config.seed,
             "host": socket.gethostname(),
             "versions": self._job.provenance.get("versions", {}),
@@ -117,6 +119,10 @@ class TrialWork:
         }
         value = figures[self._job.metric]
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
+
+
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def _better_elsewhere(error: Exception, *, resumed: bool) -> bool:

@@ -15,6 +15,7 @@ from ferhpo.search import costs
 from ferhpo.search.job import Job, train_trial
 from ferhpo.search.work import TrialWork, one_line
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.result import EpochResult
 
 
 def work(tmp_path: Path, data: fakes.FakeData, *, epoch: int = 0, **settings: Any) -> TrialWork:
@@ -108,7 +109,7 @@ def test_what_lies_behind_our_own_sentence_tells_whether_the_gpu_is_lost(
 def test_memory_that_sufficed_before_a_resume_may_suffice_in_another_process(
     tmp_path: Path, data: fakes.FakeData
 ) -> None:
-    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[fakes.FakeEpoch]:
+    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
         if resume is None:
             yield next(fakes.trainer(config, job, None))
         msg = "CUDA out of memory"
@@ -154,27 +155,29 @@ def test_a_worker_compiles_with_its_own_threads_unless_the_user_says_otherwise(
     ("name", "error"), [("accuracy", "accuracy must be a finite number, got nan in epoch 1"), ("nll", None)]
 )
 def test_a_figure_that_is_not_finite_is_named_where_it_counts_and_left_out_elsewhere(
-    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str, error: str | None
+    tmp_path: Path, data: fakes.FakeData, name: str, error: str | None
 ) -> None:
     figures = {"accuracy": 0.5, "nll": 1.0} | {name: float("nan")}
-    monkeypatch.setattr(fakes.FakeEpoch, "figures", figures)
-    monkeypatch.setattr(fakes.FakeEpoch, "save", lambda *_: None)
-    record = work(tmp_path, data).next()
+
+    def trainer(*_: object) -> Iterator[EpochResult]:
+        yield EpochResult(epoch=1, figures=figures, seconds=0.5, done=False, save=lambda _: None)
+
+    record = TrialWork(4, TrialConfig(epochs=3), 0, fakes.job(tmp_path, data), trainer).next()
     assert record.get("error") == error
     assert error or record["attrs"]["figures"] == {"accuracy": 0.5}
+    assert error or record["history"]["lr"] is None  # no net was trained
 
 
 def test_a_kill_while_an_epoch_is_written_leaves_the_epoch_before(tmp_path: Path, data: fakes.FakeData) -> None:
-    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[fakes.FakeEpoch]:
-        epochs = fakes.trainer(config, job, resume)
-        yield next(epochs)
+    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
+        first, second, _ = fakes.trainer(config, job, resume)
 
-        class Dies(fakes.FakeEpoch):
-            def save(self, folder: Path) -> None:
-                super().save(folder)
-                raise KeyboardInterrupt
+        def dies(folder: Path) -> None:
+            second.save(folder)
+            raise KeyboardInterrupt
 
-        yield Dies(epoch=2, config=config, job=job, seconds=0.5)
+        yield first
+        yield replace(second, save=dies)
 
     worker = TrialWork(4, TrialConfig(epochs=3), 0, fakes.job(tmp_path, data), trainer)
     worker.next()
