@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from ferhpo.errors import TrainingError
+from ferhpo.errors import TrainingError, first_line
 
 # What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
 # room for any of its plans.
@@ -83,11 +83,6 @@ def out_of_memory(error: BaseException) -> bool:
 def device_is_lost(error: BaseException) -> bool:
     """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
     return "CUDA error" in str(error) and not out_of_memory(error)
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, short enough to stand in another one's sentence."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def give_back(device: str) -> None:

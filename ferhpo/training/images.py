@@ -19,7 +19,7 @@ from ferhpo.data.cache import Prepared
 from ferhpo.space.config import TrialConfig
 
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
-CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be there still when they are used again
+CACHED_SHARE = 0.5  # of free memory: rows that take more are not expected to stay in the page cache
 AHEAD = 2  # batches that are read while one is used
 BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
 OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -111,8 +111,11 @@ class Rows:
         self._rows = np.arange(len(images)) if rows is None else np.asarray(rows)
         self._device = torch.device(device)
         self._resident = None if key is None or self._device.type == "cpu" else self._settle(key)
-        # asked on a GPU as well: it tells the kernel in what order rows come that memory does not keep
-        self.streamed = self._resident is None and (self._beyond_memory() or self._device.type == "cuda")
+        # on a GPU as well: the kernel is told in what order rows come that memory does not keep
+        beyond_memory = self._resident is None and self._bytes > CACHED_SHARE * free_memory()
+        if beyond_memory and isinstance(images.base, mmap.mmap):
+            images.base.madvise(mmap.MADV_RANDOM)  # in any order: the neighbours of a row are no use
+        self.streamed = beyond_memory or (self._resident is None and self._device.type == "cuda")
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -130,13 +133,6 @@ class Rows:
     def batches(self, positions: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Yield `take` of each; rows that are streamed are read ahead, with the same result."""
         return ahead(self.take, positions) if self.streamed else map(self.take, positions)
-
-    def _beyond_memory(self) -> bool:
-        if self._bytes <= CACHED_SHARE * free_memory():
-            return False
-        if isinstance(self._images.base, mmap.mmap):  # rows are wanted in any order: the neighbours of one are no use
-            self._images.base.madvise(mmap.MADV_RANDOM)
-        return True
 
     @property
     def _bytes(self) -> int:

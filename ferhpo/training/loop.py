@@ -20,14 +20,14 @@ from torch import nn
 from ferhpo import metrics
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import FerhpoError, TrainingError
+from ferhpo.errors import FerhpoError, TrainingError, first_line
 from ferhpo.metrics import Metric
 from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
 from ferhpo.training.clock import Budget, Clock, Epochs
 from ferhpo.training.feed import Feed
-from ferhpo.training.guard import Losses, device_is_lost, first_line, give_back, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, device_is_lost, give_back, out_of_memory, seeded, threads
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.result import EpochResult
 from ferhpo.training.state import Origin, Progress

@@ -8,13 +8,13 @@ import torch
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import TrainingError
+from ferhpo.errors import TrainingError, first_line
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.dimension import Dimension
 from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
-from ferhpo.training.guard import first_line, give_back, out_of_memory, seeded
+from ferhpo.training.guard import give_back, out_of_memory, seeded
 from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.step import Step
 
