@@ -32,6 +32,7 @@ from ferhpo.search.session import Limits
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
+from ferhpo.training.result import EpochResult
 
 EPOCHS = 20
 SPEC = """
@@ -49,42 +50,16 @@ optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoOp:
-    """An epoch that took no time and leaves no weights."""
-
-    epoch: int
-    value: float
-    train_loss: float = 0.0
-    lr: float = 0.1
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    restored: int | None = None
-
-    @property
-    def done(self) -> bool:
-        """The budget is spent."""
-        return self.epoch == EPOCHS
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """Return the value as accuracy."""
-        return {"accuracy": self.value}
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def save(self, folder: Path) -> None:
-        """Write what recovery looks for."""
-        write_json(folder / _layout.STATE, {})
-
-
-def no_op(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[NoOp]:  # noqa: ARG001 - a trainer's arguments
-    """Yield the epochs of a trial at once."""
+def no_op(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:  # noqa: ARG001 - a trainer's arguments
+    """Yield the epochs of a trial at once; they take no time and leave no weights."""
     for epoch in range(1, EPOCHS + 1):
-        yield NoOp(epoch=epoch, value=quality(config.lr, epoch))
+        figures = {"accuracy": quality(config.lr, epoch)}
+        yield EpochResult(epoch=epoch, figures=figures, seconds=0.0, done=epoch == EPOCHS, save=save)
+
+
+def save(folder: Path) -> None:
+    """Write what recovery looks for."""
+    write_json(folder / _layout.STATE, {})
 
 
 def quality(lr: float, epoch: int) -> float:

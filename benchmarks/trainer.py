@@ -37,7 +37,8 @@ from ferhpo.space.spec import read_spec
 from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
+from ferhpo.training.result import EpochResult
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
@@ -131,15 +132,7 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
 
 def feed_seconds(config: TrialConfig, data: Prepared, rounds: int) -> list[float]:
     """Return the seconds of passes of the augmented batches alone, after one that is not counted."""
-    preprocessing = Preprocessing(
-        stored_size=data.images.shape[1],
-        image_size=config.image_size,
-        channels=data.images.shape[-1],
-        mean=tuple(data.mean),
-        std=tuple(data.std),
-        mirror=True,
-    )
-    feed = Feed(config, data, preprocessing, device(), torch.channels_last)
+    feed = Feed(config, data, Preprocessing.of(config, data), device(), torch.channels_last)
     found = []
     for epoch in range(rounds + 1):
         start = time.perf_counter()

@@ -68,6 +68,11 @@ class SearchError(FerhpoError):
     """A search ended without a usable trial."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line that an error says, to stand in another one's sentence; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of them.
 

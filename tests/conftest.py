@@ -34,7 +34,7 @@ alembic.util.load_python_file = cache(alembic.util.load_python_file)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what a developer's shell may bring."""
     for name in list(os.environ):
-        if name.startswith("FERHPO_") or name in {"CUDA_VISIBLE_DEVICES", "RAY_ADDRESS"}:
+        if name.startswith("FERHPO_") or name == "RAY_ADDRESS":
             monkeypatch.delenv(name)
 
 

@@ -19,6 +19,7 @@ from ferhpo.search.session import Assignment
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.training.result import EpochResult
 
 CLASSES = ("angry", "happy", "neutral")
 LABELS = np.arange(60) % 3
@@ -79,63 +80,51 @@ class FakeData:
     groups = np.arange(60)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FakeEpoch:
-    """Stands in for `training.loop.EpochResult`."""
+def epoch_result(config: TrialConfig, job: Job, epoch: int) -> EpochResult:
+    """Return an epoch with the score under every metric's name; it took half a second."""
+    figures: dict[str, float] = dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"), score(config, epoch)
+    )
 
-    epoch: int
-    config: TrialConfig
-    job: Job
-    seconds: float
-    train_loss: float = 1.0
-    lr: float = 0.1
-    images_per_second: float = 1000.0
-    restored: int | None = None
-
-    @property
-    def done(self) -> bool:
-        """The budget is spent."""
-        return self.epoch >= self.config.epochs
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """Return the score under every metric's name."""
-        return dict.fromkeys(
-            ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"), score(self.config, self.epoch)
-        )
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """Return what a real epoch would know of its model."""
-        return {"parameters": 1234}
-
-    def save(self, folder: Path) -> None:
+    def save(folder: Path) -> None:
         """Write probabilities of about the score's accuracy, a card, and the state of a training that can go on."""
-        seed = int(hashlib.sha256(self.config.to_json().encode()).hexdigest()[:8], 16)
+        seed = int(hashlib.sha256(config.to_json().encode()).hexdigest()[:8], 16)
         rng = np.random.default_rng(seed)
         probs = rng.dirichlet(np.ones(3), size=len(LABELS)).astype(np.float32)
-        right = rng.random(len(LABELS)) < score(self.config, self.epoch)
+        right = rng.random(len(LABELS)) < score(config, epoch)
         probs[right] = 0.1 + 0.7 * np.eye(3, dtype=np.float32)[LABELS[right]]
         probs /= probs.sum(1, keepdims=True)
         np.save(folder / _layout.PROBABILITIES, probs)
         write_bytes(folder / _layout.WEIGHTS, b"weights")
         checks = {name: sha256(folder / name) for name in (_layout.PROBABILITIES, _layout.WEIGHTS)}
-        provenance = {key: self.job.provenance.get(key) for key in ("fingerprint", "split")}
+        provenance = {key: job.provenance.get(key) for key in ("fingerprint", "split")}
         card = {
             "format": 1,
-            "config": self.config.params(),
+            "config": config.params(),
             "classes": CLASSES,
-            "epoch": self.epoch,
-            "figures": self.figures,
+            "epoch": epoch,
+            "figures": figures,
             "parameters": 1234,
             "preprocessing": {"stored_size": 48, "channels": 1},
         }
         write_json(folder / _layout.CARD, {**card, "provenance": provenance, "sha256": checks})
-        if not self.done:
-            write_json(folder / _layout.STATE, {"epoch": self.epoch})
+        if epoch < config.epochs:
+            write_json(folder / _layout.STATE, {"epoch": epoch})
+
+    return EpochResult(
+        epoch=epoch,
+        figures=figures,
+        seconds=0.5,
+        done=epoch >= config.epochs,
+        save=save,
+        train_loss=1.0,
+        lr=0.1,
+        images_per_second=1000.0,
+        details={"parameters": 1234},
+    )
 
 
-def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0.0) -> Iterator[FakeEpoch]:
+def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0.0) -> Iterator[EpochResult]:
     """Yield epochs of `score`; lr above 0.9 raises, so that a search has failures, and so does `NO_GPU`, once."""
     first = 1
     if resume is not None:
@@ -152,7 +141,7 @@ def trainer(config: TrialConfig, job: Job, resume: Path | None, pause: float = 0
             (job.study / NO_GPU).unlink()  # which of two workers one alone can do
             msg = "CUDA error: an illegal memory access was encountered"
             raise RuntimeError(msg)
-        yield FakeEpoch(epoch=epoch, config=config, job=job, seconds=0.5)
+        yield epoch_result(config, job, epoch)
 
 
 def job(study: Path, data: FakeData, given: StudySpec | None = None) -> Job:

@@ -3,7 +3,7 @@
 import pytest
 
 from ferhpo import errors
-from ferhpo.errors import FerhpoError, SpecError, UsageError, did_you_mean
+from ferhpo.errors import FerhpoError, SpecError, UsageError, did_you_mean, first_line
 
 TREE = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, FerhpoError)]
 
@@ -19,6 +19,14 @@ def test_a_spec_error_has_file_and_line_in_front() -> None:
 
 def test_a_spec_error_without_a_line_has_the_file_in_front() -> None:
     assert str(SpecError("a rule", "x.toml")) == "x.toml: a rule"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("\n a rule\nand more"), "a rule"), (ValueError(), "ValueError"), (OSError("\n"), "OSError")],
+)
+def test_the_first_line_of_an_error_is_what_it_says_first_or_its_type(error: Exception, line: str) -> None:
+    assert first_line(error) == line
 
 
 def test_the_nearest_name_is_offered() -> None:

@@ -15,7 +15,8 @@ from ferhpo.search.session import Limits, Session
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.writer import StudyWriter
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
+from ferhpo.training.result import EpochResult
 from tests.conftest import open_writer, run_session
 from tests.training.conftest import made_up
 

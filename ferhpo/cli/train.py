@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ferhpo.space.config import TrialConfig
     from ferhpo.space.spec import StudySpec
     from ferhpo.study.study import Study
-    from ferhpo.training.loop import EpochResult
+    from ferhpo.training.result import EpochResult
 
 
 def train(

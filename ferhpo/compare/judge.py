@@ -73,6 +73,10 @@ def judge(study: "Study", data: "Prepared", command: str, device: str) -> Found:
         report, openings = None, study.record_opening(command, __version__)
     part = sealed.open_test()
     test_mnc = infer.member_probabilities(found.folders, part, device)
+    if device != "cpu":
+        from ferhpo.training.guard import give_back
+
+        give_back(device)  # the trials of the next search, in other processes, need the memory
     y_n, groups_n = found.y_n, found.groups_n
     figures: Found = {
         "of": of,

@@ -38,17 +38,15 @@ def components(links: np.ndarray, count: int) -> np.ndarray:
         links: int64, m x 2.
         count: number of places.
     """
-    root = np.arange(count)
-    while True:
-        lowest = root.copy()
-        smaller = np.minimum(root[links[:, 0]], root[links[:, 1]])
-        np.minimum.at(lowest, links[:, 0], smaller)
-        np.minimum.at(lowest, links[:, 1], smaller)
-        np.minimum.at(lowest, root, lowest.copy())  # the old root follows, so that long chains close quickly
-        lowest = lowest[lowest]
-        if (lowest == root).all():
-            return root
-        root = lowest
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(links):
+        return np.arange(count)
+    graph = coo_array((np.ones(len(links)), tuple(links.T)), shape=(count, count))
+    component = connected_components(graph, directed=False)[1]
+    smallest = np.unique(component, return_index=True)[1]
+    return smallest[component]
 
 
 def shrunk(images: np.ndarray, height: int, width: int) -> np.ndarray:

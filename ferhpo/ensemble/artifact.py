@@ -76,10 +76,7 @@ class Artifact:
         for number, described in zip(self.numbers, self.cards(), strict=True):
             split = described["provenance"].get("split")
             if split is not None and split != data.split_digest:  # nets of before it was written down have none
-                msg = (
-                    f"an ensemble needs its images split as they were for its training, member {number} knows another "
-                    "split; name its own study with --study"
-                )
+                msg = f"member {number} was trained on another split of these images; name its own study with --study"
                 raise DataError(msg)
 
     def cards(self) -> tuple[Mapping[str, Any], ...]:

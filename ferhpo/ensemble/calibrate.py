@@ -1,4 +1,4 @@
-"""One temperature for the pooled probabilities: fitted after pooling, since calibrated members make no calibrated mean.
+"""One temperature, fitted after pooling: a mean of calibrated members is not itself calibrated.
 
 References:
     Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv 1706.04599 (temperature scaling).
@@ -16,34 +16,31 @@ from ferhpo.metrics import EPS
 MIN_ROWS = 500  # below, AutoGluon leaves a multiclass ensemble as it is: a temperature would be fitted to noise
 INNER = 3  # folds in which pooled probabilities are made that the combination was not fitted to
 LOWEST, HIGHEST = 0.05, 20.0  # of a temperature: beyond, probabilities are hard labels or the uniform distribution
-STEPS = 60
 
 
 def temperature(probs_nc: np.ndarray, y_n: np.ndarray) -> float:
     """Return the temperature at which the NLL is lowest, between LOWEST and HIGHEST.
 
-    The NLL is convex in 1 / temperature: Newton's method, kept inside an interval in which its slope changes sign.
+    The NLL is convex in 1 / temperature, so it is lowest where its slope is 0, or at an end if that is nowhere.
 
     Args:
         probs_nc: rows x classes, of a combination that was not fitted to these rows.
         y_n: class index per row.
     """
+    from scipy.optimize import root_scalar
+
     logs_nc = np.log(np.maximum(probs_nc, EPS))
     label = logs_nc[np.arange(len(y_n)), y_n].mean()
-    low, high, sharpness = 1 / HIGHEST, 1 / LOWEST, 1.0
-    for _ in range(STEPS):
-        odds_nc = softmax(sharpness * logs_nc)
-        mean_n = (odds_nc * logs_nc).sum(1)
-        slope = mean_n.mean() - label
-        curvature = ((odds_nc * logs_nc**2).sum(1) - mean_n**2).mean()
-        low, high = (sharpness, high) if slope < 0 else (low, sharpness)
-        wanted = sharpness - slope / curvature if curvature > 0 else (low + high) / 2
-        if not low < wanted < high:
-            wanted = (low + high) / 2
-        if abs(wanted - sharpness) <= 1e-10 * sharpness:
-            break
-        sharpness = wanted
-    return float(1 / sharpness)
+
+    def slope(sharpness: float) -> float:
+        return float((softmax(sharpness * logs_nc) * logs_nc).sum(1).mean() - label)
+
+    low, high = 1 / HIGHEST, 1 / LOWEST
+    if slope(low) >= 0:
+        return HIGHEST
+    if slope(high) <= 0:
+        return LOWEST
+    return 1 / float(root_scalar(slope, bracket=(low, high)).root)
 
 
 def calibrated(fit: Fit) -> Fit:

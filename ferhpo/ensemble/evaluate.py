@@ -101,10 +101,8 @@ def mcnemar(a_nc: np.ndarray, b_nc: np.ndarray, y_n: np.ndarray) -> float:
     References:
         McNemar 1947; the exact binomial form, since few rows may tell the two apart.
     """
+    from scipy.special import bdtr
+
     a_n, b_n = a_nc.argmax(1) == y_n, b_nc.argmax(1) == y_n
-    n, fewer = int((a_n != b_n).sum()), min(int((a_n & ~b_n).sum()), int((b_n & ~a_n).sum()))
-    term, tail = 1, 1  # n choose i, and its sum up to i
-    for i in range(fewer):
-        term = term * (n - i) // (i + 1)
-        tail += term
-    return min(1.0, 2 * tail / 2**n)
+    only_a, only_b = int((a_n & ~b_n).sum()), int((b_n & ~a_n).sum())
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))

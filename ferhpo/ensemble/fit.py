@@ -19,7 +19,7 @@ PROBABILISTIC = frozenset({"nll", "ece"})  # metrics that a temperature changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedEnsemble:
     """A chosen method, fitted to all validation rows.
 
     Args:
@@ -37,7 +37,7 @@ class Fitted:
     front: tuple[Point, ...]
 
 
-def fit(found: Members, metric: str, *, method: str, limits: Limits, calibrate: bool) -> Fitted:
+def fit(found: Members, metric: str, *, method: str, limits: Limits, calibrate: bool) -> FittedEnsemble:
     """Score every method by cross-fitting, take one, and fit it to all rows.
 
     Args:
@@ -71,7 +71,7 @@ def fit(found: Members, metric: str, *, method: str, limits: Limits, calibrate: 
         else:
             whole = calibrated(plain)
             combination, after_nc = whole(*rows), cross_fit(whole, *rows, fold_n)
-    return Fitted(
+    return FittedEnsemble(
         combination=combination,
         held_nc=after_nc,
         candidates=held,

@@ -193,8 +193,8 @@ def _same_data(trial: "Trial", card: Mapping[str, Any], study: "Study") -> None:
     split = study.data.get("split")  # studies of before it was written down have none
     if split is not None and card["provenance"].get("split") != split:
         msg = (
-            "members must not be trained on validation rows, and only the study's own split makes sure of that, trial "
-            f"{trial.number} was trained on another or an unknown one; delete {_folder(trial)} to leave it out"
+            f"trial {trial.number} was trained on another or an unknown split, so it may have seen validation rows; "
+            f"delete {_folder(trial)} to leave it out"
         )
         raise StudyError(msg)
 

@@ -12,7 +12,7 @@ RIDGE = 1e-10  # of the Hessian's mean diagonal: two equal members make it singu
 ARMIJO = 1e-4  # share of the promised descent that a step must keep
 
 
-def minimise(derivatives: Derivatives, members: int, gap: float = GAP, steps: int = STEPS) -> np.ndarray:
+def minimise(derivatives: Derivatives, members: int) -> np.ndarray:
     """Return the weights of the lowest value, by Newton steps within the simplex from equal weights.
 
     A step goes towards the minimum of the quadratic model over the simplex, a problem of non-negative least squares.
@@ -22,8 +22,6 @@ def minimise(derivatives: Derivatives, members: int, gap: float = GAP, steps: in
         derivatives: value, gradient (members) and Hessian (members x members) at weights (members). Along a direction
             in which the Hessian is 0 (two equal members) the gradient must be 0 as well.
         members: how many weights there are.
-        gap: the certificate at which to stop.
-        steps: the most steps to take.
 
     References:
         Lawson and Hanson 1974, Solving Least Squares Problems, chapter 23 (non-negative least squares).
@@ -33,8 +31,8 @@ def minimise(derivatives: Derivatives, members: int, gap: float = GAP, steps: in
     if members == 1:
         return weights_m
     value, gradient_m, hessian_mm = derivatives(weights_m)
-    for _ in range(steps):
-        if gradient_m @ weights_m - gradient_m.min() <= gap:
+    for _ in range(STEPS):
+        if gradient_m @ weights_m - gradient_m.min() <= GAP:
             break
         direction_m = _model_minimum(weights_m, gradient_m, hessian_mm) - weights_m
         slope, step = float(gradient_m @ direction_m), 1.0

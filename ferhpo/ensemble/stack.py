@@ -279,7 +279,7 @@ def _cross_entropy(logits_nc: np.ndarray, target_nc: np.ndarray) -> tuple[float,
 
 
 def _lbfgs(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, tol: float) -> np.ndarray:
-    """Return where the loss is lowest. One that ended early is penalised a little more, no less."""
+    """Return the minimiser; stopped early it is closer to its start, so penalised a little more and not less."""
     from scipy.optimize import minimize
 
     options = {"maxiter": 1000, "gtol": tol, "ftol": 0.0, "maxcor": 20}

@@ -21,7 +21,7 @@ from ferhpo.metrics import Metric, scored
 from ferhpo.space.config import TrialConfig
 
 if TYPE_CHECKING:
-    from ferhpo.training.loop import EpochResult
+    from ferhpo.training.result import EpochResult
 
 ROWS = 4096  # training images that the teacher is asked about at a time
 

@@ -20,7 +20,7 @@ import numpy as np
 from ferhpo._atomic import for_user
 from ferhpo.data.raw import resized
 from ferhpo.ensemble import artifact
-from ferhpo.errors import ModelError, UsageError
+from ferhpo.errors import ModelError, UsageError, first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -152,7 +152,7 @@ def graph(ensemble: "Ensemble", provenance: Mapping[str, Any]) -> "ModelProto":
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         archs = ", ".join(sorted({card["config"]["arch"] for card in ensemble.cards}))
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         msg = (
             f"an ONNX export takes nets that torch can export, got {archs} ({reason}); leave out the one that it names"
         )

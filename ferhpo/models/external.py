@@ -184,7 +184,7 @@ def _add_head(model: nn.Module, config: TrialConfig, classes: int) -> None:
     for name in heads(model):
         layer = model.get_submodule(name)
         if not isinstance(layer, nn.Linear):
-            msg = f"a head takes the place of a linear classifier, {config.arch} has none; set head = 0"
+            msg = f"{config.arch} has no linear classifier that a head could replace; set head = 0"
             raise ModelError(msg)
         model.set_submodule(name, Head(layer.in_features, classes, config))
 

@@ -51,8 +51,8 @@ def add(model: nn.Module, frames: int, arch: str) -> None:
     layer = model.get_submodule(names[0])
     first, linear = (layer[0], layer[1]) if isinstance(layer, Head) else (layer, layer)
     if len(names) > 1 or not isinstance(linear, nn.Linear) or linear.in_features % 2:
-        wanted = "one linear classifier of an even number of features"
-        msg = f"frames need a net with {wanted}, {arch} has none; set head = 128 or choose another arch"
+        wanted = "single linear classifier of an even number of features, before which frames could meet"
+        msg = f"{arch} has no {wanted}; set head = 128 or choose another arch"
         raise ModelError(msg)
     first.add_module(NAME, OverTime(linear.in_features, frames))
     first.register_forward_pre_hook(_together)

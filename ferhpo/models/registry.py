@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ferhpo.errors import ModelError, UsageError, did_you_mean
+from ferhpo.errors import ModelError, UsageError, did_you_mean, first_line
 from ferhpo.models import user
 from ferhpo.models.names import LIBRARIES, OWN, Architecture
 from ferhpo.space.config import TrialConfig
@@ -149,15 +149,11 @@ def try_size(model: "nn.Module", arch: str, size: int, *, classes: int, channels
         with torch.no_grad():  # tensors that a net makes now and keeps must serve in training, inference ones do not
             shape = tuple(model(torch.zeros(1, channels, size, size)).shape)
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, IndexError) as error:
-        msg = f"{arch} cannot take images of {size} px ({_first_line(error)}); set another image_size or grow"
+        msg = f"{arch} cannot take images of {size} px ({first_line(error)}); set another image_size or grow"
         raise ModelError(msg) from error
     if shape != (1, classes):
         msg = f"an architecture must give {classes} logits an image, {arch} gave {shape}; choose another"
         raise ModelError(msg)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -18,7 +18,7 @@ def load(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, strict: bool 
         RuntimeError: a name or a shape is another.
         ValueError: a layer refuses them.
     """
-    state = model.state_dict()  # beside its tensors it has its layers' versions, without which torchvision's mnasnet
-    state.clear()  # refuses to load
+    state = model.state_dict()  # its metadata holds the layers' versions, which torchvision's mnasnet must know to load
+    state.clear()
     state.update(tensors)
     model.load_state_dict(state, strict=strict)

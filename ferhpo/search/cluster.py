@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from ferhpo._atomic import write_bytes
-from ferhpo.errors import SearchError, UsageError
+from ferhpo.errors import SearchError, UsageError, first_line
 
 QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would wrap each worker in uv
@@ -74,7 +74,7 @@ def _init(init: Callable[..., Any], *, address: str, **kwargs: Any) -> Any:
     try:
         return init(address=address, **kwargs)
     except Exception as error:  # noqa: BLE001 - a node slow to start is a bare Exception
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         if address != "local":
             msg = f"--address must name a running Ray cluster, got '{address}' ({reason}); try `ray status`"
             raise UsageError(msg) from None

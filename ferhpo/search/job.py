@@ -1,12 +1,14 @@
 """What a worker is given and what it must do: the contract between the search and whatever trains."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.result import EpochResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,65 +38,13 @@ class Job:
     costs: frozenset[str] = frozenset()
 
 
-class Epoch(Protocol):
-    """What a trainer yields: `training.loop.EpochResult` is one; its docstring says what each field is."""
-
-    @property
-    def epoch(self) -> int:
-        """Epochs finished, from 1."""
-        ...
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """Validation figures by name."""
-        ...
-
-    @property
-    def train_loss(self) -> float | None:
-        """Mean loss of the epoch's steps."""
-        ...
-
-    @property
-    def lr(self) -> float | None:
-        """Learning rate of the last step."""
-        ...
-
-    @property
-    def seconds(self) -> float:
-        """Of the epoch, validation included."""
-        ...
-
-    @property
-    def images_per_second(self) -> float | None:
-        """Of the training steps."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """No further epoch follows."""
-        ...
-
-    @property
-    def restored(self) -> int | None:
-        """The epoch whose weights, figures and probabilities these are, where it is another."""
-        ...
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """What else is worth keeping: parameters, precision ..."""
-        ...
-
-    @property
-    def save(self) -> Callable[[Path], None]:
-        """Writes the epoch's files into an empty folder."""
-        ...
+Trainer = Callable[[TrialConfig, Job, Path | None], Iterator[EpochResult]]
 
 
-Trainer = Callable[[TrialConfig, Job, Path | None], Iterator[Epoch]]
-
-
-def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[Epoch]:
+def train_trial(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
     """Train a configuration for real; the trainer of every search outside the tests."""
+    # else each worker that compiles starts a process for every CPU of the machine; torch reads it once it is imported
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(job.threads))
     import torch
 
     from ferhpo.data.cache import open_prepared

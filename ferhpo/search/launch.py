@@ -16,7 +16,7 @@ from ferhpo.search import cluster, packing
 from ferhpo.search.events import SearchBegan
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.session import Session
-from ferhpo.search.workers import Split, Workers
+from ferhpo.search.workers import Split, Workers, with_usable_gpus
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -86,6 +86,8 @@ def _split(
     """Return how the machine is divided: only a real training can be measured."""
     if trainer is not train_trial:
         return workers.fit(*nodes)
+    if not workers.address:
+        nodes = with_usable_gpus(nodes, workers, session.emit)
     spec, limits = session.writer.spec, session.limits
     trials = session.left
     return packing.choose(

@@ -7,7 +7,6 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,29 +20,10 @@ from ferhpo.errors import CheckpointError, TrainingError
 from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.source import OBJECTIVE
+from ferhpo.training.result import EpochResult
 
 Value = float | Mapping[str, float]
 Objective = Callable[[TrialConfig, int], Value] | Callable[[TrialConfig], Iterator[Value]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectiveEpoch:
-    """One epoch of an objective: see `job.Epoch`."""
-
-    epoch: int
-    figures: dict[str, float]
-    seconds: float
-    done: bool
-    train_loss: float | None = None
-    lr: float | None = None
-    images_per_second: float | None = None
-    restored: int | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, folder: Path) -> None:
-        """Write how far the trial is."""
-        if not self.done:
-            write_json(folder / _layout.STATE, {"epoch": self.epoch})
 
 
 def trainer(objective: Objective) -> Trainer:
@@ -76,7 +56,7 @@ def no_images(folder: Path) -> Prepared:
     )
 
 
-def _run(objective: Objective, config: TrialConfig, job: Job, resume: Path | None) -> Iterator[ObjectiveEpoch]:
+def _run(objective: Objective, config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
     behind = 0 if resume is None else _epoch(resume)
     values = _values(objective, config, behind)
     for epoch in range(behind + 1, config.epochs + 1):
@@ -86,12 +66,19 @@ def _run(objective: Objective, config: TrialConfig, job: Job, resume: Path | Non
         except StopIteration:
             msg = f"an objective must yield a value for each of its {config.epochs} epochs, it ended after {epoch - 1}"
             raise TrainingError(msg) from None
-        yield ObjectiveEpoch(
+        yield EpochResult(
             epoch=epoch,
             figures=_figures(given, job),
             seconds=time.perf_counter() - start,
             done=epoch == config.epochs,
+            save=partial(_save, epoch, config.epochs),
         )
+
+
+def _save(epoch: int, last: int, folder: Path) -> None:
+    """Write how far a trial is, unless it is over."""
+    if epoch < last:
+        write_json(folder / _layout.STATE, {"epoch": epoch})
 
 
 def _values(objective: Callable[..., Any], config: TrialConfig, behind: int) -> Iterator[Any]:

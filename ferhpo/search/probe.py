@@ -23,6 +23,7 @@ from ferhpo.training import cost, losses, precision
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import PRECISIONS
+from ferhpo.training.predict import batch_size, probabilities
 from ferhpo.training.step import Step
 
 CONTEXT_BYTES = 700 << 20  # of GPU memory that CUDA and its libraries take for a process, beside torch's own
@@ -42,19 +43,13 @@ class Steps:
         data = open_prepared(folder)
         channels = data.images.shape[-1]
         model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)
-        if config.frozen and config.pretrained and ":" in config.arch:
+        if registry.is_frozen(config):
             registry.freeze(model)
         chosen = precision.choose(config, model.to(device), channels, device, folder.parent / PRECISIONS)
         registry.train_mode(model.to(memory_format=chosen.memory_format))
-        preprocessing = Preprocessing(
-            stored_size=data.images.shape[1],
-            image_size=config.image_size,
-            channels=channels,
-            mean=tuple(data.mean),
-            std=tuple(data.std),
-            mirror=False,
-        )
-        feed = Feed(config, data, preprocessing, device, chosen.memory_format)
+        self._preprocessing, self._precision = Preprocessing.of(config, data), chosen
+        self._model, self._val = model, data.part("val")
+        feed = Feed(config, data, self._preprocessing, device, chosen.memory_format)
         self._update = Step(model, config, losses.build(config, feed.counts_c.to(device)), chosen, device)
         self._batches = feed.batches(1, lambda: True)
         self._device, self._lr, self._steps = device, config.lr, 0
@@ -70,7 +65,20 @@ class Steps:
                 return seen / (time.perf_counter() - start)
 
     def memory(self) -> dict[str, int]:
-        """Return the bytes that this process came to need, of the GPU as well, and what is free there beside it."""
+        """Return the bytes that this process came to need, of the GPU as well, and what is free there beside it.
+
+        One batch is validated first: on a GPU it may have many more images than a training batch.
+        """
+        rows = self._val.rows[: batch_size(self._preprocessing, self._device)]
+        probabilities(
+            self._model,
+            self._val.images,
+            self._preprocessing,
+            rows=rows,
+            device=self._device,
+            precision=self._precision,
+        )
+        registry.train_mode(self._model)
         used = {"bytes": int(cost.peak_mib("cpu") * cost.MIB)}
         if self._device == "cpu":
             return used

@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from ferhpo import _layout
 from ferhpo._atomic import new_folder, write_json
 from ferhpo.errors import CheckpointError, FerhpoError, TrainingError
 from ferhpo.search import costs
-from ferhpo.search.job import Epoch, Job, Trainer
+from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.result import EpochResult
 
 
 class TrialWork:
@@ -31,13 +32,14 @@ class TrialWork:
         self._config, self._job, self._trainer = config, job, trainer
         self._folder = _layout.trial_folder(job.study, number)
         self._resume = _layout.epoch_folder(self._folder, epoch) if epoch else None
-        self._epochs: Iterator[Epoch] | None = None
+        self._epochs: Iterator[EpochResult] | None = None
         self._costs: dict[str, float] | None = None
+        self._came_on = False  # an epoch is finished in this process
 
     def next(self) -> dict[str, Any]:
         """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
 
-        One after which this process may have no GPU is raised, so that the actor ends and the trial goes on in another.
+        One that need not happen in another process is raised: the actor ends and the trial goes on in a new one.
 
         Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
         """
@@ -49,11 +51,13 @@ class TrialWork:
                     return {"costs": self._costs}
             if self._epochs is None:
                 self._epochs = self._trainer(self._config, self._job, self._resume)
-            return self._keep(next(self._epochs))
+            record = self._keep(next(self._epochs))
+            self._came_on = True
+            return record
         except CheckpointError as error:
             return {"error": one_line(error), "cannot_go_on": self._resume is not None}
         except Exception as error:
-            if _device_is_lost(error):
+            if _better_elsewhere(error, resumed=self._resume is not None and not self._came_on):
                 raise
             return {"error": one_line(error)}
 
@@ -76,7 +80,7 @@ class TrialWork:
             self._costs[name] = max(value, self._costs.get(name, value))
         return {"costs": dict(self._costs)} if self._costs else {}
 
-    def _keep(self, result: Epoch) -> dict[str, Any]:
+    def _keep(self, result: EpochResult) -> dict[str, Any]:
         target = _layout.epoch_folder(self._folder, result.epoch)
         for name in sorted((self._job.wanted | {self._job.metric}) & result.figures.keys()):
             if not isfinite(result.figures[name]):
@@ -91,21 +95,22 @@ class TrialWork:
                 shutil.rmtree(old)
         return record
 
-    def _record(self, result: Epoch, target: Path) -> dict[str, Any]:
+    def _record(self, result: EpochResult, target: Path) -> dict[str, Any]:
         figures = {name: value for name, value in result.figures.items() if isfinite(value)}  # JSON has no others
+        rate = _known(result.images_per_second)
         history = {
             "epoch": result.epoch,
             "figures": figures,
-            "train_loss": result.train_loss,
-            "lr": result.lr,
+            "train_loss": _known(result.train_loss),
+            "lr": _known(result.lr),
             "seconds": result.seconds,
-            "images_per_second": result.images_per_second,
+            "images_per_second": rate,
         }
         attrs = {
             "checkpoint": str(target.relative_to(self._job.study)),
             "epoch": result.restored or result.epoch,
             "figures": figures,
-            "images_per_second": result.images_per_second,
+            "images_per_second": rate,
             "seed": self._config.seed,
             "host": socket.gethostname(),
             "versions": self._job.provenance.get("versions", {}),
@@ -116,13 +121,23 @@ class TrialWork:
         return {"epoch": result.epoch, "value": value, "finished": result.done, "history": history, "attrs": attrs}
 
 
-def _device_is_lost(error: Exception) -> bool:
-    """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
-    if "CUDA error" not in str(error):
-        return False
-    from ferhpo.training.guard import out_of_memory
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value
 
-    return not out_of_memory(error)
+
+def _better_elsewhere(error: Exception, *, resumed: bool) -> bool:
+    """Tell whether a trial should go on in another process: this one's GPU is lost to it, or its memory is full.
+
+    Args:
+        error: what ended the trial here.
+        resumed: its first epoch since it was resumed is not finished; memory was enough for the epochs before.
+    """
+    cause = error.__cause__ if isinstance(error, FerhpoError) and error.__cause__ else error
+    if not resumed and "CUDA error" not in str(cause):
+        return False  # torch need not be loaded to tell
+    from ferhpo.training.guard import device_is_lost, out_of_memory
+
+    return device_is_lost(cause) or (resumed and out_of_memory(cause))
 
 
 def one_line(error: BaseException) -> str:

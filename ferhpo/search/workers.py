@@ -1,10 +1,16 @@
 """Where trials run: what the user says, and the rule that fills in what was left open."""
 
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
 from ferhpo.errors import UsageError
+from ferhpo.search.events import Emit, Note
+
+USES_A_GPU = (sys.executable, "-c", "import torch; print(torch.ones(1, device='cuda').sum().item())")
+GPU_SECONDS = 300.0  # after which a GPU is taken not to answer; torch alone may load for a minute from a slow disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,46 @@ class Workers:
             raise UsageError(msg)
         room = sum(_room(node, cpus, gpus) for node in nodes)
         return Split(trials=min(room, self.concurrency or room), cpus=cpus, gpus=gpus)
+
+
+def with_usable_gpus(
+    nodes: Sequence[Mapping[str, float]], workers: Workers, emit: Emit, command: Sequence[str] = USES_A_GPU
+) -> Sequence[Mapping[str, float]]:
+    """Return the resources of this machine, without its GPUs if torch cannot compute on them.
+
+    Ray counts whatever GPUs the system shows, those that this torch is too old for or not built for as well.
+
+    Args:
+        nodes: the machine's resources, by Ray's names.
+        workers: what the user says.
+        emit: is told why the GPUs are left alone.
+        command: ends with 0 where torch can compute on a GPU. Another process tries, so that neither torch nor a share
+            of the GPU's memory stays with the driver.
+
+    Raises:
+        UsageError: the user asks for GPUs, and torch cannot compute on them.
+    """
+    if workers.gpus == 0 or not any(node.get("GPU") for node in nodes):
+        return nodes
+    reason = _why_not(command)
+    if not reason:
+        return nodes
+    if workers.gpus:
+        msg = f"--gpus-per-trial must be 0 where torch cannot use the GPU, got {workers.gpus:g} ({reason})"
+        raise UsageError(msg)
+    emit(Note(text=f"trials run on the CPUs, since torch cannot use this machine's GPU ({reason})"))
+    return [{name: value for name, value in node.items() if name != "GPU"} for node in nodes]
+
+
+def _why_not(command: Sequence[str]) -> str:
+    """Return why a command failed, "" if it did not."""
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=GPU_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"it gave no answer within {GPU_SECONDS:.0f} s"
+    if ran.returncode == 0:
+        return ""
+    return next(reversed(ran.stderr.strip().splitlines()), f"the process ended with {ran.returncode}")
 
 
 def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:

@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {"mode": "reduce-overhead"}  # CUDA graphs
 SECONDS = 60.0  # that compiling is taken to last before one was seen
 SAFETY = 2.0  # compiling must give back so many times what it takes
 RUNS = 8
+CLOSE = 0.1  # how far logits and gradients of the compiled net may be from the net's own, as a share of their norm
 _LAST: dict[str, float] = {}  # what this process compiled last, by key: seconds it took
 _VAIN: set[str] = set()  # keys of what this process could not compile, or was no faster
 
@@ -53,9 +54,9 @@ class Compiled:
 
 
 def kind(config: TrialConfig, classes: int) -> str:
-    """Return what is the same for nets that one compiled net serves: structure, and the shares that are dropped.
+    """Return the key of configs that one compiled net serves: same structure and dropout rates.
 
-    A graph holds those as constants: its guards refuse a net of another share, which is then compiled again.
+    The rates are constants of its graph, whose guards refuse a net with others: that one would be compiled again.
     """
     return f"{config.net()} {config.dropout} {config.feature_dropout} {config.denoise} {classes} classes"
 
@@ -65,6 +66,18 @@ def forget(device: str) -> None:
     _LAST.clear()
     torch.compiler.reset()
     give_back(device)
+
+
+def let_go(device: str) -> None:
+    """Forget what an earlier trial left compiled: its CUDA graphs hold memory that a trial without them may need."""
+    if _LAST:
+        forget(device)
+
+
+def give_up(device: str) -> None:
+    """Forget what was compiled last, and never compile it again in this process: it failed while it trained."""
+    _VAIN.update(_LAST)
+    forget(device)
 
 
 def pays(*, full: float, half: float, steps: float, cost: float) -> bool:
@@ -109,12 +122,14 @@ def choose(
         return None
     try:
         full = _seconds(model, model, precision, shape, device)
+        cost = 0.0 if name in _LAST else max(_LAST.values(), default=SECONDS)
+        if not pays(full=full, half=full, steps=steps(full), cost=cost):  # the most that there can be to save
+            return None
         half = _seconds(model, model, precision, (shape[0] // 2, *shape[1:]), device)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         return None  # the training will find out, and knows what to do
-    cost = 0.0 if name in _LAST else max(_LAST.values(), default=SECONDS)
     if not pays(full=full, half=half, steps=steps(full), cost=cost):
         return None
     return make(model, name, precision, shape, device, full)
@@ -123,7 +138,7 @@ def choose(
 def make(
     model: nn.Module, name: str, precision: Precision, shape: tuple[int, ...], device: str, full: float
 ) -> Compiled | None:
-    """Compile a net; None if it cannot be compiled, or is no faster than ``full`` seconds a batch."""
+    """Compile a net; None if it cannot be compiled, computes something else, or is no faster than ``full`` seconds."""
     if name not in _LAST:
         forget(device)
     start = time.perf_counter()
@@ -132,6 +147,8 @@ def make(
         _pass(fast, model, precision, shape, device)
         seconds = time.perf_counter() - start
         took = _seconds(fast, model, precision, shape, device)
+        if not _agrees(fast, model, precision, shape, device):  # after those, so that a graph's replay is looked at
+            took = full
     except Exception:  # noqa: BLE001 - whatever a compiler dies of, the net runs without it
         seconds, took = 0.0, full
     if took >= full:
@@ -153,18 +170,57 @@ def _seconds(
     return min(_pass(fast, model, precision, shape, device) for _ in range(RUNS))
 
 
+def _agrees(
+    fast: Callable[[torch.Tensor], torch.Tensor],
+    model: nn.Module,
+    precision: Precision,
+    shape: tuple[int, ...],
+    device: str,
+) -> bool:
+    """Tell whether a compiled net computes about what the net does; True for one that drops at random."""
+    logits, gradients = [], []
+    for net, seed in ((model, 0), (model, 1), (fast, 0)):
+
+        def look(found: torch.Tensor) -> None:
+            logits.append(found.detach().float().clone())  # the next replay of its graph writes there again
+            weights = [w for w in model.parameters() if w.requires_grad]
+            parts = [(torch.zeros_like(w) if w.grad is None else w.grad).float().flatten() for w in weights]
+            gradients.append(torch.cat(parts))
+
+        _pass(net, model, precision, shape, device, seed=seed, look=look)
+
+    def close(i: int) -> bool:
+        return all(bool((found[i] - found[0]).norm() <= CLOSE * found[0].norm()) for found in (logits, gradients))
+
+    return close(2) or not close(1)
+
+
 def _pass(
     fast: Callable[[torch.Tensor], torch.Tensor],
     model: nn.Module,
     precision: Precision,
     shape: tuple[int, ...],
     device: str,
+    *,
+    seed: int = 0,
+    look: Callable[[torch.Tensor], object] = lambda _: None,
 ) -> float:
-    """Run ``fast`` forward and backward; leave ``model``, which it shares weights with, as it was."""
+    """Run ``fast`` forward and backward; leave ``model``, which it shares weights with, as it was.
+
+    Args:
+        fast: ``model``, or the same compiled.
+        model: on the device.
+        precision: of the passes.
+        shape: of the batch.
+        device: cpu or cuda[:n].
+        seed: of what the net draws.
+        look: is given the logits while the weights have their gradients.
+    """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     registry.train_mode(model)
     with seeded(0, device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
         x = torch.rand(shape, device=device).to(memory_format=precision.memory_format)
+        torch.manual_seed(seed)
         try:
             _wait(device)
             start = time.perf_counter()
@@ -172,7 +228,9 @@ def _pass(
                 logits = fast(x)
             logits.float().square().mean().backward()
             _wait(device)
-            return time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            look(logits)
+            return seconds
         finally:
             model.zero_grad(set_to_none=True)
             for name, buffer in model.named_buffers():

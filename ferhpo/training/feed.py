@@ -66,7 +66,7 @@ class Feed:
         self,
         epoch: int,
         again: Callable[[], bool] = lambda: False,
-        size: Callable[[int], int] | None = None,
+        size: Callable[[], int] | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield float images B x C x S x S and targets B x classes on the device; with a teacher B x 2 x classes.
 
@@ -75,18 +75,17 @@ class Feed:
         Args:
             epoch: decides, with the seed, order, augmentation and mixup.
             again: asked after a pass; True adds another one to the epoch.
-            size: pixels a side of the epoch's i-th batch, from 0; asked when the batch is made. None: image_size.
+            size: pixels a side of the next batch, asked when it is made; image_size if None.
         """
         seed = self._config.seed
         generator = torch.Generator(self._device).manual_seed(derive(seed, "augment", epoch))
         mixing = np.random.default_rng(derive(seed, "mixup", epoch))
-        made = count()
         for turn in count():
             shuffling = torch.Generator().manual_seed(derive(seed, "order", epoch, turn))
             order = self._order(shuffling).split(self.batch)
             order = [positions for positions in order if len(positions) > 1]
             for images, targets in self._samples(order, derive(seed, "blend", epoch, turn)):
-                pixels = None if size is None else size(next(made))
+                pixels = None if size is None else size()
                 yield self._batch(images, targets, generator, mixing, pixels)
             if not again():
                 return

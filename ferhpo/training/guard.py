@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from ferhpo.errors import TrainingError
+from ferhpo.errors import TrainingError, first_line
 
-# As CUDA, torch on a CPU, cuBLAS and cuDNN say it; where memory holds none of cuDNN's plans, torch has found no engine.
+# What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
+# room for any of its plans.
 NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine")
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
@@ -79,9 +80,9 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
-def first_line(error: BaseException) -> str:
-    """Return what an error says, short enough to stand in another one's sentence."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def device_is_lost(error: BaseException) -> bool:
+    """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
+    return "CUDA error" in str(error) and not out_of_memory(error)
 
 
 def give_back(device: str) -> None:

@@ -15,8 +15,11 @@ import psutil
 import torch
 from torch.nn import functional
 
+from ferhpo.data.cache import Prepared
+from ferhpo.space.config import TrialConfig
+
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
-CACHED_SHARE = 0.5  # of the machine's free memory that the rows may take to be there still when they are used again
+CACHED_SHARE = 0.5  # of free memory: rows that take more are not expected to stay in the page cache
 AHEAD = 2  # batches that are read while one is used
 BLOCK_BYTES = 1 << 26  # of rows that are moved to a GPU at a time
 OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -49,6 +52,19 @@ class Preprocessing:
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, ready for JSON."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def of(cls, config: TrialConfig, data: Prepared) -> Self:
+        """Return what a net of a configuration needs of these images."""
+        return cls(
+            stored_size=data.images.shape[1],
+            image_size=config.image_size,
+            channels=data.images.shape[-1],
+            mean=tuple(data.mean),
+            std=tuple(data.std),
+            mirror=config.strength("flip") > 0,
+            frames=config.frames,
+        )
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
@@ -95,8 +111,11 @@ class Rows:
         self._rows = np.arange(len(images)) if rows is None else np.asarray(rows)
         self._device = torch.device(device)
         self._resident = None if key is None or self._device.type == "cpu" else self._settle(key)
-        # asked on a GPU as well: it tells the kernel in what order rows come that memory does not keep
-        self.streamed = self._resident is None and (self._beyond_memory() or self._device.type == "cuda")
+        # on a GPU as well: the kernel is told in what order rows come that memory does not keep
+        beyond_memory = self._resident is None and self._bytes > CACHED_SHARE * free_memory()
+        if beyond_memory and isinstance(images.base, mmap.mmap):
+            images.base.madvise(mmap.MADV_RANDOM)  # in any order: the neighbours of a row are no use
+        self.streamed = beyond_memory or (self._resident is None and self._device.type == "cuda")
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -114,13 +133,6 @@ class Rows:
     def batches(self, positions: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Yield `take` of each; rows that are streamed are read ahead, with the same result."""
         return ahead(self.take, positions) if self.streamed else map(self.take, positions)
-
-    def _beyond_memory(self) -> bool:
-        if self._bytes <= CACHED_SHARE * free_memory():
-            return False
-        if isinstance(self._images.base, mmap.mmap):  # rows are wanted in any order: the neighbours of one are no use
-            self._images.base.madvise(mmap.MADV_RANDOM)
-        return True
 
     @property
     def _bytes(self) -> int:

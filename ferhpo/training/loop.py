@@ -6,7 +6,7 @@ many threads.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,54 +20,21 @@ from torch import nn
 from ferhpo import metrics
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import TrainingError
+from ferhpo.errors import FerhpoError, TrainingError, first_line
 from ferhpo.metrics import Metric
 from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
-from ferhpo.training.clock import Clock
+from ferhpo.training.clock import Budget, Clock, Epochs
 from ferhpo.training.feed import Feed
-from ferhpo.training.guard import Losses, first_line, give_back, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, device_is_lost, give_back, out_of_memory, seeded, threads
 from ferhpo.training.images import Preprocessing
+from ferhpo.training.result import EpochResult
 from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
 from ferhpo.training.validation import Evaluated, Validation
 
 PRECISIONS = "precision.json"  # beside the prepared images: what was measured on this machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochResult:
-    """What one epoch came to; value, probabilities and files are of the same weights.
-
-    Args:
-        epoch: epochs finished, from 1.
-        figures: `metrics.figures` of the validation rows with the evaluated weights (EMA where on, mirror-averaged);
-            robust_accuracy as well at the end of a training on attacked images.
-        train_loss: mean over the epoch's steps.
-        lr: learning rate of the last step.
-        seconds: of this epoch, validation included.
-        images_per_second: of the training steps.
-        done: the budget is finished or the training stopped early; no further epoch follows.
-        restored: with patience, at the end: the epoch whose weights, figures and probabilities these are.
-        details: parameters, precision, device, threads, threads_before (of the parts before, where a run went on with
-            another number and so is not the uninterrupted one to the bit), torch, batch_size as it came out,
-            accumulate (2 where memory held half a batch only; batch norm saw halves then), compiled (how much it
-            gained; None where it is not).
-        save: writes this epoch's files (`_layout`) into an empty folder; call it before asking for the next epoch.
-            ``resumable=False`` leaves out what ``resume`` reads, two to four times the weights.
-    """
-
-    epoch: int
-    figures: dict[str, float]
-    train_loss: float
-    lr: float
-    seconds: float
-    images_per_second: float
-    done: bool
-    restored: int | None
-    details: dict[str, Any]
-    save: Callable[..., None]
 
 
 def train(
@@ -113,7 +80,7 @@ def train(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fitted:
+class _Trained:
     """What an epoch's steps came to: mean loss, learning rate of the last one, images a second, the last in words."""
 
     loss: float
@@ -138,23 +105,15 @@ class _Run:
         self.config, self.data, self.device, self.provenance = config, data, device, provenance
         self.watched = metric if config.patience_metric == "study" else metrics.metric(config.patience_metric)
         channels = data.images.shape[-1]
-        self.preprocessing = Preprocessing(
-            stored_size=data.images.shape[1],
-            image_size=config.image_size,
-            channels=channels,
-            mean=tuple(data.mean),
-            std=tuple(data.std),
-            mirror=config.strength("flip") > 0,
-            frames=config.frames,
-        )
+        self.preprocessing = Preprocessing.of(config, data)
         soft = distill.soft_labels(config, teacher, len(data.part("train").labels), len(data.classes))
         self.origin = Origin(config=config, data=data.fingerprint, teacher=distill.fingerprint(soft))
         found = None if resume is None else state.read(resume, self.origin)
         model = self._model(channels, fresh=found is None)
-        if found is None:
-            self.precision = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
-        else:
-            self.precision = precision.Precision(**found.scalars["precision"])
+        before = None if found is None else state.precision_before(found, device)
+        if before is None or not precision.goes_on(before, config, model, device):
+            before = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
+        self.precision = before
         model.to(memory_format=self.precision.memory_format)
         self.feed = Feed(config, data, self.preprocessing, device, self.precision.memory_format, soft)
         self.validation = Validation(data, self.preprocessing, device, self.precision)
@@ -167,17 +126,16 @@ class _Run:
     def epochs(self, seconds: float | None) -> Iterator[EpochResult]:
         """Yield until the budget is finished or patience is lost."""
         self._settle_threads(kept=seconds is None and torch.device(self.device).type == "cpu")
-        clock = None if seconds is None else self._clock(seconds)
-        self._compile(clock)
+        budget = self._budget(seconds)
         if torch.device(self.device).type == "cuda":  # what was tried out is not what the training needs
             cost.forget_peak(self.device)
-        if clock is not None:
-            clock.begin()
-            self.at.idle = clock.idle
-        done = clock is None and self.at.epoch >= self.config.epochs
+        self._compile(budget)  # after it, since the training uses the memory of the graphs that are recorded here
+        budget.begin()
+        self.at.idle = budget.idle
+        done = budget.over
         while not done:
             with threads(self.at.threads[-1]):
-                result = self._epoch(clock)
+                result = self._epoch(budget)
             done = result.done
             yield result
 
@@ -189,19 +147,17 @@ class _Run:
         if before[-1:] != [there]:
             self.at.threads = [*before, there]
 
-    def _epoch(self, clock: Clock | None) -> EpochResult:
+    def _epoch(self, budget: Budget) -> EpochResult:
         """Train and validate once."""
         start = time.perf_counter()
         self.at.epoch += 1
-        fitted = self._fit_in_memory(clock)
+        fitted = self._fit_in_memory(budget)
         begun = time.perf_counter()
         now = self.validation.evaluate(self.update.evaluated, self.at.epoch, fitted.last)
-        if clock is not None:
-            clock.saw_validation(time.perf_counter() - begun)
-        self.at.spent = self.at.spent + time.perf_counter() - start if clock is None else clock.spent()
+        budget.saw_validation(time.perf_counter() - begun)
+        self.at.spent = budget.spent()
         lost = self.at.watch(now, self.watched, self.config)
-        out_of_time = clock is not None and not clock.step_fits()
-        done = lost or out_of_time or (clock is None and self.at.epoch >= self.config.epochs)
+        done = lost or not budget.step_fits()
         restored = self.at.best if done else None
         return self._result(
             self._attacked(restored or now) if done else now,
@@ -235,7 +191,9 @@ class _Run:
     def _seeded(self, *names: str | int) -> AbstractContextManager[None]:
         return seeded(derive(self.config.seed, *names), self.device)
 
-    def _clock(self, seconds: float) -> Clock:
+    def _budget(self, seconds: float | None) -> Budget:
+        if seconds is None:
+            return Epochs(self.config.epochs * self.feed.steps, lambda: self.at.step, self.at.spent)
         took = self.validation.seconds(self.update.evaluated)
         attacked = 0.0 if self.config.adversarial == "none" else self.validation.attacked_seconds(took)
         needed = 2 * took + attacked
@@ -245,45 +203,49 @@ class _Run:
             raise TrainingError(msg)
         return Clock(seconds - attacked, self.at.spent, took, self.at.idle)
 
-    def _compile(self, clock: Clock | None) -> None:
+    def _compile(self, budget: Budget) -> None:
         """Let steps run compiled where that pays; images that grow would be compiled at every size."""
-        config, total = self.config, self.config.epochs * self.feed.steps
-        if config.grow < 1 or self.at.parts > 1:
-            return
-        self.compiled = compiling.choose(
-            self.update.model,
-            compiling.kind(config, len(self.data.classes)),
-            self.precision,
-            (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
-            self.device,
-            lambda step: (clock.seconds - clock.spent()) / step if clock else total - self.at.step,
-        )
+        config = self.config
+        if config.grow == 1 and self.at.parts == 1:
+            self.compiled = compiling.choose(
+                self.update.model,
+                compiling.kind(config, len(self.data.classes)),
+                self.precision,
+                (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
+                self.device,
+                budget.left,
+            )
+        if self.compiled is None:
+            compiling.let_go(self.device)
         self.update.forward = self.compiled or self.update.model
 
-    def _fit_in_memory(self, clock: Clock | None) -> _Fitted:
-        """Train one epoch; where memory does not suffice, once more from its start in half batches."""
+    def _fit_in_memory(self, budget: Budget) -> _Trained:
+        """Train one epoch; where memory does not suffice, once more from its start in half batches.
+
+        Where the compiled net fails in another way, once more with the net as it is.
+        """
         before = state.copied(self._state()) if self.at.parts == 1 else None
         try:
-            return self._fit(clock)
-        except (RuntimeError, MemoryError) as error:
-            if before is None or not out_of_memory(error):
+            return self._fit(budget)
+        except Exception as error:
+            full = out_of_memory(error)
+            of_compiled = self.compiled is not None and not isinstance(error, FerhpoError) and not device_is_lost(error)
+            if before is None or not (full or of_compiled):
                 raise
-        if self.compiled is not None:  # for whole batches, of which there are no more
+        if self.compiled is not None:
             self.compiled, self.update.forward = None, self.update.model
-            compiling.forget(self.device)
+            if full:  # it serves whole batches, of which there are no more
+                compiling.forget(self.device)
+            else:
+                compiling.give_up(self.device)
         give_back(self.device)
         self.at = state.unpack(before, self.update)
-        self.at.parts = 2
-        return self._fit(clock)
+        self.at.parts = 2 if full else 1
+        return self._fit_in_memory(budget)
 
-    def _fit(self, clock: Clock | None) -> _Fitted:
+    def _fit(self, budget: Budget) -> _Trained:
         """Train one epoch."""
         config, at = self.config, self.at
-        first, total = at.step, config.epochs * self.feed.steps
-
-        def progress(i: int) -> float:
-            return clock.progress() if clock else (first + i + 0.5) / total
-
         found = Losses(at.epoch, self.device, at.last_loss)
         lr, seen = 0.0, 0
         registry.train_mode(self.update.model)
@@ -291,27 +253,26 @@ class _Run:
         with self._seeded("dropout", at.epoch):
             batches = self.feed.batches(
                 at.epoch,
-                again=(lambda: not clock.epoch_fits()) if clock else lambda: False,
-                size=lambda i: schedule.size(config, progress(i)),
+                again=lambda: not budget.epoch_fits(),
+                size=lambda: schedule.size(config, budget.progress()),
             )
-            for i, (x, targets) in enumerate(batches):
-                if clock is not None and seen and not clock.step_fits():
+            for x, targets in batches:
+                if seen and not budget.step_fits():
                     break
                 passes, drops = at.step / self.feed.steps, at.plateau.drops
-                lr = config.lr * schedule.factor(config, progress(i), passes=passes, drops=drops)
-                wait = clock is not None and clock.near_end()
+                lr = config.lr * schedule.factor(config, budget.progress(), passes=passes, drops=drops)
+                wait = budget.near_end()
                 found.add(self.update(x, targets, lr=lr, t=at.step, parts=at.parts), lr, wait=wait)
                 at.step += 1
                 seen += len(x)
-                if clock is not None:
-                    before, last = last, time.perf_counter()
-                    clock.saw_step(last - before)
+                before, last = last, time.perf_counter()
+                budget.saw_step(last - before)
             mean = found.mean()  # waits for a GPU
         at.last_loss = found.last
-        return _Fitted(loss=mean, lr=lr, rate=seen / (time.perf_counter() - start), last=found.where)
+        return _Trained(loss=mean, lr=lr, rate=seen / (time.perf_counter() - start), last=found.where)
 
     def _result(self, shown: Evaluated, *, done: bool, **fields: Any) -> EpochResult:
-        parameters = sum(w.numel() for w in self.update.model.parameters())
+        parameters = cost.parameters(self.update.model)
         details = {
             "parameters": parameters,
             "precision": str(self.precision),

@@ -28,7 +28,7 @@ def build(model: nn.Module, config: TrialConfig, dtype: torch.dtype = torch.floa
         for weights, decay in (([w for w in decayed if id(w) not in own], config.weight_decay), (free, 0.0))
         if weights
     ]
-    # left out as the first step, a fused SGD keeps a momentum that was never written
+    # fp16 may leave out the first step; fused SGD would then read a momentum that was never written
     fused = None if dtype == torch.float16 else True
     match config.optimizer:
         case "sgd":

@@ -103,6 +103,11 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     return _KNOWN[key]
 
 
+def goes_on(before: Precision, config: TrialConfig, model: nn.Module, device: str) -> bool:
+    """Tell whether a training can go on as it began: as configured, or as the device computes natively."""
+    return config.precision != "auto" or str(before) in map(str, candidates(model, device))
+
+
 def candidates(model: nn.Module, device: str) -> list[Precision]:
     """Return what the probe compares: both formats in fp32, and one short format that the device computes by itself.
 
@@ -120,7 +125,12 @@ def candidates(model: nn.Module, device: str) -> list[Precision]:
 def _short_format(device: str) -> str | None:
     if torch.device(device).type == "cpu":
         return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None  # noqa: SLF001 - nowhere else said
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if gpu_has_bf16(device) else "fp16"
+
+
+def gpu_has_bf16(device: str) -> bool:
+    """Tell whether a GPU computes in bf16 by itself; `torch.cuda.is_bf16_supported` looks at the current one only."""
+    return torch.cuda.get_device_properties(device).major >= 8  # Ampere
 
 
 def probe(model: nn.Module, shape: tuple[int, int, int, int], device: str = "cpu") -> Precision:

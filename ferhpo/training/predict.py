@@ -14,7 +14,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
 from ferhpo.training.guard import halved
 from ferhpo.training.images import Preprocessing, Rows
-from ferhpo.training.precision import Precision
+from ferhpo.training.precision import Precision, gpu_has_bf16
 
 BATCH_PIXELS = {"cpu": 128 * 48 * 48, "cuda": 2048 * 48 * 48}  # of a batch when none is given; a CPU likes its caches
 FP32 = Precision(format="fp32", channels_last=True)
@@ -96,18 +96,23 @@ def like_validation(card: Mapping[str, Any], device: str) -> Precision:
     """Return how a checkpoint's validation probabilities were computed, where this machine computes so natively.
 
     Weights and temperature of an ensemble are fitted to those probabilities, and a test figure stands beside a
-    validation figure, so all are computed alike; float32 where bf16 would be emulated, which is slow.
+    validation figure, so all are computed alike; float32 where bf16 or fp16 would be emulated, which is slow.
     """
     given = card.get("precision")
     wanted = Precision(**given) if given else FP32
-    if wanted.format == "fp32" or _has_bf16(device):
-        return wanted
-    return FP32
+    match wanted.format:
+        case "bf16":
+            able = _has_bf16(device)
+        case "fp16":
+            able = torch.device(device).type == "cuda"
+        case _:
+            able = True
+    return wanted if able else FP32
 
 
 def _has_bf16(device: str) -> bool:
     if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return gpu_has_bf16(device)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - none is public
 
 

@@ -11,7 +11,8 @@ from ferhpo._atomic import new_folder
 from ferhpo.data.cache import Prepared
 from ferhpo.metrics import Metric
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
+from ferhpo.training.result import EpochResult
 
 
 def train_single(

@@ -9,6 +9,7 @@ from ferhpo.errors import CheckpointError
 from ferhpo.metrics import Metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
+from ferhpo.training.guard import device_is_lost, out_of_memory
 from ferhpo.training.precision import Precision
 from ferhpo.training.schedule import Plateau
 from ferhpo.training.step import Step
@@ -79,7 +80,8 @@ def pack(origin: Origin, precision: Precision, step: Step, progress: Progress) -
     """Return what a training needs to go on; its tensors are the live ones."""
     tensors = step.tensors()
     scalars = {name: getattr(progress, name) for name in SCALARS}
-    scalars |= {"precision": precision.to_json(), "teacher": origin.teacher, "best": None}
+    scalars |= {"precision": precision.to_json(), "device": step.device_type}
+    scalars |= {"teacher": origin.teacher, "best": None}
     scalars["plateau"] = asdict(progress.plateau)
     if progress.best is not None:
         tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
@@ -105,13 +107,20 @@ def unpack(state: checkpoint.State, step: Step) -> Progress:
     Raises:
         KeyError, IndexError, TypeError, ValueError, RuntimeError: the state is of other settings.
     """
-    weights = {n.removeprefix("best/"): t for n, t in state.tensors.items() if n.startswith("best/") and n != PROBS}
     step.load({n: t for n, t in state.tensors.items() if not n.startswith("best/")})
     kept, best = state.scalars["best"], None
-    if kept is not None:
-        best = Evaluated(weights=weights, probs=state.tensors[PROBS].numpy(), **kept)
+    if kept is not None:  # its tensors are copied, since what was read is mapped from a file that is deleted soon
+        tensors = {n: t.clone() for n, t in state.tensors.items() if n.startswith("best/")}
+        probs = tensors.pop(PROBS).numpy()
+        best = Evaluated(weights={n.removeprefix("best/"): t for n, t in tensors.items()}, probs=probs, **kept)
     numbers = {name: state.scalars[name] for name in SCALARS}
     return Progress(epoch=state.epoch, best=best, plateau=Plateau(**state.scalars["plateau"]), **numbers)
+
+
+def precision_before(state: checkpoint.State, device: str) -> Precision | None:
+    """Return how a training computed so far; None if that was on a device of another kind."""
+    kind = torch.device(device).type
+    return Precision(**state.scalars["precision"]) if state.scalars.get("device", kind) == kind else None
 
 
 def unpack_read(state: checkpoint.State, step: Step, folder: Path) -> Progress:
@@ -119,10 +128,13 @@ def unpack_read(state: checkpoint.State, step: Step, folder: Path) -> Progress:
 
     Raises:
         CheckpointError: it does not fit its own settings.
+        RuntimeError: the device failed, or its memory does not suffice.
     """
     try:
         return unpack(state, step)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        if device_is_lost(error) or out_of_memory(error):
+            raise
         reason = str(error).strip().splitlines()[-1].strip()
         msg = f"checkpoint {folder} does not fit its own settings ({reason}); train again"
         raise CheckpointError(msg) from error
@@ -136,9 +148,10 @@ def read(folder: Path, origin: Origin) -> checkpoint.State:
     """
     state = checkpoint.read_state(folder)
     wanted = origin.config.params()
-    other = sorted(k for k in {*wanted, *state.config} if wanted.get(k) != state.config.get(k))
+    had = TrialConfig().params() | state.config  # a setting that is newer than the state has its default
+    other = sorted(k for k in had if wanted.get(k) != had[k])
     if other:
-        said = ", ".join(f"{k} {state.config.get(k)!r} there, {wanted.get(k)!r} here" for k in other[:3])
+        said = ", ".join(f"{k} {had[k]!r} there, {wanted.get(k)!r} here" for k in other[:3])
         msg = f"checkpoint {folder} must be of the same settings to go on from, it differs in {said}; start anew"
         raise CheckpointError(msg)
     for what, there, here in (

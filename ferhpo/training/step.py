@@ -47,6 +47,11 @@ class Step:
         self._ema = Ema(model, config.ema) if config.ema else None
 
     @property
+    def device_type(self) -> str:
+        """Kind of the device: cpu or cuda."""
+        return torch.device(self._device).type
+
+    @property
     def evaluated(self) -> nn.Module:
         """The model whose weights count: the moving average where there is one."""
         return self.model if self._ema is None else self._ema.model
@@ -101,7 +106,7 @@ class Step:
         return mixed
 
     def _new_scaler(self) -> torch.amp.GradScaler:
-        return torch.amp.GradScaler(torch.device(self._device).type, enabled=self._precision.format == "fp16")
+        return torch.amp.GradScaler(self.device_type, enabled=self._precision.format == "fp16")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what `load` puts back, by name; the live tensors, not copies."""
@@ -128,6 +133,6 @@ class Step:
         if self._ema is not None:
             weights.load(self._ema.model, groups["ema"])
         self._scaler = self._new_scaler()  # the old one may hold how far an update came that broke off
-        if self._scaler.is_enabled():
+        if self._scaler.is_enabled() and groups["scaler"]:  # none where the epochs before were not in fp16
             scale, tracker = (groups["scaler"][n].item() for n in SCALER)
             self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})

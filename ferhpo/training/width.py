@@ -8,13 +8,13 @@ import torch
 
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
-from ferhpo.errors import TrainingError
+from ferhpo.errors import TrainingError, first_line
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.dimension import Dimension
 from ferhpo.training import losses, precision, schedule
 from ferhpo.training.adversarial import passes
-from ferhpo.training.guard import first_line, give_back, out_of_memory, seeded
+from ferhpo.training.guard import give_back, out_of_memory, seeded
 from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.step import Step
 
@@ -99,7 +99,7 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
         device: cpu or cuda[:n].
     """
     cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
-    rate = _rate(config.with_params({"pretrained": False, "distill": 0.0}), data, device)
+    rate = _rate(config, data, device)
     give_back(device)  # what stays cached is missing from whoever trains beside this process
     return rate / cost
 
@@ -107,8 +107,11 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
 def _rate(config: TrialConfig, data: Prepared, device: str) -> float:
     """Return images a second of updates at the full image size."""
     channels, rows = data.images.shape[-1], min(config.batch_size, len(data.part("train").rows))
+    frozen, config = registry.is_frozen(config), config.with_params({"pretrained": False, "distill": 0.0})
     with seeded(derive(config.seed, "width"), device):
         model = registry.build(config, classes=len(data.classes), channels=channels).to(device)
+        if frozen:
+            registry.freeze(model)
         chosen = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
         registry.train_mode(model.to(memory_format=chosen.memory_format))
         counts_c = torch.ones(len(data.classes), device=device)

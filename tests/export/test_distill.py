@@ -73,7 +73,7 @@ def test_images_that_are_split_in_another_way_are_refused(data: Prepared, tmp_pa
     split = np.array(data.split)
     split[0] = 1  # which trained the teacher
     config = TINY.with_params({"distill": 1.0})
-    with pytest.raises(DataError, match="needs its images split as they were for its training, member 0"):
+    with pytest.raises(DataError, match="member 0 was trained on another split of these images"):
         distill.distill(
             tmp_path / "teacher", config, replace(data, split=split), tmp_path / "student", metric=metric("accuracy")
         )

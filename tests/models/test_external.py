@@ -166,7 +166,7 @@ def test_a_head_takes_the_place_of_the_classifier(pooled: TrialConfig) -> None:
 
 def test_a_head_needs_a_linear_classifier(pooled: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "_timm", lambda *_: nn.Sequential(nn.Conv2d(1, 2, 3)))
-    with pytest.raises(ModelError, match="place of a linear classifier, timm:pooled has none; set head = 0"):
+    with pytest.raises(ModelError, match="timm:pooled has no linear classifier that a head could replace; set head"):
         external.build(pooled.with_params({"head": 6}), classes=5, channels=1)
 
 

@@ -70,5 +70,5 @@ def test_channels_that_are_no_whole_frames_are_refused() -> None:
 
 def test_a_net_without_a_linear_classifier_is_refused() -> None:
     config = TrialConfig(arch="torchvision:squeezenet1_1", image_size=64, frames=2)
-    with pytest.raises(ModelError, match="frames need a net with one linear classifier"):
+    with pytest.raises(ModelError, match="has no single linear classifier of an even number of features"):
         registry.build(config, classes=3, channels=2)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ferhpo.data.cache import prepare
+from ferhpo.search import probe
 from ferhpo.search.probe import Steps, main
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import DataSpec
@@ -47,6 +48,17 @@ def test_steps_go_on_past_the_end_of_the_data_and_change_the_weights(prepared: P
 def test_memory_is_the_process_s_own_and_not_its_parent_s(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "peak_mib", lambda device: {"cpu": 100.5}[device])  # ru_maxrss begins with the parent's
     assert Steps(CONFIG, prepared, "cpu").memory()["bytes"] == int(100.5 * (1 << 20))
+
+
+def test_memory_is_that_of_a_validation_batch_as_well(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, bool]] = []
+    steps = Steps(CONFIG, prepared, "cpu")
+    steps._model.register_forward_pre_hook(lambda net, args: seen.append((len(args[0]), net.training)))
+    monkeypatch.setattr(probe, "batch_size", lambda *_: 7)
+    steps.memory()
+    assert seen == [(7, False), (7, False)]  # the image, and its mirror image
+    steps.rate(0)
+    assert seen[2:] == [(16, True)]
 
 
 def answers(

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ferhpo.search import costs
 from ferhpo.search.job import Job, train_trial
 from ferhpo.search.work import TrialWork, one_line
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.result import EpochResult
 
 
 def work(tmp_path: Path, data: fakes.FakeData, *, epoch: int = 0, **settings: Any) -> TrialWork:
@@ -88,6 +90,38 @@ def test_an_error_after_which_a_gpu_answers_no_more_ends_the_worker(
         assert worker.next() == {"error": f"RuntimeError: {text}"}
 
 
+@pytest.mark.parametrize(("text", "lost"), [("CUDA error: bad address", True), ("CUDA error: out of memory", False)])
+def test_what_lies_behind_our_own_sentence_tells_whether_the_gpu_is_lost(
+    tmp_path: Path, data: fakes.FakeData, text: str, lost: bool
+) -> None:
+    def trainer(*_: object) -> Iterator[Any]:
+        msg = f"a training failed ({text})"
+        raise TrainingError(msg) from RuntimeError(text)
+
+    worker = TrialWork(4, TrialConfig(), 0, fakes.job(tmp_path, data), trainer)
+    if lost:
+        with pytest.raises(TrainingError):
+            worker.next()
+    else:
+        assert worker.next() == {"error": f"a training failed ({text})"}
+
+
+def test_memory_that_sufficed_before_a_resume_may_suffice_in_another_process(
+    tmp_path: Path, data: fakes.FakeData
+) -> None:
+    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
+        if resume is None:
+            yield next(fakes.trainer(config, job, None))
+        msg = "CUDA out of memory"
+        raise torch.OutOfMemoryError(msg)
+
+    fresh, resumed = (TrialWork(4, TrialConfig(), epoch, fakes.job(tmp_path, data), trainer) for epoch in (0, 1))
+    assert fresh.next()["epoch"] == 1
+    assert fresh.next() == {"error": "OutOfMemoryError: CUDA out of memory"}
+    with pytest.raises(torch.OutOfMemoryError):
+        resumed.next()
+
+
 @pytest.mark.parametrize(("device", "given_back"), [("cpu", []), ("cuda", ["cuda"])])
 def test_a_trial_on_a_gpu_begins_without_what_the_one_before_kept(
     tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, device: str, given_back: list[str]
@@ -96,36 +130,54 @@ def test_a_trial_on_a_gpu_begins_without_what_the_one_before_kept(
     monkeypatch.setattr("ferhpo.training.guard.give_back", found.append)
     monkeypatch.setattr("ferhpo.data.cache.open_prepared", lambda _: data)
     monkeypatch.setattr("ferhpo.training.loop.train", lambda *_, **__: iter(()))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
     job = replace(fakes.job(tmp_path, data), device=device, threads=torch.get_num_threads())
     assert list(train_trial(TrialConfig(), job, None)) == []
     assert found == given_back
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "3"), ("8", "8")])
+def test_a_worker_compiles_with_its_own_threads_unless_the_user_says_otherwise(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    name = "TORCHINDUCTOR_COMPILE_THREADS"
+    monkeypatch.setenv(name, before or "")
+    if before is None:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr("ferhpo.data.cache.open_prepared", lambda _: data)
+    monkeypatch.setattr("ferhpo.training.loop.train", lambda *_, **__: iter(()))
+    list(train_trial(TrialConfig(), replace(fakes.job(tmp_path, data), threads=3), None))
+    assert os.environ[name] == after
 
 
 @pytest.mark.parametrize(
     ("name", "error"), [("accuracy", "accuracy must be a finite number, got nan in epoch 1"), ("nll", None)]
 )
 def test_a_figure_that_is_not_finite_is_named_where_it_counts_and_left_out_elsewhere(
-    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str, error: str | None
+    tmp_path: Path, data: fakes.FakeData, name: str, error: str | None
 ) -> None:
     figures = {"accuracy": 0.5, "nll": 1.0} | {name: float("nan")}
-    monkeypatch.setattr(fakes.FakeEpoch, "figures", figures)
-    monkeypatch.setattr(fakes.FakeEpoch, "save", lambda *_: None)
-    record = work(tmp_path, data).next()
+
+    def trainer(*_: object) -> Iterator[EpochResult]:
+        yield EpochResult(epoch=1, figures=figures, seconds=0.5, done=False, save=lambda _: None)
+
+    record = TrialWork(4, TrialConfig(epochs=3), 0, fakes.job(tmp_path, data), trainer).next()
     assert record.get("error") == error
     assert error or record["attrs"]["figures"] == {"accuracy": 0.5}
+    assert error or record["history"]["lr"] is None  # no net was trained
 
 
 def test_a_kill_while_an_epoch_is_written_leaves_the_epoch_before(tmp_path: Path, data: fakes.FakeData) -> None:
-    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[fakes.FakeEpoch]:
-        epochs = fakes.trainer(config, job, resume)
-        yield next(epochs)
+    def trainer(config: TrialConfig, job: Job, resume: Path | None) -> Iterator[EpochResult]:
+        first, second, _ = fakes.trainer(config, job, resume)
 
-        class Dies(fakes.FakeEpoch):
-            def save(self, folder: Path) -> None:
-                super().save(folder)
-                raise KeyboardInterrupt
+        def dies(folder: Path) -> None:
+            second.save(folder)
+            raise KeyboardInterrupt
 
-        yield Dies(epoch=2, config=config, job=job, seconds=0.5)
+        yield first
+        yield replace(second, save=dies)
 
     worker = TrialWork(4, TrialConfig(epochs=3), 0, fakes.job(tmp_path, data), trainer)
     worker.next()

@@ -1,7 +1,11 @@
+import sys
+
 import pytest
 
 from ferhpo.errors import UsageError
-from ferhpo.search.workers import Split, Workers
+from ferhpo.search import workers as module
+from ferhpo.search.events import Event, Note
+from ferhpo.search.workers import Split, Workers, with_usable_gpus
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,38 @@ def test_a_trial_fits_one_machine_of_a_cluster(
 def test_a_trial_that_does_not_fit_the_machine_is_refused() -> None:
     with pytest.raises(UsageError, match="asks for 8 CPUs and 0 GPUs, there are 2 and 0"):
         Workers(cpus=8).fit({"CPU": 2})
+
+
+WITH_GPU = [{"CPU": 4.0, "GPU": 1.0, "memory": 8.0}]
+FAILS = (sys.executable, "-S", "-c", "import sys; sys.exit('Traceback:\\nRuntimeError: the driver is too old')")
+WORKS = (sys.executable, "-S", "-c", "")
+
+
+def test_a_gpu_that_torch_cannot_use_is_left_alone_and_why_is_said(events: list[Event]) -> None:
+    assert with_usable_gpus(WITH_GPU, Workers(), events.append, FAILS) == [{"CPU": 4.0, "memory": 8.0}]
+    (note,) = events
+    assert isinstance(note, Note)
+    assert note.text.endswith("cannot use this machine's GPU (RuntimeError: the driver is too old)")
+
+
+def test_a_gpu_that_torch_can_use_stays(events: list[Event]) -> None:
+    assert with_usable_gpus(WITH_GPU, Workers(), events.append, WORKS) == WITH_GPU
+    assert events == []
+
+
+def test_nobody_looks_for_a_gpu_that_is_not_there_or_not_wanted(events: list[Event]) -> None:
+    missing = ("no such program",)
+    assert with_usable_gpus(WITH_GPU, Workers(gpus=0), events.append, missing) == WITH_GPU
+    assert with_usable_gpus([{"CPU": 4.0}], Workers(), events.append, missing) == [{"CPU": 4.0}]
+
+
+def test_asking_for_a_gpu_that_torch_cannot_use_is_refused(events: list[Event]) -> None:
+    with pytest.raises(UsageError, match=r"--gpus-per-trial must be 0 .* got 0.5 \(RuntimeError: the driver"):
+        with_usable_gpus(WITH_GPU, Workers(gpus=0.5), events.append, FAILS)
+
+
+def test_a_gpu_that_gives_no_answer_is_left_alone(events: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GPU_SECONDS", 0.1)
+    hangs = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
+    assert with_usable_gpus(WITH_GPU, Workers(), events.append, hangs) == [{"CPU": 4.0, "memory": 8.0}]
+    assert "no answer within" in str(events)

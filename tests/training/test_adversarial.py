@@ -12,8 +12,9 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import adversarial
 from ferhpo.training.adversarial import Attack, of_training
 from ferhpo.training.images import Preprocessing
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision
+from ferhpo.training.result import EpochResult
 from ferhpo.training.validation import ROBUST, Evaluated, Validation
 
 EPSILON = 0.1

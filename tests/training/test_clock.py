@@ -8,7 +8,7 @@ from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import clock as module
 from ferhpo.training import loop
-from ferhpo.training.clock import Clock
+from ferhpo.training.clock import Clock, Epochs
 from ferhpo.training.loop import train
 
 
@@ -82,6 +82,30 @@ def test_an_epoch_ends_only_if_more_training_can_follow(now: list[float]) -> Non
 
 def test_time_spent_before_a_resume_counts(now: list[float]) -> None:
     assert Clock(10, 4, 1).spent() == 4
+
+
+def test_steps_are_a_budget_too_whatever_time_they_take(now: list[float]) -> None:
+    done = [3]
+    epochs = Epochs(8, lambda: done[0], spent=2.0)
+    epochs.begin()
+    now[0] += 1000
+    epochs.saw_step(500)
+    epochs.saw_validation(500)
+    assert (epochs.spent(), epochs.left(0.5), epochs.progress()) == (1002, 5, 3.5 / 8)
+    assert epochs.step_fits()
+    assert epochs.epoch_fits()
+    assert not epochs.near_end()
+    assert not epochs.over
+    done[0] = 8
+    assert not epochs.step_fits()
+    assert epochs.over
+
+
+def test_the_steps_that_are_left_of_a_time_budget_follow_from_what_one_takes(now: list[float]) -> None:
+    clock = Clock(10, 4, 1)
+    assert clock.left(0.5) == 12
+    now[0] += 20
+    assert not clock.over  # one step is made, and validated
 
 
 # --- in a training

@@ -101,6 +101,39 @@ def test_a_net_that_gained_nothing_gives_its_memory_back_and_is_not_compiled_aga
     assert choose(net(), "net", PRECISION, SHAPE, "cuda", lambda _: 10**9) is None
 
 
+@pytest.mark.parametrize(("dropout", "kept"), [(0.0, False), (0.5, True)])  # what drops at random cannot be compared
+def test_a_net_that_computes_something_else_compiled_runs_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, dropout: float, kept: bool
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda model, **_: lambda x: 1.5 * model(x))
+    model = build(CONFIG.with_params({"dropout": dropout}), classes=3, channels=1)
+    assert (make(model, "net", PRECISION, SHAPE, "cpu", 1e9) is not None) == kept
+
+
+def test_half_a_batch_is_timed_only_where_a_whole_one_leaves_enough_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(module, "_seconds", lambda *given: asked.append(given[3][0]) or 0.01)
+    for steps in (10, 10**6):  # a gain of 0.1 s at most, of 10000 s at most
+        monkeypatch.setattr(module, "make", lambda *_: None)
+        assert choose(net(), "net", PRECISION, SHAPE, "cuda", lambda _, steps=steps: steps) is None
+    assert asked == [8, 8, 4]
+
+
+def test_what_an_earlier_trial_left_compiled_is_let_go_of_and_what_failed_is_not_compiled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resets = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
+    module.let_go("cpu")
+    assert resets == []  # which would load the compiler
+    for end, vain in ((module.let_go, []), (module.give_up, ["net"])):
+        module._LAST["net"] = 40.0
+        end("cpu")
+        assert module._LAST == {}
+        assert sorted(module._VAIN) == vain
+    assert resets == [1, 1]
+
+
 def test_nets_that_drop_another_share_are_of_another_kind() -> None:
     shares = [{name: share} for name in ("dropout", "feature_dropout") for share in (0.1, 0.2)]
     assert len({kind(CONFIG.with_params({"head": 4, **share}), 3) for share in shares}) == 4
@@ -201,3 +234,64 @@ def test_a_compiled_net_is_let_go_of_where_memory_holds_half_a_batch(
     monkeypatch.setattr(loop.compiling, "forget", forgotten.append)
     result = next(train(tiny, data, metric=metric("accuracy")))
     assert (result.details["accumulate"], result.details["compiled"], forgotten) == (2, None, ["cpu"])
+
+
+def test_a_compiled_net_that_fails_in_the_training_is_replaced_by_the_net_as_it_is(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: torch.Tensor) -> torch.Tensor:
+        msg = "assert_size_stride"
+        raise AssertionError(msg)
+
+    given_up: list[str] = []
+    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, failing))
+    monkeypatch.setattr(loop.compiling, "give_up", given_up.append)
+    result = next(train(tiny, data, metric=metric("accuracy")))
+    assert (result.details["accumulate"], result.details["compiled"], given_up) == (1, None, ["cpu"])
+    monkeypatch.setattr(loop.compiling, "choose", lambda *_: None)
+    assert result.figures == next(train(tiny, data, metric=metric("accuracy"))).figures
+
+
+def test_a_lost_device_is_not_blamed_on_the_compiled_net(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: torch.Tensor) -> torch.Tensor:
+        msg = "CUDA error: an illegal memory access was encountered"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, lost))
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        next(train(tiny, data, metric=metric("accuracy")))
+
+
+def test_a_trial_that_runs_uncompiled_keeps_no_graphs_of_an_earlier_one(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(module, "forget", forgotten.append)
+    monkeypatch.setattr(module, "_LAST", {"net": 40.0})
+    for config in (tiny, tiny.with_params({"image_size": 16, "grow": 0.5})):
+        next(train(config, data, metric=metric("accuracy")))
+    assert forgotten == ["cpu", "cpu"]
+
+
+def test_the_peak_of_memory_begins_before_graphs_are_recorded(
+    data: Prepared, tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def choose(*_: Any) -> None:
+        order.append("compile")
+        raise KeyboardInterrupt
+
+    run = loop._Run(tiny, data, metric("accuracy"), "cpu", None, {}, None)
+    run.device = "cuda"  # from here on
+    monkeypatch.setattr(loop.cost, "forget_peak", order.append)
+    monkeypatch.setattr(loop.compiling, "choose", choose)
+    with pytest.raises(KeyboardInterrupt):
+        next(run.epochs(None))
+    assert order == ["cuda", "compile"]
+
+
+def compiled(net: nn.Module, fast: Any) -> Compiled:
+    return Compiled(net=net, fast=fast, shape=(16, 1, 8, 8), seconds=1, gain=2)

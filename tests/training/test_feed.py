@@ -139,7 +139,7 @@ def test_another_pass_follows_while_it_is_asked_for(data: Prepared, tiny: TrialC
 def test_batches_come_at_the_size_that_is_asked_for(data: Prepared, tiny: TrialConfig) -> None:
     sizes = [8, 8, 12, 16, 8, 8, 8, 8]
     answers = iter([True, False])
-    batches = feed(data, tiny.with_params({"augment": 0.5})).batches(1, lambda: next(answers), sizes.__getitem__)
+    batches = feed(data, tiny.with_params({"augment": 0.5})).batches(1, lambda: next(answers), iter(sizes).__next__)
     assert [x.shape[2:] for x, _ in batches] == [(s, s) for s in sizes]
 
 

@@ -10,7 +10,7 @@ from ferhpo.errors import TrainingError
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import optim
-from ferhpo.training.guard import Losses, halved, out_of_memory, seeded, threads
+from ferhpo.training.guard import Losses, device_is_lost, halved, out_of_memory, seeded, threads
 from ferhpo.training.loop import train
 
 
@@ -87,6 +87,15 @@ def test_a_seeded_block_repeats_itself_and_leaves_the_generators_alone() -> None
 )
 def test_memory_that_does_not_suffice_is_told_from_other_errors(error: Exception, memory: bool) -> None:
     assert out_of_memory(error) == memory
+
+
+def test_a_lost_device_is_told_from_memory_that_does_not_suffice() -> None:
+    said = [
+        "CUDA error: an illegal memory access was encountered",
+        "CUDA error: out of memory",
+        "mat1 and mat2 shapes cannot be multiplied",
+    ]
+    assert [device_is_lost(RuntimeError(text)) for text in said] == [True, False, False]
 
 
 def test_a_batch_is_halved_until_memory_suffices_and_for_no_other_error() -> None:

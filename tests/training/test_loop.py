@@ -17,7 +17,8 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import loop, validation
 from ferhpo.training.checkpoint import read, read_state
 from ferhpo.training.guard import threads
-from ferhpo.training.loop import EpochResult, train
+from ferhpo.training.loop import train
+from ferhpo.training.result import EpochResult
 
 ACCURACY = metric("accuracy")
 EVERYTHING = {"dropout": 0.3, "augment": 0.5, "mixup": 0.4, "ema": 0.9, "patience": 2, "epochs": 4}

@@ -1,6 +1,7 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import precision
-from ferhpo.training.precision import Precision, choose, probe
+from ferhpo.training.precision import Precision, choose, goes_on, probe
 
 CONFIG = TrialConfig(width=4, image_size=8)
 
@@ -104,8 +105,32 @@ def test_a_depthwise_net_is_not_called_slower_in_a_format_that_was_not_tried(mon
 
 @pytest.mark.parametrize(("able", "short"), [(True, "bf16"), (False, "fp16")])
 def test_fp16_is_tried_on_a_gpu_without_bf16_alone(able: bool, short: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
-    assert [p.format for p in precision.candidates(net(), "cuda")] == ["fp32", "fp32", short]
+    asked: list[str] = []
+    major = 8 if able else 7
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: asked.append(device) or SimpleNamespace(major=major)
+    )
+    assert [p.format for p in precision.candidates(net(), "cuda:1")] == ["fp32", "fp32", short]
+    assert asked == ["cuda:1"]  # and not the current one
+
+
+@pytest.mark.parametrize(
+    ("before", "device", "short", "kept"),
+    [
+        (Precision(format="fp32", channels_last=False, why="measured then"), "cpu", None, True),
+        (Precision(format="bf16", channels_last=True), "cpu", "bf16", True),
+        (Precision(format="bf16", channels_last=True), "cpu", None, False),  # torch would emulate it
+        (Precision(format="bf16", channels_last=True), "cuda", "fp16", False),  # of an A100, on a T4
+        (Precision(format="fp16", channels_last=True), "cuda", "bf16", False),
+        (Precision(format="fp32", channels_last=True, winograd=True), "cuda", "bf16", False),
+    ],
+)
+def test_a_training_that_goes_on_computes_as_before_where_the_device_does_so_by_itself(
+    before: Precision, device: str, short: str | None, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_short_format", lambda _: short)
+    assert goes_on(before, CONFIG, net(), device) == kept
+    assert goes_on(before, CONFIG.with_params({"precision": before.format}), net(), device)
 
 
 class Full(nn.Module):

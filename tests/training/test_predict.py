@@ -99,6 +99,8 @@ def test_probabilities_are_computed_like_those_of_validation_where_the_machine_c
     monkeypatch.setattr(predict, "_has_bf16", lambda device: able)
     card = {"precision": {"format": "bf16", "channels_last": False, "why": "measured"}}
     assert like_validation(card, "cpu").format == ("bf16" if able else "fp32")
+    card["precision"]["format"] = "fp16"
+    assert [like_validation(card, device).format for device in ("cpu", "cuda")] == ["fp32", "fp16"]
     card["precision"]["format"] = "fp32"
     assert not like_validation(card, "cpu").channels_last
     assert like_validation({"precision": None}, "cpu") == predict.FP32

@@ -4,7 +4,7 @@ from ferhpo import _layout
 from ferhpo.data.cache import Prepared
 from ferhpo.metrics import metric
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.loop import EpochResult
+from ferhpo.training.result import EpochResult
 from ferhpo.training.single import train_single
 
 

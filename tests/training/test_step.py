@@ -64,6 +64,13 @@ def test_a_step_that_is_loaded_goes_on_to_the_bit(config: TrialConfig, more: dic
     assert all(torch.equal(a, b) for a, b in zip(step.tensors().values(), other.tensors().values(), strict=True))
 
 
+def test_a_step_in_fp16_goes_on_from_one_in_another_format_with_a_new_scale(config: TrialConfig) -> None:
+    before, after = make(config.with_params({"precision": "fp32"})), make(config.with_params({"precision": "fp16"}))
+    after.load(before.tensors())
+    assert after.tensors()["scaler/scale"] == 2.0**16
+    assert all(torch.equal(w, after.tensors()[name]) for name, w in before.tensors().items())
+
+
 def test_a_step_that_is_loaded_forgets_what_it_had(config: TrialConfig) -> None:
     step = make(config)
     fresh = {name: tensor.clone() for name, tensor in step.tensors().items()}

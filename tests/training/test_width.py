@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
@@ -107,6 +108,19 @@ def test_a_width_is_timed_for_real_with_the_trainings_own_update(
     assert found.width == 8
     assert found.images_per_second > 0
     assert "width 8 fits the time" in str(found)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_base_that_is_frozen_in_the_training_is_frozen_while_it_is_timed(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    asked: list[nn.Module] = []
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    monkeypatch.setattr(width.registry, "build", lambda *_, **__: net)
+    monkeypatch.setattr(width.registry, "freeze", asked.append)
+    config = TrialConfig(arch="timm:resnet18", frozen=frozen, image_size=8, batch_size=8, precision="fp32", lr=0.01)
+    assert width.images_per_second(config.with_params({"pretrained": True}), data, "cpu") > 0
+    assert asked == [net] * frozen
 
 
 def test_a_training_on_attacked_images_sees_fewer_of_them(data: Prepared, rates: list[int]) -> None:
