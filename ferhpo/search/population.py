@@ -46,6 +46,11 @@ class Population(Scheduler):
             if epoch % self.every == 0 and epoch > behind:
                 self.values.setdefault(epoch, {})[number] = value
 
+    def forget(self, number: int) -> None:
+        """Drop the values of a trial that failed."""
+        for values in self.values.values():
+            values.pop(number, None)
+
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Record a trial's value; at the end of its turn it waits."""
         self.record(number, {epoch: value})

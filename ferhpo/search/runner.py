@@ -14,6 +14,7 @@ from ferhpo.models.registry import check
 from ferhpo.search import cluster
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
+from ferhpo.search.failure import told
 from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.job import Trainer, train_trial
 from ferhpo.search.launch import run
@@ -98,13 +99,17 @@ def search(
         StudyError: the study is being written by another process, or changed in what may not change; or there is
             nothing to confirm.
         UsageError: not one trial fits the machine, or there is no cluster.
+        SearchError: the database, the disk or Ray gave way; what is stored is kept, and a search goes on from there.
     """
     check_architectures(spec)
     check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
-    with StudyWriter(
-        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
-    ) as writer:
+    with (
+        told(spec.name),
+        StudyWriter(
+            spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
+        ) as writer,
+    ):
         cluster.end_leftovers(writer.folder / _layout.LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)

@@ -18,7 +18,7 @@ from ferhpo import _layout
 from ferhpo._seeding import derive
 from ferhpo.metrics import metric, quantity
 from ferhpo.search.anytime import RunningEnsemble
-from ferhpo.search.budget import Budget, Limits
+from ferhpo.search.budget import AFTER, Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
@@ -62,6 +62,7 @@ class Session:
         self.writer, self.limits, self.emit = writer, limits, emit
         self.stopping: str | None = None  # why the search ends before its total
         self.gave_up = False  # too many failures in a row
+        self.cut_off: str | None = None  # what a worker's disk said, which ended the search
         self.running: dict[int, Assignment] = {}
         self._metric = metric(spec.metric)
         self._others = [quantity(name) for name in spec.objectives if name != spec.metric]
@@ -77,7 +78,8 @@ class Session:
             if config is not None and config.epochs == spec.budget.epochs:  # else of another budget
                 for epoch, point in by_epoch(trial.attrs, [other.name for other in self._others]).items():
                     self._rivals.note(trial.number, epoch, self._signed(point))
-                self._rule.record(trial.number, judged(trial), trial.attrs)
+                values = {} if trial.state == "FAIL" else judged(trial)  # see `Scheduler.forget`
+                self._rule.record(trial.number, values, trial.attrs)
 
     @property
     def over(self) -> bool:
@@ -155,6 +157,11 @@ class Session:
             number: the trial's.
             record: see `work.TrialWork.next`: an epoch's figures, what the net costs, or an ``error``.
         """
+        if "disk" in record:
+            self.cut_off = record["disk"]
+            self.stop(f"trial {number} could not go on ({record['error']}): {AFTER}")
+            self.hand_back(number)
+            return False
         if record.get("error"):
             self._failed(number, record)
             return False
@@ -226,6 +233,9 @@ class Session:
         behind = max(self.writer.values(number), default=0)
         if self.writer.marks(number).get(LOST) == behind:
             self._failed(number, {"error": reason})
+            return
+        if behind and record is None:
+            self._failed(number, {"error": f"{reason}, and its files are gone", "cannot_go_on": True})
             return
         self.writer.mark(number, {LOST: behind})
         del self.running[number]
@@ -325,6 +335,7 @@ class Session:
 
     def _failed(self, number: int, record: Record) -> None:
         self.running.pop(number, None)
+        self._rule.forget(number)
         if record.get("cannot_go_on"):
             self.writer.requeue(number, record["error"])
             self.emit(TrialEnded(number=number, state="QUEUED AGAIN", value=None, error=record["error"]))

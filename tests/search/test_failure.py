@@ -1,0 +1,72 @@
+import errno
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
+
+from ferhpo.errors import SearchError, StudyError
+from ferhpo.search.failure import told
+
+GOES_ON = "what is stored is kept: mend that, and the same command goes on"
+
+
+class TuneError(Exception):
+    """Stands in for Ray's, which it raises in place of what happened."""
+
+    __module__ = "ray.tune.error"
+
+
+def gone() -> OperationalError:
+    return OperationalError("SELECT 1", {}, Exception("server closed the connection\nunexpectedly"))
+
+
+def by_optuna() -> None:
+    try:
+        raise gone()
+    except OperationalError as error:
+        text = "An exception is raised during the commit."
+        raise StorageInternalError(text) from error
+
+
+def by_ray(error: Exception) -> None:
+    try:
+        raise error
+    except Exception:
+        text = "Traceback (most recent call last):\n  File ..."
+        raise TuneError(text)  # noqa: B904 - as Ray does
+
+
+@pytest.mark.parametrize("ray", [True, False])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (gone(), "OperationalError: (builtins.Exception) server closed the connection"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.ESTALE, "Stale file handle"), "Stale file handle"),
+    ],
+)
+def test_a_database_or_disk_that_gave_way_is_one_sentence_also_through_ray(
+    error: Exception, reason: str, ray: bool
+) -> None:
+    with pytest.raises(SearchError) as raised, told("toy"):
+        if ray:
+            by_ray(error)
+        raise error
+    assert str(raised.value) == f"the search of 'toy' was cut off ({reason}); {GOES_ON}"
+
+
+def test_optunas_error_is_told_by_its_cause() -> None:
+    with pytest.raises(SearchError, match="server closed the connection"), told("toy"):
+        by_optuna()
+
+
+def test_an_error_of_ray_itself_is_told_and_a_bug_or_a_sentence_of_ours_passes_as_it_was_raised() -> None:
+    with pytest.raises(SearchError, match=r"cut off \(TuneError: the cluster is gone\)"), told("toy"):
+        raise TuneError("the cluster is gone")
+    for error in (KeyError("x"), StudyError("a study ..."), OSError(errno.ENOENT, "No such file")):
+        with pytest.raises(type(error)) as raised, told("toy"):
+            raise error
+        assert raised.value is error
+        with pytest.raises(type(error)) as raised, told("toy"):
+            by_ray(error)
+        assert raised.value is error
