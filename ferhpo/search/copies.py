@@ -12,6 +12,7 @@ from ferhpo._atomic import new_folder, write_json
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.recovery import read_record
 from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space, applies
 from ferhpo.study.writer import StudyWriter
 
@@ -38,9 +39,15 @@ def changed(space: Space, config: TrialConfig, rng: np.random.Generator) -> dict
         else:
             encoding = Encoding({d.name: d.distribution()})
             value = d.default if settings[d.name] is None else settings[d.name]  # off, when it was not searched yet
-            cell = encoding.row({d.name: value}) + rng.choice([-MOVE, MOVE])
+            cell = encoding.row({d.name: value}) + rng.choice([-1, 1]) * _move(d)
             found |= encoding.params(np.clip(cell, 0, 1))
     return found
+
+
+def _move(dimension: Dimension) -> float:
+    """Return how far a range is moved, as a share of its length in an `Encoding`: at least to the next of its steps."""
+    low, high, step = dimension.low, dimension.high, dimension.step
+    return MOVE if low is None or high is None or step is None else max(MOVE, step / (high - low + step))
 
 
 def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng: np.random.Generator) -> int | None:

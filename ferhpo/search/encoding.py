@@ -33,7 +33,7 @@ class Encoding:
     @property
     def points(self) -> float:
         """How many configurations there are with every parameter present; infinity where a range has no steps."""
-        return math.prod(map(_count, self.distributions.values()))
+        return math.prod(map(_count, self.distributions.values()), start=1.0)  # a whole number may be too large
 
     def every(self, rng: np.random.Generator) -> np.ndarray:
         """Return the rows of all `points` in random order (points, parameters)."""

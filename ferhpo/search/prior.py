@@ -43,7 +43,8 @@ def of_study(root: Path, name: str | None, spec: StudySpec, storage: str | None 
 def records(other: Study, spec: StudySpec) -> Records:
     """Return the COMPLETE and PRUNED trials of another study as JSON: number, state, epochs, values, settings.
 
-    Those that are known to break a constraint of the new study are left out.
+    Those that are known to break a constraint of the new study are left out, and those of another choice than the one
+    that the new study keeps to.
 
     Args:
         other: the study that was searched before.
@@ -57,6 +58,8 @@ def records(other: Study, spec: StudySpec) -> Records:
     for t in other.trials():
         config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values and t.copied_from is None else None
         if broken(spec.constraints, known(t.attrs), whole=t.state == "COMPLETE") is not None:
+            continue
+        if config is not None and _chose_otherwise(other, config, spec):
             continue
         if config is not None and config.epochs == spec.budget.epochs:
             settings = {name: value for name, value in config.params().items() if value != defaults[name]}
@@ -127,6 +130,16 @@ def _check(other: Study, spec: StudySpec) -> None:
     if spec.sampler.name != "fidelity":
         msg = f"the sampler that learns from another study is fidelity, got {spec.sampler.name}; choose it"
         raise spec.error(msg, "sampler", "name")
+
+
+def _chose_otherwise(other: Study, config: TrialConfig, spec: StudySpec) -> bool:
+    """Tell whether a trial has another choice of the other study than the one value that the new study has.
+
+    Of a range hardly any trial has just that value, so all of them count, as they do for what the other study fixed.
+    """
+    searched, settings, here = {d.name for d in spec.space.dimensions}, config.params(), spec.space.default_config()
+    once = (d for d in other.spec.space.dimensions if d.choices and d.name not in searched and applies(d, settings))
+    return any(settings[d.name] != getattr(here, d.name) for d in once)
 
 
 def _point(space: Space, settings: Mapping[str, Any]) -> dict[str, Any] | None:

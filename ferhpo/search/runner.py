@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ def search(
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
         images = [in_one_line(data)] if data.counts else []  # an objective has none
-        for note in (*images, *advice(spec), *writer.notes, *settle(writer)):
+        for note in (*images, *advice(spec, limits.trials), *writer.notes, *settle(writer)):
             emit(Note(text=note))
         limits = within_grid(writer, limits, emit)
         before = writer.count()
@@ -181,10 +182,10 @@ def check_choice(spec: StudySpec, trials: int) -> None:
         raise spec.error(msg, "space")
 
 
-def advice(spec: StudySpec) -> list[str]:
-    """Return what a study file asks for that never comes to pass, a sentence each."""
+def advice(spec: StudySpec, trials: float = inf) -> list[str]:
+    """Return what a study file asks for that never comes to pass in so many trials, a sentence each."""
     never = "is not searched: it applies beside none of the other settings of [space]"
-    stops = idle(spec.scheduler, spec.budget.epochs)
+    stops = idle(spec.scheduler, spec.budget.epochs, trials)
     return [*(f"{name} {never}" for name in spec.space.unreachable), *([stops] if stops else [])]
 
 

@@ -70,13 +70,13 @@ class FidelitySampler(BaseSampler):
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
-        self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, choices, points
+        self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, dict(choices), points
         self._names, self._had = names, had
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
         self._prior = [t for t in told if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
-        self._study = ""
+        self._study: tuple[Any, ...] = ()  # whose trials the following are of
         self._finished: dict[int, Curve | None] = {}
         self._tried: set[Key] = set()
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
@@ -87,10 +87,14 @@ class FidelitySampler(BaseSampler):
         self._random.reseed_rng()
         self._rng = np.random.default_rng()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy of the sampler, in another process too, begins with: not the database of the study."""
+        return {**self.__dict__, "_study": ()}
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return every parameter that a trial was asked for and may be now, each with its latest range."""
-        if study.study_name != self._study:
-            self._study, self._finished, self._tried, self._space, self._fits = study.study_name, {}, set(), {}, {}
+        if (which := _identity(study)) != self._study:
+            self._study, self._finished, self._tried, self._space, self._fits = which, {}, set(), {}, {}
         for other in study.get_trials(deepcopy=False):
             number, drawn_from = other.number, other.distributions
             if number == trial.number or number in self._finished:
@@ -176,6 +180,8 @@ class FidelitySampler(BaseSampler):
             values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}
         elif trial.state == TrialState.COMPLETE and not values and trial.values:
             values = {self._max_epochs: trial.values[0] if one else trial.values}
+        elif trial.state == TrialState.COMPLETE and one and trial.values:  # an objective may return another value
+            values = {**values, max(values): trial.values[0]}
         if not values:
             return None
         if one:
@@ -207,6 +213,14 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
+
+
+def _identity(study: Study) -> tuple[Any, ...]:
+    """Return what tells a study from others, one of the same name in another or a deleted database too."""
+    storage: Any = study._storage  # noqa: SLF001 - there is no public way to tell
+    while (inner := getattr(storage, "_storage", None)) is not None:  # `study.view` puts a new one around it every time
+        storage = inner
+    return storage, study._study_id, study.study_name  # noqa: SLF001
 
 
 def _key(params: Mapping[str, Any], drawn_from: Mapping[str, BaseDistribution]) -> Key:

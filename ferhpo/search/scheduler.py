@@ -1,5 +1,7 @@
 """When to stop a trial, by the study file's name."""
 
+from math import inf
+
 from ferhpo.search.asha import Halving, PromotingHalving, rungs
 from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
@@ -36,10 +38,17 @@ def scheduler(spec: SchedulerSpec, epochs: int, *, maximize: bool, rivals: Rival
             return Halving(at=(), reduction=spec.reduction, maximize=maximize)
 
 
-def idle(spec: SchedulerSpec, epochs: int) -> str | None:
-    """Say that a rule never acts in trials of so many epochs, None if it does or is not meant to."""
-    if spec.name == "none" or epochs == 1 or spec.grace < epochs:
+def idle(spec: SchedulerSpec, epochs: int, trials: float = inf) -> str | None:
+    """Say that a rule never acts in so many trials of so many epochs, None if it does or is not meant to."""
+    if spec.name == "none" or epochs == 1:
         return None
+    if spec.grace < epochs:
+        if spec.name != "pbt" or spec.population < trials:
+            return None
+        return (
+            f"pbt copies no trial: a copy is a trial too, and a population of {spec.population} leaves none of {trials} "
+            "for them; lower population in [scheduler], or raise --trials"
+        )
     return (
         f"{spec.name} stops no trial: its grace, {spec.grace} epochs, is not shorter than a trial, {epochs}; lower "
         'grace in [scheduler], or name it "none"'

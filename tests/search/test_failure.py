@@ -1,11 +1,16 @@
 import errno
+from pathlib import Path
 
+import fakes
 import pytest
+from conftest import open_writer, run_session
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from ferhpo.errors import SearchError, StudyError
+from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.failure import told
+from ferhpo.search.session import Limits, Session
 
 GOES_ON = "what is stored is kept: mend that, and the same command goes on"
 
@@ -70,3 +75,23 @@ def test_an_error_of_ray_itself_is_told_and_a_bug_or_a_sentence_of_ours_passes_a
         with pytest.raises(type(error)) as raised, told("toy"):
             by_ray(error)
         assert raised.value is error
+
+
+def test_a_full_disk_ends_the_search_and_the_trial_waits_with_its_last_whole_epoch(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    spec = fakes.spec(epochs=4, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        found = Session(writer, Limits(trials=3), emit=events.append)
+        assignment = found.next_trial()
+        assert assignment is not None
+        work = fakes.worker(assignment, fakes.job(writer.folder, data))
+        assert found.epoch(0, work())
+        assert not found.epoch(0, {"error": "OSError: [Errno 28] ...", "disk": "No space left on device"})
+        assert found.cut_off == "No space left on device"
+        assert found.next_trial() is None
+        assert writer.waiting() == {0: 1}
+    assert [e.state for e in events if isinstance(e, TrialEnded)] == ["WAITING"]
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=3), emit=lambda _: None), data)
+        assert [list(t.values) for t in writer.reader.trials()] == [[1, 2, 3, 4]] * 3

@@ -54,6 +54,21 @@ def test_trials_that_break_a_constraint_of_the_new_study_are_left_out(study: Cal
     assert len(kept) == sum(t.state == "COMPLETE" for t in other.trials()) - 1
 
 
+def test_trials_of_another_choice_than_the_one_that_is_fixed_now_are_left_out(
+    root: Path, data: fakes.FakeData
+) -> None:
+    text = fakes.spec().text.replace('arch = "resnet9s"', 'arch = { choices = ["resnet9s", "vgg8"], default = "vgg8" }')
+    with open_writer(parse_spec(text, name="toy"), root, data) as writer:
+        run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
+    other = Study.open(root, "toy")
+    ended = [t for t in other.trials() if t.state in {"COMPLETE", "PRUNED"}]
+    same = [t.number for t in ended if t.params["arch"] == "resnet9s"]
+    assert 0 < len(same) < len(ended)
+    assert [row["number"] for row in records(other, new())] == same
+    fixed = new("dropout = { low = 0.0, high = 0.9, default = 0.2 }", "dropout = 0.3")
+    assert [row["number"] for row in records(other, fixed)] == same, "of a range every value counts"
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

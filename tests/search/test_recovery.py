@@ -6,6 +6,7 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import data_record, left_waiting, settled_study
 from ferhpo.search.session import Limits, Session
@@ -163,6 +164,22 @@ def test_a_damaged_state_is_found_when_the_trial_goes_on_and_it_is_queued_once_m
     trials = Study.open(root, spec.name).trials()
     assert [t.state for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert sum(t.counts for t in trials) == 2
+
+
+def test_a_trial_whose_worker_and_files_are_gone_is_queued_again(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        found = Session(writer, Limits(trials=2), emit=events.append)
+        assignment = found.next_trial()
+        assert assignment is not None
+        found.epoch(0, fakes.worker(assignment, fakes.job(writer.folder, data))())
+        shutil.rmtree(_layout.trial_folder(writer.folder, 0))
+        found.lost(0, "its worker process died")
+        assert [e.state for e in events if isinstance(e, TrialEnded)] == ["QUEUED AGAIN"]
+        assert writer.count() == 0
+        run_session(found, data)
+        assert writer.count() == 2
 
 
 def test_settling_twice_changes_nothing_more(root: Path, data: fakes.FakeData) -> None:

@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,67 +83,6 @@ def test_a_failed_trial_keeps_its_reason_in_one_line_and_counts(root: Path, data
         assert [t.attrs["error"] for t in failed] == ["ValueError: lr is too high"]
         assert writer.count() == 3
         assert not _layout.trial_folder(writer.folder, failed[0].number).exists()
-
-
-def test_a_full_disk_ends_the_search_and_the_trial_waits_with_its_last_whole_epoch(
-    root: Path, data: fakes.FakeData, events: list[Event]
-) -> None:
-    spec = fakes.spec(epochs=4, scheduler="none")
-    with open_writer(spec, root, data) as writer:
-        found = session(writer, trials=3, emit=events.append)
-        assignment = found.next_trial()
-        assert assignment is not None
-        work = fakes.worker(assignment, fakes.job(writer.folder, data))
-        assert found.epoch(0, work())
-        assert not found.epoch(0, {"error": "OSError: [Errno 28] ...", "disk": "No space left on device"})
-        assert found.cut_off == "No space left on device"
-        assert found.next_trial() is None
-        assert writer.waiting() == {0: 1}
-    assert [e.state for e in events if isinstance(e, TrialEnded)] == ["WAITING"]
-    with open_writer(spec, root, data) as writer:
-        run_session(session(writer, trials=3), data)
-        assert [list(t.values) for t in writer.reader.trials()] == [[1, 2, 3, 4]] * 3
-
-
-def test_a_trial_that_failed_after_it_was_promoted_holds_nobody_back(root: Path, data: fakes.FakeData) -> None:
-    with open_writer(fakes.spec(epochs=4, scheduler="asha-promote"), root, data) as writer:
-        job = fakes.job(writer.folder, data)
-        found = session(writer, trials=4)
-        for _ in range(4):
-            assignment = found.next_trial()
-            assert assignment is not None
-            if assignment.epoch:
-                break
-            found.epoch(assignment.number, fakes.worker(assignment, job)())
-        else:
-            assignment = found.next_trial()
-        assert assignment is not None
-        assert assignment.epoch == 1, "the best goes on"
-        found.epoch(assignment.number, {"error": "a loss must be finite"})
-        again = session(writer, trials=4)  # as after a restart
-        for asked in (again, found):
-            values = next(iter(asked._rule.values.values()))  # pyright: ignore[reportAttributeAccessIssue]
-            assert assignment.number not in values
-        run_session(found, data)
-        states = writer.reader.states()
-    assert states["COMPLETE"] >= 1
-    assert states["FAIL"] == 1
-
-
-def test_a_trial_whose_worker_and_files_are_gone_is_queued_again(
-    root: Path, data: fakes.FakeData, events: list[Event]
-) -> None:
-    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
-        found = session(writer, trials=2, emit=events.append)
-        assignment = found.next_trial()
-        assert assignment is not None
-        found.epoch(0, fakes.worker(assignment, fakes.job(writer.folder, data))())
-        shutil.rmtree(_layout.trial_folder(writer.folder, 0))
-        found.lost(0, "its worker process died")
-        assert [e.state for e in events if isinstance(e, TrialEnded)] == ["QUEUED AGAIN"]
-        assert writer.count() == 0
-        run_session(found, data)
-        assert writer.count() == 2
 
 
 def test_too_many_failures_in_a_row_end_the_search(root: Path, data: fakes.FakeData) -> None:
