@@ -115,7 +115,7 @@ def search(
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
         images = [in_one_line(data)] if data.counts else []  # an objective has none
-        for note in (*images, *advice(spec, limits.trials), *writer.notes, *settle(writer)):
+        for note in (*images, *advice(spec, max(limits.trials, writer.count())), *writer.notes, *settle(writer)):
             emit(Note(text=note))
         limits = within_grid(writer, limits, emit)
         before = writer.count()

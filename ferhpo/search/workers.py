@@ -60,8 +60,8 @@ class Workers:
         """
         on_gpus = self.gpus != 0 and any(node.get("GPU") for node in nodes)
         able = [node for node in nodes if node.get("GPU") or not on_gpus]
-        large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 1.0)))
-        have_cpus, have_gpus = int(large.get("CPU", 1)), large.get("GPU", 0.0)
+        large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 0.0)))
+        have_cpus, have_gpus = int(large.get("CPU", 0)), large.get("GPU", 0.0)
         wanted = self.concurrency and ceil(self.concurrency / len(able))
         gpus = self.gpus
         if gpus is None:
@@ -82,7 +82,7 @@ class Workers:
 
 def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     """Return how many trials of so many CPUs and GPUs fit a machine."""
-    room = int(node.get("CPU", 1)) // cpus
+    room = int(node.get("CPU", 0)) // cpus  # a cluster's head may have none
     return min(room, _places(node.get("GPU", 0.0), gpus)) if gpus else room
 
 

@@ -51,6 +51,7 @@ MIXED = [{"CPU": 4.0}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 1.0}]
         (MIXED, Workers(), (2, 4, 1)),
         (MIXED, Workers(concurrency=8), (8, 4, 0.25)),
         (MIXED, Workers(gpus=0), (9, 4, 0)),
+        ([{"memory": 1e9}, *FOUR], Workers(), (16, 2, 0)),
     ],
 )
 def test_a_trial_fits_one_machine_of_a_cluster(
