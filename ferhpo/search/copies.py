@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,19 @@ def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng
         rng: draws the settings.
 
     Returns:
-        The new trial's number, None if the files of the other one are gone.
+        The new trial's number, or that of one that a killed search had made already; None if the files of the other
+        one are gone.
     """
     folder = _layout.epoch_folder(_layout.trial_folder(writer.folder, source), epoch)
     record = read_record(folder)
     if record is None:
         return None
-    config = writer.config(source)
-    number, config = writer.copy(source, epoch, changed(writer.spec.space, config, rng), complete)
-    shutil.rmtree(_layout.trial_folder(writer.folder, number), ignore_errors=True)  # left by another study
+    params = changed(writer.spec.space, writer.config(source), rng)
+    made = _made_already(writer, source, epoch, params)
+    if made is not None:
+        return made
+    shutil.rmtree(_layout.trial_folder(writer.folder, writer.following()), ignore_errors=True)  # left by another study
+    number, config = writer.copy(source, epoch, params, complete)
     target = _layout.epoch_folder(_layout.trial_folder(writer.folder, number), epoch)
     with new_folder(target) as part:
         shutil.copytree(folder, part, dirs_exist_ok=True)
@@ -78,3 +82,11 @@ def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng
         record["attrs"] |= {"checkpoint": str(target.relative_to(writer.folder)), "seed": config.seed}
         write_json(part / _layout.RECORD, record)
     return number
+
+
+def _made_already(writer: StudyWriter, source: int, epoch: int, params: Mapping[str, Any]) -> int | None:
+    """Return a copy that waits where this one would begin: a search was killed before another trial gave way to it."""
+    found = {t.number: t for t in writer.reader.trials()}
+    like = {**found[source].params, **params}
+    same = (found[n] for n, behind in writer.waiting().items() if behind == epoch)
+    return next((t.number for t in same if (t.copied_from, t.inherited, t.params) == (source, epoch, like)), None)

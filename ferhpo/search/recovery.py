@@ -22,7 +22,10 @@ def settle(writer: StudyWriter) -> list[str]:
     Returns:
         One sentence per trial that was not merely handed back before its first epoch.
     """
-    notes = (settle_one(writer, number, values, judged=False) for number, values in writer.unsettled())
+    notes = [settle_one(writer, number, values, judged=False) for number, values in writer.unsettled()]
+    for trial in writer.reader.every():
+        if trial.checkpoint is not None and trial.state in {"COMPLETE", "PRUNED"}:
+            drop_state(trial.checkpoint)  # by a search that was killed right after it had stored the trial's end
     return [note for note in notes if note]
 
 

@@ -131,6 +131,8 @@ class Session:
 
     def _begin(self, number: int | None = None, epoch: int = 0) -> Assignment:
         """Begin a trial, a queued one before a new one, or let one that waits go on after an epoch."""
+        if number is None:
+            self._clear(self.writer.upcoming())
         number, config, params = self.writer.ask(self._complete, number)
         self.writer.mark(number, self._rule.begin(number))
         return self._begun(Assignment(number=number, config=config, epoch=epoch), params)
@@ -139,10 +141,15 @@ class Session:
         """Take note that a trial begins or goes on."""
         number, config = assignment.number, assignment.config
         self.running[number] = assignment
-        if not assignment.epoch:  # a folder of that number is of another study, or of a beginning that came to nothing
-            shutil.rmtree(_layout.trial_folder(self.writer.folder, number), ignore_errors=True)
         self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs, **more))
         return assignment
+
+    def _clear(self, number: int) -> None:
+        """Delete a folder under the number of a trial that is to begin: of a deleted study, or a start that failed.
+
+        Before the trial begins: after a kill in between, recovery would take the files for its own.
+        """
+        shutil.rmtree(_layout.trial_folder(self.writer.folder, number), ignore_errors=True)
 
     def _passes(self, number: int, epoch: int) -> bool:
         """Tell whether a waiting trial may go on: its last epoch may have come from files, past the scheduler."""

@@ -132,6 +132,27 @@ def test_an_original_whose_files_are_gone_is_not_copied(root: Path, data: fakes.
         assert writer.reader.states()["PRUNED"] == 0
 
 
+def test_a_search_killed_before_the_worst_gave_way_makes_no_second_copy(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_writer(population(), root, data) as writer:
+        session = Session(writer, Limits(trials=TRIALS), emit=lambda _: None)
+        gather(session, data)
+
+        def killed(_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(session, "_give_up", killed)
+        with pytest.raises(KeyboardInterrupt):
+            session.next_trial()
+    with open_writer(population(), root, data) as writer:
+        settle(writer)
+        began = Session(writer, Limits(trials=TRIALS), emit=lambda _: None).next_trial()
+        assert began is not None
+        assert [t.number for t in copies(writer.reader)] == [began.number]
+        assert writer.reader.states()["PRUNED"] == 1
+
+
 def test_epochs_of_the_original_are_spent_once(root: Path, data: fakes.FakeData) -> None:
     study = searched(root, data)
     with open_writer(population(), root, data) as writer:

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fakes
 import pytest
@@ -122,6 +123,45 @@ def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_tria
     with open_writer(spec, root, data) as writer:
         assert settle(writer) == []
         assert writer.reader.states()["COMPLETE"] == 0
+
+
+def test_nor_are_they_if_the_search_is_killed_while_it_begins_a_trial(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
+        for file in writer.folder.glob("study.db*"):
+            file.unlink()
+    with open_writer(spec, root, data) as writer, monkeypatch.context() as patched:
+        ask = writer.ask
+
+        def killed(*args: Any) -> None:
+            ask(*args)
+            raise KeyboardInterrupt
+
+        patched.setattr(writer, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == []
+        assert writer.reader.states()["COMPLETE"] == 0
+
+
+def test_a_trial_that_was_stored_as_ended_right_before_the_kill_keeps_no_state(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=2), emit=lambda _: None), data)
+        folder = writer.reader.candidates()[0].checkpoint
+        assert folder is not None
+        (folder / _layout.STATE).write_text("{}")
+    with open_writer(spec, root, data) as writer:
+        settle(writer)
+    assert folder.is_dir()
+    assert not (folder / _layout.STATE).exists()
 
 
 def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
