@@ -17,7 +17,7 @@ def cut_off(name: str, reason: str) -> SearchError:
         name: the study's.
         reason: what happened, in a few words.
     """
-    msg = f"the search of '{name}' was cut off ({reason}); what is stored is kept: mend that, and the same command goes on"
+    msg = f"the search of '{name}' was cut off ({reason}); mend that, and the same command goes on from what is stored"
     return SearchError(msg)
 
 

@@ -46,8 +46,8 @@ def idle(spec: SchedulerSpec, epochs: int, trials: float = inf) -> str | None:
         if spec.name != "pbt" or spec.population < trials:
             return None
         return (
-            f"pbt copies no trial: a copy is a trial too, and a population of {spec.population} leaves none of {trials} "
-            "for them; lower population in [scheduler], or raise --trials"
+            f"pbt copies no trial: a copy is a trial too, and a population of {spec.population} leaves none of "
+            f"{trials} for them; lower population in [scheduler], or raise --trials"
         )
     return (
         f"{spec.name} stops no trial: its grace, {spec.grace} epochs, is not shorter than a trial, {epochs}; lower "

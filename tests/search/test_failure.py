@@ -1,4 +1,5 @@
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import fakes
@@ -12,7 +13,7 @@ from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.failure import told
 from ferhpo.search.session import Limits, Session
 
-GOES_ON = "what is stored is kept: mend that, and the same command goes on"
+GOES_ON = "mend that, and the same command goes on from what is stored"
 
 
 class TuneError(Exception):
@@ -33,15 +34,19 @@ def by_optuna() -> None:
         raise StorageInternalError(text) from error
 
 
+def plainly(error: Exception) -> None:
+    raise error
+
+
 def by_ray(error: Exception) -> None:
     try:
         raise error
-    except Exception:
+    except Exception:  # noqa: BLE001
         text = "Traceback (most recent call last):\n  File ..."
         raise TuneError(text)  # noqa: B904 - as Ray does
 
 
-@pytest.mark.parametrize("ray", [True, False])
+@pytest.mark.parametrize("raises", [plainly, by_ray])
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -51,12 +56,10 @@ def by_ray(error: Exception) -> None:
     ],
 )
 def test_a_database_or_disk_that_gave_way_is_one_sentence_also_through_ray(
-    error: Exception, reason: str, ray: bool
+    error: Exception, reason: str, raises: Callable[[Exception], None]
 ) -> None:
     with pytest.raises(SearchError) as raised, told("toy"):
-        if ray:
-            by_ray(error)
-        raise error
+        raises(error)
     assert str(raised.value) == f"the search of 'toy' was cut off ({reason}); {GOES_ON}"
 
 
@@ -67,14 +70,12 @@ def test_optunas_error_is_told_by_its_cause() -> None:
 
 def test_an_error_of_ray_itself_is_told_and_a_bug_or_a_sentence_of_ours_passes_as_it_was_raised() -> None:
     with pytest.raises(SearchError, match=r"cut off \(TuneError: the cluster is gone\)"), told("toy"):
-        raise TuneError("the cluster is gone")
+        plainly(TuneError("the cluster is gone"))
     for error in (KeyError("x"), StudyError("a study ..."), OSError(errno.ENOENT, "No such file")):
-        with pytest.raises(type(error)) as raised, told("toy"):
-            raise error
-        assert raised.value is error
-        with pytest.raises(type(error)) as raised, told("toy"):
-            by_ray(error)
-        assert raised.value is error
+        for raises in (plainly, by_ray):
+            with pytest.raises(type(error)) as raised, told("toy"):
+                raises(error)
+            assert raised.value is error
 
 
 def test_a_full_disk_ends_the_search_and_the_trial_waits_with_its_last_whole_epoch(

@@ -54,9 +54,7 @@ def test_trials_that_break_a_constraint_of_the_new_study_are_left_out(study: Cal
     assert len(kept) == sum(t.state == "COMPLETE" for t in other.trials()) - 1
 
 
-def test_trials_of_another_choice_than_the_one_that_is_fixed_now_are_left_out(
-    root: Path, data: fakes.FakeData
-) -> None:
+def test_trials_of_another_choice_than_the_one_that_is_fixed_now_are_left_out(root: Path, data: fakes.FakeData) -> None:
     text = fakes.spec().text.replace('arch = "resnet9s"', 'arch = { choices = ["resnet9s", "vgg8"], default = "vgg8" }')
     with open_writer(parse_spec(text, name="toy"), root, data) as writer:
         run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
