@@ -52,12 +52,12 @@ def limits_of(
 
     Args:
         spec: the study file.
-        trials: and the following: the options.
-        timeout: like "30m".
-        max_failures: in a row.
-        epochs_total: of all trials.
-        device_seconds: likewise.
-        stop_when_flat: the least improvement that is worth the rest.
+        trials: the command's option, as the following, see `Limits`.
+        timeout: a duration like "30m".
+        max_failures: as of `Limits`.
+        epochs_total: `Limits.epochs`.
+        device_seconds: as of `Limits`.
+        stop_when_flat: `Limits.flat`.
         none_too: 0 trials may be asked for: there is something to do beside the search.
 
     Raises:

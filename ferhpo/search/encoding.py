@@ -149,9 +149,9 @@ class Presence:
 class Tried:
     """Tells which rows a trial has had already.
 
-    A trial that was not asked for some of a row's parameters has had it all the same, since `Presence` may take one for
-    asked for that is not; but not a trial from before the first one with such a parameter, which may be a new one, nor
-    one that may have ended before it was asked for them.
+    A trial that lacks some of the row's parameters still counts, since `Presence` may predict one that the space would
+    not ask for. Exceptions: trials older than the parameter, and trials that may have failed before they were asked for
+    it.
 
     Args:
         rows: of the trials, in the order of their numbers (n, parameters).

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ferhpo import _layout
 from ferhpo._versions import versions
-from ferhpo.metrics import COSTS, metric
+from ferhpo.metrics import COSTS
 from ferhpo.search import cluster, packing
 from ferhpo.search.events import SearchBegan
 from ferhpo.search.failure import cut_off
@@ -50,7 +50,6 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
                 concurrency=split.trials,
                 seconds=session.limits.seconds,
                 best=None if best is None or best.value is None else (best.number, best.value),
-                maximize=metric(spec.metric).maximize,
                 ensemble=session.ensemble,
             )
         )

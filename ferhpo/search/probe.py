@@ -42,7 +42,7 @@ class Steps:
         data = open_prepared(folder)
         channels = data.images.shape[-1]
         model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)
-        if config.frozen and config.pretrained and ":" in config.arch:
+        if registry.is_frozen(config):
             registry.freeze(model)
         chosen = precision.choose(config, model.to(device), channels, device, folder.parent / PRECISIONS)
         registry.train_mode(model.to(memory_format=chosen.memory_format))

@@ -45,7 +45,7 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float], *,
     if record is not None:
         return _adopt(writer, number, record, values, judged=judged)
     if values:
-        writer.requeue(number, "interrupted, and its state is gone")
+        writer.requeue(number, "interrupted; the files to go on from are missing")
         return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
     writer.hand_back(number)
     return None
@@ -57,7 +57,7 @@ def _adopt(
     epoch = record["epoch"]
     new = epoch not in values
     if new:
-        writer.mark(number, {UNJUDGED: epoch})  # first: killed between the two, it is judged once too often
+        writer.mark(number, {UNJUDGED: epoch})  # before the report: if killed in between, it is judged twice, never not
         writer.report(number, epoch, record["value"], record["history"])
     if record["finished"]:
         drop_state(writer.folder / record["attrs"]["checkpoint"])

@@ -1,8 +1,8 @@
 """Whom a trial is judged against where a study has several objectives.
 
 Ranked by accuracy alone, small nets would all be stopped early, and the Pareto front would hold large ones only. So a
-trial is judged against those trials alone that are at least as good in every other objective: who beats it there beats
-it altogether. A trial that nobody else matches in cost always goes on; of the others as many are stopped as before.
+trial is compared only with trials at least as good in every other objective: one that beats it there beats it
+altogether. A trial that nobody matches in cost always goes on; of the others as many are stopped as before.
 """
 
 from collections.abc import Collection, Iterable

@@ -13,6 +13,7 @@ from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.models.registry import check
 from ferhpo.search import cluster
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
 from ferhpo.search.failure import told
@@ -23,7 +24,7 @@ from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.scheduler import idle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
@@ -176,8 +177,8 @@ def check_choice(spec: StudySpec, trials: int) -> None:
     never = spec.space.unreachable
     if trials > 1 and all(len(d.choices) == 1 or d.name in never for d in spec.space.dimensions):
         msg = (
-            f"a search needs something to choose, and [space] has no range and no second choice for {trials} trials; "
-            "add one, or give --trials 1 or `ferhpo train`"
+            f"a search needs something to choose, and [space] leaves nothing, so {trials} trials would be identical; "
+            "add a range or a second choice, give --trials 1, or run `ferhpo train`"
         )
         raise spec.error(msg, "space")
 

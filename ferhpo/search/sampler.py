@@ -18,7 +18,7 @@ from ferhpo.search.encoding import Encoding, Tried
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
-from ferhpo.study.queue import VOID
+from ferhpo.study.queue import VOID, settings
 
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
@@ -131,7 +131,7 @@ class FidelitySampler(BaseSampler):
             curves = [replace(c, values=v) for c, v in zip(curves, values, strict=True)]
         with single_thread():
             surrogate = self._surrogate(search_space, curves, weights)
-            encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
+            encoding, fixed = surrogate.encoding, settings(trial)
             pending = np.array([encoding.row(self._had(t)) for t in running if t.number > trial.number - PENDING])
             allowed = allowing(encoding, surrogate.rows[surrogate.own], self._choices, fixed, self._rng)
             rows = proposed(surrogate, pending, allowed, self._rng)
@@ -152,7 +152,7 @@ class FidelitySampler(BaseSampler):
             return next((p for p in proposals if _key(p, encoding.distributions) not in self._tried), {})
         others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
         seen = np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
-        tried, fixed = Tried(seen, [_whole(t) for t in others]), trial.system_attrs.get("fixed_params", {})
+        tried, fixed = Tried(seen, [_whole(t) for t in others]), settings(trial)
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
         return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
 
@@ -162,11 +162,10 @@ class FidelitySampler(BaseSampler):
         return max(EXPLORE, min(1 / (1 + whole), 2 * self._startup / told))
 
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
-        """Return what a trial tells: of one that ended without a value that it did, None of one without one as yet.
+        """Return a trial's curve: NaN if it failed, broke a constraint, or was pruned before it had a value.
 
-        None too of one that ended before it had parameters, and of one that ferhpo interrupted and queued again.
-
-        Values of several objectives stand in rows, each signed so that greater is better.
+        None if it is unfinished and has no value yet, failed before it had parameters, or was queued again. Values of
+        several objectives stand in rows, each signed so that greater is better.
         """
         signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
         one, infeasible = len(signs) == 1, False

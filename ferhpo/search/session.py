@@ -108,13 +108,16 @@ class Session:
         return (len(self._ensemble.members), points[-1][1]) if points else None
 
     def next_trial(self) -> Assignment | None:
-        """Return the next trial to run, None if none is to start now (see `over`)."""
+        """Return the next trial to run, None if none is to start now (see `over`).
+
+        Interrupted trials come first, then queued ones, then those that the scheduler paused.
+        """
         room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
         waiting = self.writer.waiting()
         if self.writer.queued() and all(map(self._rule.paused, waiting.values())):
-            return self._begin()  # what was asked for goes after what was cut off, before what a scheduler holds back
+            return self._begin()
         last = room <= len(waiting)
         chosen = self._rule.promote(waiting, running=len(self.running), last=last)
         if chosen is None:

@@ -59,7 +59,7 @@ class Workers:
             UsageError: not one trial fits.
         """
         on_gpus = self.gpus != 0 and any(node.get("GPU") for node in nodes)
-        able = [node for node in nodes if node.get("GPU") or not on_gpus]
+        able = [node for node in nodes if node.get("CPU") and (node.get("GPU") or not on_gpus)] or nodes
         large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 0.0)))
         have_cpus, have_gpus = int(large.get("CPU", 0)), large.get("GPU", 0.0)
         wanted = self.concurrency and ceil(self.concurrency / len(able))
@@ -73,7 +73,7 @@ class Workers:
         if cpus > have_cpus or gpus > have_gpus:
             msg = (
                 f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are "
-                f"{have_cpus} and {have_gpus:g}"
+                f"{have_cpus} and {have_gpus:g}; lower --cpus-per-trial or --gpus-per-trial"
             )
             raise UsageError(msg)
         room = sum(_room(node, cpus, gpus) for node in nodes)

@@ -11,10 +11,11 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import StudyError, UsageError
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation, confirm_of
 from ferhpo.search.events import Event, Note, TrialBegan
 from ferhpo.search.recovery import settle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.overview import overview

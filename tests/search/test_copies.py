@@ -12,12 +12,13 @@ from conftest import open_writer, run_session
 from ferhpo import _layout
 from ferhpo.errors import SpecError, StudyError, UsageError
 from ferhpo.search.api import search as python_search
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.copies import changed
 from ferhpo.search.events import Event
 from ferhpo.search.prior import records
 from ferhpo.search.recovery import settle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import SamplerSpec
 from ferhpo.space.spec import StudySpec, parse_spec

@@ -9,9 +9,10 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from ferhpo.errors import SearchError, StudyError
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.failure import told
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 
 GOES_ON = "mend that, and the same command goes on from what is stored"
 

@@ -11,8 +11,9 @@ from conftest import open_writer
 from ferhpo import _layout
 from ferhpo.report import frames
 from ferhpo.search import objective
+from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.study import Study

@@ -7,10 +7,11 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import data_record, left_waiting, settled_study
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study.study import Study

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from ferhpo import _layout
 from ferhpo.errors import UsageError
 from ferhpo.search.asha import Halving, PromotingHalving
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
 from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
@@ -21,7 +22,7 @@ from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.scheduler import idle, scheduler
-from ferhpo.search.session import Limits, Session, judged
+from ferhpo.search.session import Session, judged
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.study.study import Study
 
