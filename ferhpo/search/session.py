@@ -8,7 +8,7 @@ of ten lines.
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,18 @@ import numpy as np
 
 from ferhpo import _layout
 from ferhpo._seeding import derive
-from ferhpo.metrics import metric, quantity
+from ferhpo.metrics import metric
 from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import AFTER, Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
 from ferhpo.search.rivals import Rivals
-from ferhpo.search.scheduler import scheduler
-from ferhpo.search.work import one_line
+from ferhpo.search.scheduler import rebuilt
 from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
-from ferhpo.study.quantities import COSTS, by_epoch, known
-from ferhpo.study.trial import Trial
+from ferhpo.study.quantities import COSTS, known
 from ferhpo.study.writer import StudyWriter
 
 Record = Mapping[str, Any]
@@ -65,21 +63,12 @@ class Session:
         self.cut_off: str | None = None  # what a worker's disk said, which ended the search
         self.running: dict[int, Assignment] = {}
         self._metric = metric(spec.metric)
-        self._others = [quantity(name) for name in spec.objectives if name != spec.metric]
-        self._rivals = Rivals()
-        self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize, rivals=self._rivals)
         self._failures = 0
         self._ensemble = RunningEnsemble.of(writer.reader)
-        self._scoring = bool(writer.reader.data["classes"])  # an objective leaves nothing to combine
         found = writer.reader.trials()
         self._budget = Budget.of(found, limits, self._metric, clock)
-        for trial in found:
-            config = trial.config
-            if config is not None and config.epochs == spec.budget.epochs:  # else of another budget
-                for epoch, point in by_epoch(trial.attrs, [other.name for other in self._others]).items():
-                    self._rivals.note(trial.number, epoch, self._signed(point))
-                values = {} if trial.state == "FAIL" else judged(trial)  # see `Scheduler.forget`
-                self._rule.record(trial.number, values, trial.attrs)
+        self._rivals = Rivals.of_study(spec)
+        self._rule = rebuilt(spec, found, self._rivals)
 
     @property
     def over(self) -> bool:
@@ -104,8 +93,7 @@ class Session:
     @property
     def ensemble(self) -> tuple[int, float] | None:
         """The running ensemble: how many members, and its value; None before there are two trials."""
-        points = self._ensemble.points
-        return (len(self._ensemble.members), points[-1][1]) if points else None
+        return self._ensemble.worth
 
     def next_trial(self) -> Assignment | None:
         """Return the next trial to run, None if none is to start now (see `over`).
@@ -193,8 +181,7 @@ class Session:
         found = known(record["attrs"])
         if record["attrs"].get(COSTS, {}).get("memory_mib"):  # the rest was marked before the first epoch
             self.writer.mark(number, {COSTS: record["attrs"][COSTS]})
-        if self._others:
-            self._rivals.note(number, record["epoch"], self._signed([found[other.name] for other in self._others]))
+        self._rivals.take(number, record["epoch"], [found[name] for name in self._rivals.names])
         if record["finished"]:
             self._end(number, "COMPLETE", record)
         elif self._broken(found, whole=False):
@@ -222,10 +209,6 @@ class Session:
     def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:
         """Return what a trial breaks of the study's constraints, see `aims.broken`."""
         return broken(self.writer.spec.constraints, found, whole=whole)
-
-    def _signed(self, point: Sequence[float]) -> tuple[float, ...]:
-        """Return a trial's other objectives so that greater is better."""
-        return tuple(v if other.maximize else -v for other, v in zip(self._others, point, strict=True))
 
     def lost(self, number: int, reason: str) -> None:
         """Take note that a worker died under a trial: it goes on once, and fails if no epoch comes of that.
@@ -319,7 +302,7 @@ class Session:
         if reason is None:
             self._budget.values.append(record["value"])
         drop_state(self.writer.folder / record["attrs"]["checkpoint"])
-        several = {name: found[name] for name in spec.objectives} if self._others else {}
+        several = {name: found[name] for name in spec.objectives} if self._rivals.names else {}
         self.emit(TrialEnded(number=number, state=state, value=record["value"], objectives=several, broken=reason))
         self._tidy()
 
@@ -327,21 +310,8 @@ class Session:
         """Bring the running ensemble up to date; delete the files that neither it nor the best trials need."""
         reader = self.writer.reader
         found = reader.every()
-        if self._scoring:
-            self._score(found)
+        self._ensemble.follow(self.writer, found, self.emit)
         keep_best(reader, also={*self.running, *self._ensemble.members}, found=found)
-
-    def _score(self, found: Sequence[Trial]) -> None:
-        candidates = self.writer.reader.candidates(found)
-        try:
-            standing = self._ensemble.update(candidates, sum(t.counts for t in found))
-        except Exception as error:  # noqa: BLE001 - a search is worth more than the curve beside it
-            self._scoring = False
-            self.emit(Note(text=f"the running ensemble is left out from here on: {one_line(error)}"))
-            return
-        if standing is not None:
-            self.writer.keep_standing(self._ensemble.to_json())
-            self.emit(standing)
 
     def _failed(self, number: int, record: Record) -> None:
         self.running.pop(number, None)
@@ -359,12 +329,3 @@ class Session:
             self.stop(
                 f"{self._failures} trials in a row failed, so the search gives up; the last error: {record['error']}"
             )
-
-
-def judged(trial: Trial) -> dict[int, float]:
-    """Return the values by epoch that a scheduler was shown.
-
-    A finished trial's last one, perhaps restored, was not, nor that after which a trial broke a constraint.
-    """
-    last = max(trial.values, default=0) if trial.state == "COMPLETE" or not trial.feasible else 0
-    return {epoch: value for epoch, value in trial.values.items() if epoch != last}

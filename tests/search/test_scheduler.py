@@ -21,8 +21,8 @@ from ferhpo.search.median import MedianRule
 from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.scheduler import idle, scheduler
-from ferhpo.search.session import Session, judged
+from ferhpo.search.scheduler import idle, judged, scheduler
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.study.study import Study
 
