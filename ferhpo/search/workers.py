@@ -6,6 +6,9 @@ from math import ceil, inf
 
 from ferhpo.errors import UsageError
 
+MOST = 16  # trials at a time on CPUs; with more a sampler would be guessing
+ON_A_GPU = (1, 2, 4, 8)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -20,6 +23,39 @@ class Split:
     trials: int
     cpus: int
     gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What trials share.
+
+    Args:
+        cpus: in all.
+        gpus: in all, 0 trains on the CPUs.
+        memory: bytes that are free, for the trials of one GPU or of all CPUs.
+    """
+
+    cpus: int
+    gpus: int
+    memory: int
+
+    def candidates(self, trials: int) -> list[int]:
+        """Return numbers of trials at a time, on CPUs in all and on GPUs on each, for so many trials left.
+
+        On CPUs: powers of two that divide them, and one CPU each.
+        """
+        if self.gpus:
+            most = min(self.cpus // self.gpus, -(-trials // self.gpus))
+            return [n for n in ON_A_GPU if n <= max(1, most)]
+        whole = {1 << i for i in range(self.cpus.bit_length()) if self.cpus % (1 << i) == 0}
+        return sorted(n for n in whole | {self.cpus} if n <= min(MOST, trials))
+
+    def split(self, at_a_time: int, trials: int) -> Split:
+        """Return the split for one of the candidates."""
+        if not self.gpus:
+            return Split(trials=at_a_time, cpus=self.cpus // at_a_time)
+        cpus = max(1, self.cpus // (self.gpus * at_a_time))
+        return Split(trials=min(self.gpus * at_a_time, trials), cpus=cpus, gpus=1 / at_a_time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

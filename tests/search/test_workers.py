@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferhpo.errors import UsageError
-from ferhpo.search.workers import Split, Workers
+from ferhpo.search.workers import Machine, Split, Workers
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,41 @@ def test_a_trial_fits_one_machine_of_a_cluster(
 def test_a_trial_that_does_not_fit_the_machine_is_refused() -> None:
     with pytest.raises(UsageError, match="asks for 8 CPUs and 0 GPUs, there are 2 and 0"):
         Workers(cpus=8).fit({"CPU": 2})
+
+
+def machine(cpus: int, gpus: int = 0) -> Machine:
+    return Machine(cpus=cpus, gpus=gpus, memory=1 << 36)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "trials", "expected"),
+    [
+        (2, 30, [1, 2]),
+        (8, 30, [1, 2, 4, 8]),
+        (6, 30, [1, 2, 6]),
+        (8, 3, [1, 2]),
+        (64, 99, [1, 2, 4, 8, 16]),
+        (1, 9, [1]),
+    ],
+)
+def test_cpus_are_split_by_powers_of_two_among_the_trials_that_are_left(
+    cpus: int, trials: int, expected: list[int]
+) -> None:
+    assert machine(cpus).candidates(trials) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "trials", "expected"), [(16, 1, 30, [1, 2, 4, 8]), (4, 1, 30, [1, 2, 4]), (16, 4, 6, [1, 2])]
+)
+def test_a_gpu_takes_as_many_trials_as_have_a_cpu_each(cpus: int, gpus: int, trials: int, expected: list[int]) -> None:
+    assert machine(cpus, gpus).candidates(trials) == expected
+
+
+@given(st.integers(1, 256), st.integers(0, 8), st.integers(1, 100))
+def test_no_split_asks_for_more_than_there_is(cpus: int, gpus: int, trials: int) -> None:
+    here = machine(max(cpus, gpus), gpus)
+    for n in here.candidates(trials):
+        split = here.split(n, trials)
+        assert split.trials * split.cpus <= here.cpus
+        assert split.trials * split.gpus <= gpus
+        assert 1 <= split.trials <= trials
