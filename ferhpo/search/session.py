@@ -92,7 +92,7 @@ class Session:
 
     @property
     def ensemble(self) -> tuple[int, float] | None:
-        """The running ensemble: how many members, and its value; None before there are two trials."""
+        """The running ensemble, see `RunningEnsemble.worth`."""
         return self._ensemble.worth
 
     def next_trial(self) -> Assignment | None:
