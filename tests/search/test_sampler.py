@@ -343,7 +343,7 @@ def test_a_returned_value_that_was_not_reported_is_the_last_one() -> None:
     study = fidelity(startup=5)
     for x in np.linspace(0, 1, 30):
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-        trial.report(0.5, EPOCHS)  # a loss, say, and what is returned an accuracy
+        trial.report(float(x), EPOCHS)  # a loss, say, and what is returned an accuracy
         study._storage.set_trial_param(trial._trial_id, "y", float(x), optuna.distributions.FloatDistribution(0, 1))
         study.tell(trial, 1 - float(x))
     assert np.median(proposals(study, "y", 15)) < 0.25
