@@ -4,7 +4,7 @@
 
 An epoch is one of `training.loop`, validation included; the one before, in which kernels are built, is not counted. A
 trial is the default one of `studies/fer2013.toml` with all of its epochs, so none that is stopped early: what is timed
-is the steps of so many processes at once, as `search.packing` times them, without validations and a trial's start.
+is the steps of so many processes at once, as `search.timing` times them, without validations and a trial's start.
 Without --data rendered faces serve.
 """
 
@@ -22,7 +22,8 @@ from trainer import ACCURACY, STUDY, open_images, said
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import SearchError
-from ferhpo.search.packing import ON_A_GPU, Machine, measure
+from ferhpo.search.timing import measure
+from ferhpo.search.workers import ON_A_GPU, Machine
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import read_spec
 from ferhpo.training.images import free_memory

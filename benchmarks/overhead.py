@@ -24,11 +24,11 @@ from optuna.trial import TrialState
 
 from ferhpo import _layout
 from ferhpo._atomic import write_json
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.job import Job
 from ferhpo.search.runner import search
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.session import Limits
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec

@@ -8,7 +8,7 @@
     |- CheckpointError     a checkpoint or an artifact on disk is damaged or missing
     |- StudyError          a study does not exist, is in use, or does not fit what was asked
     |- TrainingError       a training cannot go on (non-finite loss, ...)
-    `- SearchError         a search ended without a single usable trial
+    `- SearchError         a search was cut off, or ended without a single usable trial
 
 A message is one sentence: the rule, what was got, what to do.
 """
@@ -65,7 +65,7 @@ class TrainingError(FerhpoError):
 
 
 class SearchError(FerhpoError):
-    """A search ended without a usable trial."""
+    """A search was cut off, or ended without a usable trial."""
 
 
 def first_line(error: BaseException) -> str:

@@ -15,10 +15,12 @@ from ferhpo import _layout, metrics
 from ferhpo.ensemble.folds import deal
 from ferhpo.ensemble.select import greedy
 from ferhpo.errors import CheckpointError
-from ferhpo.search.events import EnsembleScored
+from ferhpo.search.events import Emit, EnsembleScored, Note
+from ferhpo.search.work import one_line
 from ferhpo.study.artifacts import KEEP
 from ferhpo.study.study import Study
 from ferhpo.study.trial import Trial
+from ferhpo.study.writer import StudyWriter
 
 ROUNDS = 12  # of greedy selection; 25, as `ferhpo ensemble` does, take twice the time for the same curve
 CELLS = 100_000  # rows x classes that are scored; of larger validation splits every n-th group
@@ -27,17 +29,19 @@ POINTS = 400  # of the curve; beyond, every second one goes
 
 @dataclass(slots=True, kw_only=True)
 class RunningEnsemble:
-    """Follows a search: `update` after every trial that ended with a value.
+    """Follows a search: `follow` after every trial that ended.
 
     Args:
         study: for reading; its validation labels are read at the first update.
         points: of the curve so far: trials, ensemble, single.
         members: numbers of the trials that are in the ensemble now; their files must be kept.
+        scoring: there is something to combine, as trials of an objective leave nothing, and it could be read so far.
     """
 
     study: Study
     points: list[list[float]] = field(default_factory=list)
     members: tuple[int, ...] = ()
+    scoring: bool = True
     _pool: frozenset[int] = frozenset()
     _probs: dict[int, np.ndarray] = field(default_factory=dict)
     _rows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # which are scored, their labels, their folds
@@ -46,7 +50,38 @@ class RunningEnsemble:
     def of(cls, study: Study) -> "RunningEnsemble":
         """Return the ensemble where the study's last search left it."""
         stored = study.standing
-        return cls(study=study, points=[list(p) for p in stored["points"]], members=tuple(stored["members"]))
+        return cls(
+            study=study,
+            points=[list(p) for p in stored["points"]],
+            members=tuple(stored["members"]),
+            scoring=bool(study.data["classes"]),
+        )
+
+    @property
+    def worth(self) -> tuple[int, float] | None:
+        """How many members, and the ensemble's value; None before there are two trials."""
+        return (len(self.members), self.points[-1][1]) if self.points else None
+
+    def follow(self, writer: StudyWriter, found: Sequence[Trial], emit: Emit) -> None:
+        """Take the trials so far into account, store what came of it and tell it; an error is told and ends that.
+
+        Args:
+            writer: the study.
+            found: its trials and repeats.
+            emit: called with the event.
+        """
+        if not self.scoring:
+            return
+        candidates = self.study.candidates(found)
+        try:
+            standing = self.update(candidates, sum(t.counts for t in found))
+        except Exception as error:  # noqa: BLE001 - a search is worth more than the curve beside it
+            self.scoring = False
+            emit(Note(text=f"the running ensemble is left out from here on: {one_line(error)}"))
+            return
+        if standing is not None:
+            writer.keep_standing(self.to_json())
+            emit(standing)
 
     def update(self, candidates: Sequence[Trial], trials: int) -> EnsembleScored | None:
         """Select and score anew if the pool changed: the search's best KEEP candidates, repeats, the members so far.

@@ -96,7 +96,8 @@ def search(
         How the search ended; ``study`` of it reads the results.
 
     Raises:
-        FerhpoError: what the command would say in one line, before any trial starts.
+        FerhpoError: what the command would say in one line: before any trial starts, or as a SearchError where the
+            database, the disk or Ray gave way.
     """
     root = Path(root)
     spec = study if isinstance(study, StudySpec) else load_spec(study, root=root, storage=storage)

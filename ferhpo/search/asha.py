@@ -54,6 +54,11 @@ class Halving(Scheduler):
             if epoch in values:
                 self.values.setdefault(epoch, {})[number] = values[epoch]
 
+    def forget(self, number: int) -> None:
+        """Take a trial that failed out of every rung."""
+        for values in self.values.values():
+            values.pop(number, None)
+
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Record a trial's value at an epoch and tell whether it goes on; anywhere but at a rung it does."""
         if epoch not in self.at:

@@ -52,12 +52,12 @@ def limits_of(
 
     Args:
         spec: the study file.
-        trials: and the following: the options.
-        timeout: like "30m".
-        max_failures: in a row.
-        epochs_total: of all trials.
-        device_seconds: likewise.
-        stop_when_flat: the least improvement that is worth the rest.
+        trials: the command's option, like those that follow; see `Limits`.
+        timeout: see `Limits.seconds`; a duration like "30m".
+        max_failures: see `Limits`.
+        epochs_total: see `Limits.epochs`.
+        device_seconds: see `Limits`.
+        stop_when_flat: see `Limits.flat`.
         none_too: 0 trials may be asked for: there is something to do beside the search.
 
     Raises:

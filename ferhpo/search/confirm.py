@@ -94,6 +94,8 @@ class Confirmation(Session):
         if not waiting:
             return None
         number = min(waiting, key=lambda n: (not waiting[n], n))
+        if not waiting[number]:
+            self._clear(number)
         config, params, source = self.writer.begin_repeat(number)
         return self._begun(Assignment(number=number, config=config, epoch=waiting[number]), params, repeats=source)
 

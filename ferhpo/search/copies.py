@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ferhpo._atomic import new_folder, write_json
 from ferhpo.search.encoding import Encoding
 from ferhpo.search.recovery import read_record
 from ferhpo.space.config import SETTINGS, TrialConfig
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space, applies
 from ferhpo.study.writer import StudyWriter
 
@@ -38,9 +39,15 @@ def changed(space: Space, config: TrialConfig, rng: np.random.Generator) -> dict
         else:
             encoding = Encoding({d.name: d.distribution()})
             value = d.default if settings[d.name] is None else settings[d.name]  # off, when it was not searched yet
-            cell = encoding.row({d.name: value}) + rng.choice([-MOVE, MOVE])
+            cell = encoding.row({d.name: value}) + rng.choice([-1, 1]) * _move(d)
             found |= encoding.params(np.clip(cell, 0, 1))
     return found
+
+
+def _move(dimension: Dimension) -> float:
+    """Return how far a range is moved, as a share of its length in an `Encoding`: at least to the next of its steps."""
+    low, high, step = dimension.low, dimension.high, dimension.step
+    return MOVE if low is None or high is None or step is None else max(MOVE, step / (high - low + step))
 
 
 def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng: np.random.Generator) -> int | None:
@@ -54,15 +61,19 @@ def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng
         rng: draws the settings.
 
     Returns:
-        The new trial's number, None if the files of the other one are gone.
+        The new trial's number, or that of one that a killed search had made already; None if the files of the other
+        one are gone.
     """
     folder = _layout.epoch_folder(_layout.trial_folder(writer.folder, source), epoch)
     record = read_record(folder)
     if record is None:
         return None
-    config = writer.config(source)
-    number, config = writer.copy(source, epoch, changed(writer.spec.space, config, rng), complete)
-    shutil.rmtree(_layout.trial_folder(writer.folder, number), ignore_errors=True)  # left by another study
+    params = changed(writer.spec.space, writer.config(source), rng)
+    made = _made_already(writer, source, epoch, params)
+    if made is not None:
+        return made
+    shutil.rmtree(_layout.trial_folder(writer.folder, writer.following()), ignore_errors=True)  # left by another study
+    number, config = writer.copy(source, epoch, params, complete)
     target = _layout.epoch_folder(_layout.trial_folder(writer.folder, number), epoch)
     with new_folder(target) as part:
         shutil.copytree(folder, part, dirs_exist_ok=True)
@@ -71,3 +82,11 @@ def copied(writer: StudyWriter, source: int, epoch: int, complete: Complete, rng
         record["attrs"] |= {"checkpoint": str(target.relative_to(writer.folder)), "seed": config.seed}
         write_json(part / _layout.RECORD, record)
     return number
+
+
+def _made_already(writer: StudyWriter, source: int, epoch: int, params: Mapping[str, Any]) -> int | None:
+    """Return a copy that waits where this one would begin: a search was killed before another trial gave way to it."""
+    found = {t.number: t for t in writer.reader.trials()}
+    like = {**found[source].params, **params}
+    same = (found[n] for n, behind in writer.waiting().items() if behind == epoch)
+    return next((t.number for t in same if (t.copied_from, t.inherited, t.params) == (source, epoch, like)), None)

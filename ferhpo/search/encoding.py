@@ -33,7 +33,7 @@ class Encoding:
     @property
     def points(self) -> float:
         """How many configurations there are with every parameter present; infinity where a range has no steps."""
-        return math.prod(map(_count, self.distributions.values()))
+        return math.prod(map(_count, self.distributions.values()), start=1.0)  # a whole number may be too large
 
     def every(self, rng: np.random.Generator) -> np.ndarray:
         """Return the rows of all `points` in random order (points, parameters)."""
@@ -149,9 +149,9 @@ class Presence:
 class Tried:
     """Tells which rows a trial has had already.
 
-    A trial that was not asked for some of a row's parameters has had it all the same, since `Presence` may take one for
-    asked for that is not; but not a trial from before the first one with such a parameter, which may be a new one, nor
-    one that may have ended before it was asked for them.
+    A trial that lacks some of the row's parameters still counts, since `Presence` may predict one that the space would
+    not ask for. Exceptions: trials older than the parameter, and trials that may have failed before they were asked for
+    it.
 
     Args:
         rows: of the trials, in the order of their numbers (n, parameters).

@@ -19,7 +19,6 @@ class SearchBegan:
     concurrency: int
     seconds: float | None
     best: tuple[int, float] | None
-    maximize: bool
     ensemble: tuple[int, float] | None = None
 
 

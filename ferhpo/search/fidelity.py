@@ -24,6 +24,7 @@ THIN = 2.0  # epochs of a trial that are looked at lie at least this factor apar
 MOST_ROWS = 300  # observations in one fit
 BEST_TRIALS = 30  # that are always among them
 JITTER = 1e-6
+DIVERGED = 50.0  # times as far from the best lies the median as an upper quantile: most of the trials diverged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +74,32 @@ def curve(params: Mapping[str, Any], values: Mapping[int, Any], *, maximize: boo
 def scaled(values: np.ndarray) -> np.ndarray:
     """Return values with mean 0 and standard deviation 1, once the bad ones are cut off.
 
-    What lies below the median by more than twice what the best lies above it, or is no finite number, counts as just
-    that: how bad a diverged training is teaches nothing about good ones.
+    What lies below `worst`, or is no finite number, counts as just that.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.zeros(len(values))
-    middle, best = float(np.median(finite)), float(finite.max())
-    floor = max(float(finite.min()), middle - 2 * (best - middle))
+    best, floor = float(finite.max()), worst(finite)
     cut = np.maximum(np.where(np.isfinite(values), values, floor), floor) - best
     spread = float(cut.std())
     return (cut - cut.mean()) / spread if spread > 0 else np.zeros(len(values))
+
+
+def worst(values: np.ndarray) -> float:
+    """Return the value that all lower ones are taken for: how bad a diverged training is says nothing of good ones.
+
+    It lies below the median by twice what the best lies above it. Where most of the trials diverged, an upper quantile
+    stands for the median.
+
+    Args:
+        values: greater is better, at least one, finite.
+    """
+    best, middle = float(values.max()), float(np.median(values))
+    for share in (0.75, 0.9):
+        upper = float(np.quantile(values, share))
+        if 0 < DIVERGED * (best - upper) < best - middle:
+            middle = upper
+    return max(float(values.min()), middle - 2 * (best - middle))
 
 
 class Process:
@@ -199,28 +215,29 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     from scipy.optimize import minimize  # a third of a second, which whoever fits nothing need not wait for
 
     n, d = x.shape
-    squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
-    alike, by_pair = _apart(x[:, :-1])  # many rows are of one configuration, and few epochs differ
-    alike_t, by_pair_t = _apart(x[:, -1:])
+    x = x - x.mean(0)  # sums of squares lose fewer digits
+    (rows, pairs), (times, pairs_t) = _apart(x[:, :-1]), _apart(x[:, -1:])
     centre = np.array([*np.zeros(d), math.log(0.5), math.log(0.5), math.log(0.02)])
     width = np.array([*np.full(d, 1.5), 1.0, 1.0, 1.5])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         lengths, lasting, passing, noise = np.exp(theta[:d]), *np.exp(theta[d:])
-        of_x, slope_x = (m[by_pair] for m in _matern(alike @ lengths[:-1]))
-        of_t, slope_t = (m[by_pair_t] for m in _matern(alike_t[:, 0] * lengths[-1]))
+        of_x, slope_x = (m[pairs] for m in _matern(_squares(*[rows * np.sqrt(lengths[:-1])] * 2)))
+        of_t, slope_t = (m[pairs_t] for m in _matern(_squares(*[times * np.sqrt(lengths[-1])] * 2)))
         at_epoch = lasting + passing * of_t
-        factor = np.linalg.cholesky((of_x * at_epoch).reshape(n, n) + (noise + JITTER) * np.eye(n))
+        factor = np.linalg.cholesky(of_x * at_epoch + (noise + JITTER) * np.eye(n))
         half = np.linalg.inv(factor)
         inverse = half.T @ half
         weights = inverse @ y
         away = (theta - centre) / width
         value = 0.5 * y @ weights + np.log(np.diag(factor)).sum() + 0.5 * (away**2).sum()
-        push = (inverse - np.outer(weights, weights)).ravel()
+        push = inverse - np.outer(weights, weights)
+        push_x = push * of_x
         by_length = np.append(
-            (push * slope_x * at_epoch) @ squares[:, :-1], (push * of_x * passing * slope_t) @ squares[:, -1]
+            _weighted_squares(push * slope_x * at_epoch, x[:, :-1]),
+            _weighted_squares(push_x * passing * slope_t, x[:, -1:]),
         )
-        by_variance = lasting * (push @ of_x), passing * (push @ (of_x * of_t)), noise * push[:: n + 1].sum()
+        by_variance = lasting * push_x.sum(), passing * (push_x * of_t).sum(), noise * push.trace()
         gradient = 0.5 * np.array([*by_length * lengths, *by_variance])
         return float(value), gradient + away / width
 
@@ -228,8 +245,18 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}).x
 
 
-def _apart(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return squared differences of all pairs of different rows (pairs, columns), and which is whose (n * n,)."""
+def _apart(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Return the different rows, m of n, and what makes of m x m values of their pairs those of all n x n pairs.
+
+    Many rows are of one configuration, and few epochs differ.
+    """
     rows, place = np.unique(x, axis=0, return_inverse=True)
-    m, place = len(rows), place.ravel()
-    return ((rows[:, None] - rows[None]) ** 2).reshape(m * m, -1), (m * place[:, None] + place[None]).ravel()
+    return rows, np.ix_(place.ravel(), place.ravel())
+
+
+def _weighted_squares(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the sum over all pairs i, j of ``weights[i, j] * (x[i] - x[j]) ** 2`` for symmetric weights (columns,).
+
+    Without the squares themselves, which take n x n x columns numbers: a gigabyte for some hundred choices.
+    """
+    return 2 * (weights.sum(1) @ x**2 - ((weights @ x) * x).sum(0))

@@ -21,6 +21,7 @@ from ferhpo.search.events import Emit, Note
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
+from ferhpo.study.queue import settings
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter
@@ -62,7 +63,7 @@ class Grid(BaseSampler):
         """Return the parameter's value at the first point left that has the parameters that the trial has so far."""
         del param_distribution
         visited = _visited([t for t in study.get_trials(deepcopy=False) if t.number != trial.number], self._names)
-        given = _settings(trial)
+        given = settings(trial)
         told = [(i, _key([given[name]])[0]) for i, name in enumerate(self._names) if name in given]
         fits = [key for key in self._points if all(key[i] == value for i, value in told)] or list(self._points)
         key = next((key for key in fits if key not in visited), fits[0])
@@ -83,7 +84,10 @@ def grid(spec: StudySpec) -> Values:
         size = prod(map(len, values.values()))
         if size <= MOST:
             return values
-    msg = f"grid takes at most {MOST} points, got at least {size}; give fewer choices, steps or points, or name random"
+    msg = (
+        f"grid takes at most {MOST} points, got at least {size}; give fewer choices, larger steps or fewer points, or "
+        'name the sampler "random"'
+    )
     raise spec.error(msg, "sampler", "name")
 
 
@@ -123,13 +127,8 @@ def _steps(dimension: Dimension) -> int:
 
 
 def _visited(trials: Sequence[FrozenTrial], names: Sequence[str]) -> set[Key]:
-    every = (_settings(t) for t in trials if not t.user_attrs.get(VOID))  # which may never have begun
+    every = (settings(t) for t in trials if not t.user_attrs.get(VOID))  # which may never have begun
     return {_key([given[name] for name in names]) for given in every if given.keys() >= set(names)}
-
-
-def _settings(trial: FrozenTrial) -> dict[str, Any]:
-    """Return what a trial has been asked for, and what it is queued with."""
-    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def _key(values: Sequence[Any]) -> Key:

@@ -63,6 +63,11 @@ class Hyperband(Scheduler):
             self.bracket[number] = min(stored, len(self.brackets) - 1)
             self.brackets[self.bracket[number]].record(number, values)
 
+    def forget(self, number: int) -> None:
+        """Take a trial that failed out of its bracket's rungs; the bracket has had it all the same."""
+        if number in self.bracket:
+            self.brackets[self.bracket[number]].forget(number)
+
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Judge a trial by its bracket's rungs; one of another scheduler's is put into a bracket now."""
         self.begin(number)

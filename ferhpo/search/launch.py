@@ -4,16 +4,17 @@ import shutil
 import signal
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferhpo import _layout
 from ferhpo._versions import versions
-from ferhpo.metrics import COSTS, metric
+from ferhpo.metrics import COSTS
 from ferhpo.search import cluster, packing
 from ferhpo.search.events import SearchBegan
+from ferhpo.search.failure import cut_off
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.session import Session
 from ferhpo.search.workers import Split, Workers, with_usable_gpus
@@ -33,6 +34,7 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
 
     Raises:
         UsageError: not one trial fits the machine, or there is no cluster.
+        SearchError: a worker could not write to its disk.
     """
     spec, folder = session.writer.spec, session.writer.folder
     logs = folder / _layout.LOGS
@@ -48,7 +50,6 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
                 concurrency=split.trials,
                 seconds=session.limits.seconds,
                 best=None if best is None or best.value is None else (best.number, best.value),
-                maximize=metric(spec.metric).maximize,
                 ensemble=session.ensemble,
             )
         )
@@ -75,8 +76,11 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
                 interrupted.append("at once")
             finally:
                 for number in list(session.running):
-                    session.hand_back(number)
+                    with suppress(Exception):  # a database that is gone; the next run settles such a trial
+                        session.hand_back(number)
                 shutil.rmtree(logs / "ray", ignore_errors=True)
+    if session.cut_off is not None:
+        raise cut_off(spec.name, session.cut_off)
     return bool(interrupted)
 
 

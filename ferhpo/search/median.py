@@ -38,6 +38,10 @@ class MedianRule(Scheduler):
         """Keep a trial's curve; see `Scheduler.record`."""
         self.curves.setdefault(number, {}).update(values)
 
+    def forget(self, number: int) -> None:
+        """Drop the curve of a trial that failed."""
+        self.curves.pop(number, None)
+
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Record a trial's value and tell whether it goes on; before `grace` epochs are over it does."""
         self.record(number, {epoch: value})

@@ -96,7 +96,8 @@ def _figures(given: object, job: Job) -> dict[str, float]:
     missing = sorted((job.wanted | {job.metric}) - found.keys())
     if missing:
         msg = (
-            f"an objective must give every objective and constrained quantity of the study by name, got no {missing[0]}"
+            f"the objective must also return '{missing[0]}'; return a mapping with "
+            f"{', '.join(sorted(job.wanted | {job.metric}))}"
         )
         raise TrainingError(msg)
     return {str(name): _number(value) for name, value in found.items()}

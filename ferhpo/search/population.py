@@ -16,11 +16,11 @@ from ferhpo.study.attrs import COPIED_AT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population(Scheduler):
-    """So many trials take turns, a few epochs each, those that are least far first.
+    """``size`` trials train in turns of ``every`` epochs; the one with the fewest epochs goes first.
 
-    Of trials that are equally far the worst has its turn first, while the better ones still wait with their state: if
-    it is among the worst ``1 / reduction`` of all that came so far by themselves, it may give way to a copy of one of
-    the best that wait. When a search has no further trial to begin, those that are left go on as they are.
+    Among equals the worst goes first, while better ones still wait on disk. If it is in the worst ``1 / reduction`` of
+    those that got there uncopied, a copy of one of the best may replace it. When a search has no further trial to
+    begin, those that are left go on as they are.
 
     Args:
         every: epochs of a turn.
@@ -45,6 +45,11 @@ class Population(Scheduler):
         for epoch, value in values.items():
             if epoch % self.every == 0 and epoch > behind:
                 self.values.setdefault(epoch, {})[number] = value
+
+    def forget(self, number: int) -> None:
+        """Drop the values of a trial that failed."""
+        for values in self.values.values():
+            values.pop(number, None)
 
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Record a trial's value; at the end of its turn it waits."""

@@ -44,7 +44,8 @@ def of_study(root: Path, name: str | None, spec: StudySpec, storage: str | None 
 def records(other: Study, spec: StudySpec) -> Records:
     """Return the COMPLETE and PRUNED trials of another study as JSON: number, state, epochs, values, settings.
 
-    Those that are known to break a constraint of the new study are left out.
+    Those that are known to break a constraint of the new study are left out, and those of another choice than the one
+    that the new study keeps to.
 
     Args:
         other: the study that was searched before.
@@ -59,6 +60,8 @@ def records(other: Study, spec: StudySpec) -> Records:
         config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values and t.copied_from is None else None
         if broken(spec.constraints, known(t.attrs), whole=t.state == "COMPLETE") is not None:
             continue
+        if config is not None and _chose_otherwise(other, config, spec):
+            continue
         if config is not None and config.epochs == spec.budget.epochs:
             settings = {name: value for name, value in config.params().items() if value != defaults[name]}
             epochs = sorted(t.values)
@@ -68,8 +71,8 @@ def records(other: Study, spec: StudySpec) -> Records:
             )
     if not trials(kept, spec.space):
         msg = (
-            f"prior knowledge must be COMPLETE or PRUNED trials whose settings lie in the new space, and study "
-            f"'{other.name}' has none; widen [space] or leave out --from-study"
+            f"--from-study {other.name}: no COMPLETE or PRUNED trial of it has settings that lie in the new space; "
+            "widen [space], or leave out --from-study"
         )
         raise UsageError(msg)
     return kept
@@ -104,30 +107,46 @@ def _opened(root: Path, name: str, storage: str | None) -> Study:
 
 def _check(other: Study, spec: StudySpec) -> None:
     if other.name == spec.name:
-        msg = f"prior knowledge comes from another study, got '{other.name}' for itself; its own trials count anyway"
+        msg = f"--from-study {other.name}: that is this study, whose own trials count anyway; name another study"
         raise UsageError(msg)
     if len(spec.objectives) > 1 or len(other.objectives) > 1:
         owner = spec.name if len(spec.objectives) > 1 else other.name
-        msg = f"prior knowledge is of one objective, and study '{owner}' has several; leave out --from-study"
+        msg = (
+            f"--from-study {other.name}: a study learns from another one if both have one objective, and '{owner}' has "
+            "several; leave out --from-study"
+        )
         raise UsageError(msg)
     if other.metric != spec.metric or other.directions != [spec.direction]:
         msg = (
-            f"prior knowledge must be of the study's metric, {spec.metric} to {spec.direction}, got '{other.name}' "
-            f"with {other.metric} to {', '.join(other.directions)}; name another study"
+            f"--from-study {other.name}: its metric is {other.metric} to {', '.join(other.directions)}, and this "
+            f"study's {spec.metric} to {spec.direction}; name another study"
         )
         raise UsageError(msg)
     if other.spec.budget.epochs != spec.budget.epochs:
         msg = (
-            f"prior knowledge must be of trials of as many epochs, {spec.budget.epochs}, got '{other.name}' with "
-            f"{other.spec.budget.epochs}; run its best settings with --enqueue instead"
+            f"--from-study {other.name}: its trials have {other.spec.budget.epochs} epochs, and this study's "
+            f"{spec.budget.epochs}; run its best settings with --enqueue instead"
         )
         raise UsageError(msg)
     if not {d.name for d in spec.space.dimensions} & {d.name for d in other.spec.space.dimensions}:
-        msg = f"prior knowledge must be of settings that both studies search, and '{other.name}' has none of these"
+        msg = f"--from-study {other.name}: no setting is searched by both studies; name another study"
         raise UsageError(msg)
     if spec.sampler.name != "fidelity":
-        msg = f"the sampler that learns from another study is fidelity, got {spec.sampler.name}; choose it"
+        msg = (
+            f"--from-study {other.name}: the sampler that learns from another study is fidelity, got "
+            f"{spec.sampler.name}; choose it"
+        )
         raise spec.error(msg, "sampler", "name")
+
+
+def _chose_otherwise(other: Study, config: TrialConfig, spec: StudySpec) -> bool:
+    """Tell whether a trial has another choice of the other study than the one value that the new study has.
+
+    Of a range hardly any trial has just that value, so all of them count, as they do for what the other study fixed.
+    """
+    searched, settings, here = {d.name for d in spec.space.dimensions}, config.params(), spec.space.default_config()
+    once = (d for d in other.spec.space.dimensions if d.choices and d.name not in searched and applies(d, settings))
+    return any(settings[d.name] != getattr(here, d.name) for d in once)
 
 
 def _point(space: Space, settings: Mapping[str, Any]) -> dict[str, Any] | None:

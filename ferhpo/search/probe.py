@@ -1,4 +1,4 @@
-"""A training's steps in a process of its own, timed on demand: `packing` runs several of them at the same time.
+"""A training's steps in a process of its own, timed on demand: `timing` runs several of them at the same time.
 
     python -m ferhpo.search.probe DATA DEVICE CONFIG
 

@@ -22,7 +22,10 @@ def settle(writer: StudyWriter) -> list[str]:
     Returns:
         One sentence per trial that was not merely handed back before its first epoch.
     """
-    notes = (settle_one(writer, number, values, judged=False) for number, values in writer.unsettled())
+    notes = [settle_one(writer, number, values, judged=False) for number, values in writer.unsettled()]
+    for trial in writer.reader.every():
+        if trial.checkpoint is not None and trial.state in {"COMPLETE", "PRUNED"}:
+            drop_state(trial.checkpoint)  # by a search that was killed right after it had stored the trial's end
     return [note for note in notes if note]
 
 
@@ -42,7 +45,7 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float], *,
     if record is not None:
         return _adopt(writer, number, record, values, judged=judged)
     if values:
-        writer.requeue(number, "interrupted, and its state is gone")
+        writer.requeue(number, "interrupted; the files to go on from are missing")
         return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
     writer.hand_back(number)
     return None
@@ -54,7 +57,7 @@ def _adopt(
     epoch = record["epoch"]
     new = epoch not in values
     if new:
-        writer.mark(number, {UNJUDGED: epoch})  # first: killed between the two, it is judged once too often
+        writer.mark(number, {UNJUDGED: epoch})  # before the report: if killed in between, it is judged twice, never not
         writer.report(number, epoch, record["value"], record["history"])
     if record["finished"]:
         drop_state(writer.folder / record["attrs"]["checkpoint"])

@@ -31,6 +31,10 @@ class Scheduler(Protocol):
         """
         ...
 
+    def forget(self, number: int) -> None:
+        """Leave out the values of a trial that failed: it goes on nowhere, so nobody has to be better than it was."""
+        ...
+
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Take note of a trial's value after an epoch and tell whether it goes on."""
         ...

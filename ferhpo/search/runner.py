@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.models.registry import check
 from ferhpo.search import cluster
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
+from ferhpo.search.failure import told
 from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.job import Trainer, train_trial
 from ferhpo.search.launch import run
@@ -21,7 +24,7 @@ from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.scheduler import idle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
@@ -99,18 +102,22 @@ def search(
         StudyError: the study is being written by another process, or changed in what may not change; or there is
             nothing to confirm.
         UsageError: not one trial fits the machine, or there is no cluster.
+        SearchError: the database, the disk or Ray gave way; what is stored is kept, and a search goes on from there.
     """
     check_architectures(spec)
     check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
-    with StudyWriter(
-        spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
-    ) as writer:
+    with (
+        told(spec.name),
+        StudyWriter(
+            spec, root, storage=storage, data=data_record(data), make_sampler=make_sampler, tries=tries, prior=prior
+        ) as writer,
+    ):
         cluster.end_leftovers(writer.folder / _layout.LOGS)  # before its trials are settled: they may still be at work
         val = data.part("val")
         writer.keep_validation(val.labels, val.groups)
         images = [in_one_line(data)] if data.counts else []  # an objective has none
-        for note in (*images, *advice(spec), *writer.notes, *settle(writer)):
+        for note in (*images, *advice(spec, max(limits.trials, writer.count())), *writer.notes, *settle(writer)):
             emit(Note(text=note))
         limits = within_grid(writer, limits, emit)
         before = writer.count()
@@ -171,16 +178,16 @@ def check_choice(spec: StudySpec, trials: int) -> None:
     never = spec.space.unreachable
     if trials > 1 and all(len(d.choices) == 1 or d.name in never for d in spec.space.dimensions):
         msg = (
-            f"a search needs something to choose, and [space] has no range and no second choice for {trials} trials; "
-            "add one, or give --trials 1 or `ferhpo train`"
+            f"a search needs something to choose, and [space] leaves nothing, so {trials} trials would be identical; "
+            "add a range or a second choice, give --trials 1, or run `ferhpo train`"
         )
         raise spec.error(msg, "space")
 
 
-def advice(spec: StudySpec) -> list[str]:
-    """Return what a study file asks for that never comes to pass, a sentence each."""
+def advice(spec: StudySpec, trials: float = inf) -> list[str]:
+    """Return what a study file asks for that never comes to pass in so many trials, a sentence each."""
     never = "is not searched: it applies beside none of the other settings of [space]"
-    stops = idle(spec.scheduler, spec.budget.epochs)
+    stops = idle(spec.scheduler, spec.budget.epochs, trials)
     return [*(f"{name} {never}" for name in spec.space.unreachable), *([stops] if stops else [])]
 
 

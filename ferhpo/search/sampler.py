@@ -19,6 +19,7 @@ from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.search.proposal import allowing, proposed
 from ferhpo.search.scalar import directions, scalarised
 from ferhpo.study.attrs import VOID
+from ferhpo.study.queue import settings
 
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
@@ -70,13 +71,13 @@ class FidelitySampler(BaseSampler):
         if max_epochs < 1:
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
-        self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, choices, points
+        self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, dict(choices), points
         self._names, self._had = names, had
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
         self._prior = [t for t in told if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
-        self._study = ""
+        self._study: tuple[Any, ...] = ()  # whose trials the following are of
         self._finished: dict[int, Curve | None] = {}
         self._tried: set[Key] = set()
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
@@ -87,10 +88,14 @@ class FidelitySampler(BaseSampler):
         self._random.reseed_rng()
         self._rng = np.random.default_rng()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy of the sampler, in another process too, begins with: not the database of the study."""
+        return {**self.__dict__, "_study": ()}
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return every parameter that a trial was asked for and may be now, each with its latest range."""
-        if study.study_name != self._study:
-            self._study, self._finished, self._tried, self._space, self._fits = study.study_name, {}, set(), {}, {}
+        if (which := _identity(study)) != self._study:
+            self._study, self._finished, self._tried, self._space, self._fits = which, {}, set(), {}, {}
         for other in study.get_trials(deepcopy=False):
             number, drawn_from = other.number, other.distributions
             if number == trial.number or number in self._finished:
@@ -127,7 +132,7 @@ class FidelitySampler(BaseSampler):
             curves = [replace(c, values=v) for c, v in zip(curves, values, strict=True)]
         with single_thread():
             surrogate = self._surrogate(search_space, curves, weights)
-            encoding, fixed = surrogate.encoding, trial.system_attrs.get("fixed_params", {})
+            encoding, fixed = surrogate.encoding, settings(trial)
             pending = np.array([encoding.row(self._had(t)) for t in running if t.number > trial.number - PENDING])
             allowed = allowing(encoding, surrogate.rows[surrogate.own], self._choices, fixed, self._rng)
             rows = proposed(surrogate, pending, allowed, self._rng)
@@ -148,7 +153,7 @@ class FidelitySampler(BaseSampler):
             return next((p for p in proposals if _key(p, encoding.distributions) not in self._tried), {})
         others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
         seen = np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
-        tried, fixed = Tried(seen, [_whole(t) for t in others]), trial.system_attrs.get("fixed_params", {})
+        tried, fixed = Tried(seen, [_whole(t) for t in others]), settings(trial)
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
         return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
 
@@ -158,11 +163,10 @@ class FidelitySampler(BaseSampler):
         return max(EXPLORE, min(1 / (1 + whole), 2 * self._startup / told))
 
     def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
-        """Return what a trial tells: of one that ended without a value that it did, None of one without one as yet.
+        """Return a trial's curve: NaN if it failed, broke a constraint, or was pruned before it had a value.
 
-        None too of one that ended before it had parameters, and of one that ferhpo interrupted and queued again.
-
-        Values of several objectives stand in rows, each signed so that greater is better.
+        None if it is unfinished and has no value yet, failed before it had parameters, or was queued again. Values of
+        several objectives stand in rows, each signed so that greater is better.
         """
         signs = [1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
         one, infeasible = len(signs) == 1, False
@@ -176,6 +180,8 @@ class FidelitySampler(BaseSampler):
             values = {self._max_epochs: math.nan if one else [math.nan] * len(signs)}
         elif trial.state == TrialState.COMPLETE and not values and trial.values:
             values = {self._max_epochs: trial.values[0] if one else trial.values}
+        elif trial.state == TrialState.COMPLETE and one and trial.values:  # an objective may return another value
+            values = {**values, max(values): trial.values[0]}
         if not values:
             return None
         if one:
@@ -207,6 +213,14 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
+
+
+def _identity(study: Study) -> tuple[Any, ...]:
+    """Return what tells a study from others, one of the same name in another or a deleted database too."""
+    storage: Any = study._storage  # noqa: SLF001 - there is no public way to tell
+    while (inner := getattr(storage, "_storage", None)) is not None:  # `study.view` puts a new one around it every time
+        storage = inner
+    return storage, study._study_id, study.study_name  # noqa: SLF001
 
 
 def _key(params: Mapping[str, Any], drawn_from: Mapping[str, BaseDistribution]) -> Key:

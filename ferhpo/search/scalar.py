@@ -13,6 +13,8 @@ from itertools import combinations
 
 import numpy as np
 
+from ferhpo.search.fidelity import worst
+
 PARTS = {2: 11, 3: 6}  # that a weight of 1 is dealt in, by the number of objectives: 10 directions each
 SUM = 0.05  # share of the sum, so that of two points as far away the one that is nearer otherwise is better
 
@@ -31,8 +33,8 @@ def directions(objectives: int) -> np.ndarray:
 def scalarised(curves: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
     """Return one value for each row of objectives, greater is better, at most 0.
 
-    Each objective is scaled so that its best value is 1 and a bad one 0; what is worse than twice as far below the
-    median as the best is above it counts as bad, as in `fidelity.scaled`.
+    Each objective is scaled so that its best value is 1 and a bad one 0; what is worse than `fidelity.worst` counts as
+    bad.
 
     Args:
         curves: (epochs, objectives) each, greater is better; NaN in a row of which nothing is known but that it is bad.
@@ -45,8 +47,7 @@ def scalarised(curves: Sequence[np.ndarray], weights: np.ndarray) -> list[np.nda
     finite = points[np.isfinite(points).all(1)]
     if not len(finite):
         return [np.full(len(c), np.nan) for c in curves]
-    best, middle = finite.max(0), np.median(finite, axis=0)
-    floor = np.maximum(finite.min(0), middle - 2 * (best - middle))
+    best, floor = finite.max(0), np.array([worst(column) for column in finite.T])
     spread = np.where(best > floor, best - floor, 1.0)
     away = [weights * (best - np.maximum(c, floor)) / spread for c in curves]
     return [-(a.max(1) + SUM * a.sum(1)) for a in away]

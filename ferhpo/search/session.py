@@ -8,7 +8,7 @@ of ten lines.
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +16,19 @@ import numpy as np
 
 from ferhpo import _layout
 from ferhpo._seeding import derive
-from ferhpo.metrics import metric, quantity
+from ferhpo.metrics import metric
 from ferhpo.search.anytime import RunningEnsemble
-from ferhpo.search.budget import Budget, Limits
+from ferhpo.search.budget import AFTER, Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
 from ferhpo.search.rivals import Rivals
-from ferhpo.search.scheduler import scheduler
-from ferhpo.search.work import one_line
+from ferhpo.search.scheduler import rebuilt
 from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best
 from ferhpo.study.attrs import COSTS
-from ferhpo.study.quantities import by_epoch, known
-from ferhpo.study.trial import Trial
+from ferhpo.study.quantities import known
 from ferhpo.study.writer import StudyWriter
 
 Record = Mapping[str, Any]
@@ -63,22 +61,15 @@ class Session:
         self.writer, self.limits, self.emit = writer, limits, emit
         self.stopping: str | None = None  # why the search ends before its total
         self.gave_up = False  # too many failures in a row
+        self.cut_off: str | None = None  # what a worker's disk said, which ended the search
         self.running: dict[int, Assignment] = {}
         self._metric = metric(spec.metric)
-        self._others = [quantity(name) for name in spec.objectives if name != spec.metric]
-        self._rivals = Rivals()
-        self._rule = scheduler(spec.scheduler, spec.budget.epochs, maximize=self._metric.maximize, rivals=self._rivals)
         self._failures = 0
         self._ensemble = RunningEnsemble.of(writer.reader)
-        self._scoring = bool(writer.reader.data["classes"])  # an objective leaves nothing to combine
         found = writer.reader.trials()
         self._budget = Budget.of(found, limits, self._metric, clock)
-        for trial in found:
-            config = trial.config
-            if config is not None and config.epochs == spec.budget.epochs:  # else of another budget
-                for epoch, point in by_epoch(trial.attrs, [other.name for other in self._others]).items():
-                    self._rivals.note(trial.number, epoch, self._signed(point))
-                self._rule.record(trial.number, judged(trial), trial.attrs)
+        self._rivals = Rivals.of_study(spec)
+        self._rule = rebuilt(spec, found, self._rivals)
 
     @property
     def over(self) -> bool:
@@ -102,18 +93,20 @@ class Session:
 
     @property
     def ensemble(self) -> tuple[int, float] | None:
-        """The running ensemble: how many members, and its value; None before there are two trials."""
-        points = self._ensemble.points
-        return (len(self._ensemble.members), points[-1][1]) if points else None
+        """The running ensemble, see `RunningEnsemble.worth`."""
+        return self._ensemble.worth
 
     def next_trial(self) -> Assignment | None:
-        """Return the next trial to run, None if none is to start now (see `over`)."""
+        """Return the next trial to run, None if none is to start now (see `over`).
+
+        Interrupted trials come first, then queued ones, then those that the scheduler paused.
+        """
         room = 0 if self._ends() else self.left - len(self.running)
         if room <= 0:
             return None
         waiting = self.writer.waiting()
         if self.writer.queued() and all(map(self._rule.paused, waiting.values())):
-            return self._begin()  # what was asked for goes after what was cut off, before what a scheduler holds back
+            return self._begin()
         last = room <= len(waiting)
         chosen = self._rule.promote(waiting, running=len(self.running), last=last)
         if chosen is None:
@@ -130,6 +123,8 @@ class Session:
 
     def _begin(self, number: int | None = None, epoch: int = 0) -> Assignment:
         """Begin a trial, a queued one before a new one, or let one that waits go on after an epoch."""
+        if number is None:
+            self._clear(self.writer.upcoming())
         number, config, params = self.writer.ask(self._complete, number)
         self.writer.mark(number, self._rule.begin(number))
         return self._begun(Assignment(number=number, config=config, epoch=epoch), params)
@@ -138,10 +133,15 @@ class Session:
         """Take note that a trial begins or goes on."""
         number, config = assignment.number, assignment.config
         self.running[number] = assignment
-        if not assignment.epoch:  # a folder of that number is of another study, or of a beginning that came to nothing
-            shutil.rmtree(_layout.trial_folder(self.writer.folder, number), ignore_errors=True)
         self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs, **more))
         return assignment
+
+    def _clear(self, number: int) -> None:
+        """Delete a folder under the number of a trial that is to begin: of a deleted study, or a start that failed.
+
+        Before the trial begins: after a kill in between, recovery would take the files for its own.
+        """
+        shutil.rmtree(_layout.trial_folder(self.writer.folder, number), ignore_errors=True)
 
     def _passes(self, number: int, epoch: int) -> bool:
         """Tell whether a waiting trial may go on: its last epoch may have come from files, past the scheduler."""
@@ -156,6 +156,11 @@ class Session:
             number: the trial's.
             record: see `work.TrialWork.next`: an epoch's figures, what the net costs, or an ``error``.
         """
+        if "disk" in record:
+            self.cut_off = record["disk"]
+            self.stop(f"trial {number} could not go on ({record['error']}): {AFTER}")
+            self.hand_back(number)
+            return False
         if record.get("error"):
             self._failed(number, record)
             return False
@@ -177,8 +182,7 @@ class Session:
         found = known(record["attrs"])
         if record["attrs"].get(COSTS, {}).get("memory_mib"):  # the rest was marked before the first epoch
             self.writer.mark(number, {COSTS: record["attrs"][COSTS]})
-        if self._others:
-            self._rivals.note(number, record["epoch"], self._signed([found[other.name] for other in self._others]))
+        self._rivals.take(number, record["epoch"], [found[name] for name in self._rivals.names])
         if record["finished"]:
             self._end(number, "COMPLETE", record)
         elif self._broken(found, whole=False):
@@ -207,10 +211,6 @@ class Session:
         """Return what a trial breaks of the study's constraints, see `aims.broken`."""
         return broken(self.writer.spec.constraints, found, whole=whole)
 
-    def _signed(self, point: Sequence[float]) -> tuple[float, ...]:
-        """Return a trial's other objectives so that greater is better."""
-        return tuple(v if other.maximize else -v for other, v in zip(self._others, point, strict=True))
-
     def lost(self, number: int, reason: str) -> None:
         """Take note that a worker died under a trial: it goes on once, and fails if no epoch comes of that.
 
@@ -227,6 +227,9 @@ class Session:
         behind = max(self.writer.values(number), default=0)
         if self.writer.marks(number).get(LOST) == behind:
             self._failed(number, {"error": reason})
+            return
+        if behind and record is None:
+            self._failed(number, {"error": f"{reason}, and its files are gone", "cannot_go_on": True})
             return
         self.writer.mark(number, {LOST: behind})
         del self.running[number]
@@ -300,7 +303,7 @@ class Session:
         if reason is None:
             self._budget.values.append(record["value"])
         drop_state(self.writer.folder / record["attrs"]["checkpoint"])
-        several = {name: found[name] for name in spec.objectives} if self._others else {}
+        several = {name: found[name] for name in spec.objectives} if self._rivals.names else {}
         self.emit(TrialEnded(number=number, state=state, value=record["value"], objectives=several, broken=reason))
         self._tidy()
 
@@ -308,24 +311,12 @@ class Session:
         """Bring the running ensemble up to date; delete the files that neither it nor the best trials need."""
         reader = self.writer.reader
         found = reader.every()
-        if self._scoring:
-            self._score(found)
+        self._ensemble.follow(self.writer, found, self.emit)
         keep_best(reader, also={*self.running, *self._ensemble.members}, found=found)
-
-    def _score(self, found: Sequence[Trial]) -> None:
-        candidates = self.writer.reader.candidates(found)
-        try:
-            standing = self._ensemble.update(candidates, sum(t.counts for t in found))
-        except Exception as error:  # noqa: BLE001 - a search is worth more than the curve beside it
-            self._scoring = False
-            self.emit(Note(text=f"the running ensemble is left out from here on: {one_line(error)}"))
-            return
-        if standing is not None:
-            self.writer.keep_standing(self._ensemble.to_json())
-            self.emit(standing)
 
     def _failed(self, number: int, record: Record) -> None:
         self.running.pop(number, None)
+        self._rule.forget(number)
         if record.get("cannot_go_on"):
             self.writer.requeue(number, record["error"])
             self.emit(TrialEnded(number=number, state="QUEUED AGAIN", value=None, error=record["error"]))
@@ -339,12 +330,3 @@ class Session:
             self.stop(
                 f"{self._failures} trials in a row failed, so the search gives up; the last error: {record['error']}"
             )
-
-
-def judged(trial: Trial) -> dict[int, float]:
-    """Return the values by epoch that a scheduler was shown.
-
-    A finished trial's last one, perhaps restored, was not, nor that after which a trial broke a constraint.
-    """
-    last = max(trial.values, default=0) if trial.state == "COMPLETE" or not trial.feasible else 0
-    return {epoch: value for epoch, value in trial.values.items() if epoch != last}

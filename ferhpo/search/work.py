@@ -1,20 +1,24 @@
 """One trial's work, epoch by epoch: train, leave the epoch's files, return its record (an actor without Ray)."""
 
 import json
+import os
 import shutil
 import socket
 from collections.abc import Iterator
+from errno import EDQUOT, EIO, ENOSPC, EROFS, ESTALE
 from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
 from ferhpo import _layout
-from ferhpo._atomic import new_folder, write_json
+from ferhpo._atomic import clear_unfinished, new_folder, write_json
 from ferhpo.errors import CheckpointError, FerhpoError, TrainingError
 from ferhpo.search import costs
 from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
 from ferhpo.training.result import EpochResult
+
+DISK = (ENOSPC, EDQUOT, EIO, ESTALE, EROFS)  # errors of which a trial bears no blame: it goes on once there is a disk
 
 
 class TrialWork:
@@ -39,7 +43,8 @@ class TrialWork:
     def next(self) -> dict[str, Any]:
         """Train one epoch and leave its files; an error is a record too, so that the actor outlives a failed trial.
 
-        One that need not happen in another process is raised: the actor ends and the trial goes on in a new one.
+        One that need not happen in another process is raised: the actor ends and the trial goes on in a new one. An
+        error of the disk is named in ``disk``: the trial is not to blame, and its last whole epoch is kept.
 
         Where the study asks for what a net costs, a new trial's first record is that alone: ``costs``, by name.
         """
@@ -54,12 +59,15 @@ class TrialWork:
             record = self._keep(next(self._epochs))
             self._came_on = True
             return record
-        except CheckpointError as error:
-            return {"error": one_line(error), "cannot_go_on": self._resume is not None}
         except Exception as error:
+            found: dict[str, Any] = {"error": one_line(error)}
+            if (reason := disk_trouble(error)) is not None:
+                return found | {"disk": reason}
+            if isinstance(error, CheckpointError):
+                return found | {"cannot_go_on": self._resume is not None}
             if _better_elsewhere(error, resumed=self._resume is not None and not self._came_on):
                 raise
-            return {"error": one_line(error)}
+            return found
 
     def _measured(self) -> dict[str, float]:
         """Return what the net costs: measured, or what an earlier run of the trial measured."""
@@ -87,12 +95,13 @@ class TrialWork:
                 msg = f"{name} must be a finite number, got {result.figures[name]} in epoch {result.epoch}"
                 raise TrainingError(msg)
         record = self._record(result, target)
+        clear_unfinished(target)  # of a worker that was killed while it saved this epoch
         with new_folder(target) as part:
             result.save(part)
             write_json(part / _layout.RECORD, record)
         for old in self._folder.glob("epoch-*"):
             if old != target:
-                shutil.rmtree(old)
+                shutil.rmtree(old, ignore_errors=True)  # on NFS a file that is open elsewhere cannot go
         return record
 
     def _record(self, result: EpochResult, target: Path) -> dict[str, Any]:
@@ -138,6 +147,15 @@ def _better_elsewhere(error: Exception, *, resumed: bool) -> bool:
     from ferhpo.training.guard import device_is_lost, out_of_memory
 
     return device_is_lost(cause) or (resumed and out_of_memory(cause))
+
+
+def disk_trouble(error: BaseException) -> str | None:
+    """Return what the disk said if it caused an error, else None.
+
+    Some libraries raise errors of their own that hold the system's words but not its number.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    return next((os.strerror(code) for code in DISK if number == code or os.strerror(code) in str(error)), None)
 
 
 def one_line(error: BaseException) -> str:

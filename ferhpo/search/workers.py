@@ -12,6 +12,9 @@ from ferhpo.search.events import Emit, Note
 USES_A_GPU = (sys.executable, "-c", "import torch; print(torch.ones(1, device='cuda').sum().item())")
 GPU_SECONDS = 300.0  # after which a GPU is taken not to answer; torch alone may load for a minute from a slow disk
 
+MOST = 16  # trials at a time on CPUs; with more a sampler would be guessing
+ON_A_GPU = (1, 2, 4, 8)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -26,6 +29,39 @@ class Split:
     trials: int
     cpus: int
     gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What trials share.
+
+    Args:
+        cpus: in all.
+        gpus: in all, 0 trains on the CPUs.
+        memory: bytes that are free, for the trials of one GPU or of all CPUs.
+    """
+
+    cpus: int
+    gpus: int
+    memory: int
+
+    def candidates(self, trials: int) -> list[int]:
+        """Return numbers of trials at a time, on CPUs in all and on GPUs on each, for so many trials left.
+
+        On CPUs: powers of two that divide them, and one CPU each.
+        """
+        if self.gpus:
+            most = min(self.cpus // self.gpus, -(-trials // self.gpus))
+            return [n for n in ON_A_GPU if n <= max(1, most)]
+        whole = {1 << i for i in range(self.cpus.bit_length()) if self.cpus % (1 << i) == 0}
+        return sorted(n for n in whole | {self.cpus} if n <= min(MOST, trials))
+
+    def split(self, at_a_time: int, trials: int) -> Split:
+        """Return the split for one of the candidates."""
+        if not self.gpus:
+            return Split(trials=at_a_time, cpus=self.cpus // at_a_time)
+        cpus = max(1, self.cpus // (self.gpus * at_a_time))
+        return Split(trials=min(self.gpus * at_a_time, trials), cpus=cpus, gpus=1 / at_a_time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +101,9 @@ class Workers:
             UsageError: not one trial fits.
         """
         on_gpus = self.gpus != 0 and any(node.get("GPU") for node in nodes)
-        able = [node for node in nodes if node.get("GPU") or not on_gpus]
-        large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 1.0)))
-        have_cpus, have_gpus = int(large.get("CPU", 1)), large.get("GPU", 0.0)
+        able = [node for node in nodes if node.get("CPU") and (node.get("GPU") or not on_gpus)] or nodes
+        large = max(able, key=lambda node: (node.get("GPU", 0.0) * on_gpus, node.get("CPU", 0.0)))
+        have_cpus, have_gpus = int(large.get("CPU", 0)), large.get("GPU", 0.0)
         wanted = self.concurrency and ceil(self.concurrency / len(able))
         gpus = self.gpus
         if gpus is None:
@@ -79,7 +115,7 @@ class Workers:
         if cpus > have_cpus or gpus > have_gpus:
             msg = (
                 f"a trial must fit the machine: it asks for {cpus} CPUs and {gpus:g} GPUs, there are "
-                f"{have_cpus} and {have_gpus:g}"
+                f"{have_cpus} and {have_gpus:g}; lower --cpus-per-trial or --gpus-per-trial"
             )
             raise UsageError(msg)
         room = sum(_room(node, cpus, gpus) for node in nodes)
@@ -128,7 +164,7 @@ def _why_not(command: Sequence[str]) -> str:
 
 def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     """Return how many trials of so many CPUs and GPUs fit a machine."""
-    room = int(node.get("CPU", 1)) // cpus
+    room = int(node.get("CPU", 0)) // cpus  # a cluster's head may have none
     return min(room, _places(node.get("GPU", 0.0), gpus)) if gpus else room
 
 

@@ -39,5 +39,5 @@ def keep_best(
     ended = {t.number for t in found if t.state in {"COMPLETE", "PRUNED", "FAIL"}}
     dropped = sorted(number for number in _layout.trials_on_disk(study.folder) if number in ended - kept)
     for number in dropped:
-        shutil.rmtree(_layout.trial_folder(study.folder, number))
+        shutil.rmtree(_layout.trial_folder(study.folder, number), ignore_errors=True)  # what stays goes next time
     return dropped

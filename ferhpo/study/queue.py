@@ -89,7 +89,7 @@ def again(trials: Sequence[FrozenTrial], space: Space) -> list[Try]:
 
 def settings(trial: FrozenTrial) -> dict[str, object]:
     """Return what a trial runs with, known before it begins where it was queued."""
-    return trial.system_attrs.get("fixed_params", trial.params)
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def _fits(trial: FrozenTrial, space: Space) -> bool:

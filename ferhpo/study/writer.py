@@ -135,6 +135,14 @@ class StudyWriter:
         """Count the trials of the search that wait to begin."""
         return sum(not t.intermediate_values for t in self._waiting())
 
+    def upcoming(self) -> int:
+        """Return the number of the trial that `ask` begins next: of one that was queued, else of a new one."""
+        return min((t.number for t in self._waiting() if not t.intermediate_values), default=self.following())
+
+    def following(self) -> int:
+        """Return the number that the next new trial will have."""
+        return len(self._study.get_trials(deepcopy=False))
+
     def marks(self, number: int) -> Mapping[str, Any]:
         """Return what is stored with a trial besides its parameters and values."""
         return self._rdb.get_trial(self._id(number)).user_attrs
@@ -166,7 +174,7 @@ class StudyWriter:
         Returns:
             Number and configuration.
         """
-        number = len(self._study.get_trials(deepcopy=False))
+        number = self.following()
         frozen = self._rdb.get_trial(self._id(source))
         config = finish(TrialConfig.from_params(frozen.user_attrs["config"]).with_params(params), number)
         drawn_from = {

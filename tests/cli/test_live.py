@@ -14,7 +14,7 @@ from ferhpo.search.events import EnsembleScored, EpochEnded, Event, Note, Search
 
 
 def began(*, done: int = 0, trials: int = 10, metric: str = "accuracy", **kwargs: object) -> SearchBegan:
-    given = {"seconds": None, "best": None, "concurrency": 2, "maximize": metric == "accuracy"} | kwargs
+    given = {"seconds": None, "best": None, "concurrency": 2} | kwargs
     return SearchBegan(study="toy", metric=metric, trials=trials, done=done, **given)  # pyright: ignore[reportArgumentType]
 
 

@@ -11,8 +11,8 @@ os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # read when Ray is imported, 
 import fakes
 from ray import cloudpickle
 
+from ferhpo.search.budget import Limits
 from ferhpo.search.runner import search
-from ferhpo.search.session import Limits
 from ferhpo.search.workers import Workers
 
 cloudpickle.register_pickle_by_value(fakes)

@@ -12,8 +12,9 @@ from conftest import open_writer, run_session
 from ferhpo import _layout, metrics
 from ferhpo.search import anytime
 from ferhpo.search.anytime import POINTS, RunningEnsemble
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import EnsembleScored, Event, Note
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.study.artifacts import keep_best
 from ferhpo.study.study import Study
 

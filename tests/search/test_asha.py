@@ -106,6 +106,13 @@ def test_when_nothing_new_can_start_the_best_of_a_rung_goes_on_however_few_there
     assert rule.promote({0: 1}, running=0, last=True) is None
 
 
+def test_when_the_leader_of_a_rung_fails_the_next_best_goes_on() -> None:
+    rule = promoting({0: 0.1, 1: 0.2, 2: 0.9, 3: 0.15})
+    assert rule.promote({0: 1, 1: 1, 2: 1, 3: 1}, running=0, last=True) == 2
+    rule.forget(2)
+    assert rule.promote({0: 1, 1: 1, 3: 1}, running=0, last=True) == 1
+
+
 def test_no_more_than_so_many_wait_and_the_worst_of_the_lowest_rung_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
     rule = promoting({0: 0.5, 1: 0.1, 2: 0.3, 3: 0.9}, {3: 0.0})

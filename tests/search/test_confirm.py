@@ -1,5 +1,6 @@
 """`--confirm`: the best configurations trained again, each once, and seen by nobody who decides about the search."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import StudyError, UsageError
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation, confirm_of
 from ferhpo.search.events import Event, Note, TrialBegan
 from ferhpo.search.recovery import settle
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.overview import overview
@@ -162,6 +164,21 @@ def test_a_repeat_with_a_damaged_state_is_trained_in_the_same_run(
     (cut_off(opened, root, data) / _layout.STATE).write_text("{")
     with open_writer(fakes.spec(), root, data) as writer:
         confirm(writer, data, best=1, seeds=1)
+    assert [t.state for t in opened.repeats()] == ["FAIL", "COMPLETE"]
+
+
+def test_a_repeat_whose_worker_and_files_are_gone_is_trained_in_the_same_run(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    opened = study(6)
+    with open_writer(fakes.spec(), root, data) as writer:
+        asked = Confirmation(writer, Confirm(best=1, seeds=1), LIMITS, emit=lambda _: None)
+        repeat = asked.next_trial()
+        assert repeat is not None
+        asked.epoch(repeat.number, fakes.worker(repeat, fakes.job(writer.folder, data))())
+        shutil.rmtree(_layout.trial_folder(writer.folder, repeat.number))
+        asked.lost(repeat.number, "its worker process died")
+        run_session(asked, data)
     assert [t.state for t in opened.repeats()] == ["FAIL", "COMPLETE"]
 
 

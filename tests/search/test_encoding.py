@@ -30,6 +30,8 @@ def test_configurations_are_counted_where_every_range_has_steps() -> None:
     assert Encoding({name: SPACE[name] for name in ("dropout", "depth", "kind")}).points == 5 * 4 * 4
     assert Encoding(SPACE).points == float("inf")
     assert Encoding({}).points == 1
+    many: dict[str, BaseDistribution] = {f"x{i}": IntDistribution(0, 1000) for i in range(110)}
+    assert Encoding(many | {"lr": SPACE["lr"]}).points == float("inf")
 
 
 def test_all_configurations_come_once_each_in_an_order_that_is_drawn() -> None:

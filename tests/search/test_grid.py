@@ -9,10 +9,11 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo.errors import SpecError
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, Note
 from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.samplers import sampler
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.study import Study
 

@@ -11,8 +11,9 @@ from conftest import open_writer
 from ferhpo import _layout
 from ferhpo.report.facts import facts
 from ferhpo.search import objective
+from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.study import Study
@@ -59,7 +60,7 @@ def test_several_quantities_are_given_by_name_and_none_may_be_missing(tmp_path: 
     record = TrialWork(0, CONFIG, 0, job, objective.trainer(all_three)).next()
     assert record["attrs"]["figures"] == {"accuracy": 0.1, "latency_ms": 0.1, "params": 7}
     record = TrialWork(1, CONFIG, 0, job, objective.trainer(value)).next()
-    assert record["error"].endswith("by name, got no latency_ms")
+    assert record["error"].startswith("the objective must also return 'latency_ms'; return a mapping with accuracy")
 
 
 def test_a_state_that_is_gone_queues_the_trial_again(job: Job) -> None:

@@ -1,90 +1,28 @@
-"""The split of a machine: decided from figures, measured in processes that all end, never the end of a search."""
+"""The split of a machine: decided from figures, never the end of a search."""
 
 import json
-import sys
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ferhpo.errors import SearchError
-from ferhpo.search import packing
+from ferhpo.search import timing
 from ferhpo.search.events import Note
-from ferhpo.search.packing import FILE, Machine, Measured, choose, decide, measure
+from ferhpo.search.packing import choose, decide
+from ferhpo.search.timing import FILE, Measured
 from ferhpo.search.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
 
 GIB = 1 << 30
-STAND_IN = """
-import json, sys, time
-bytes, share, ready, free = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-print(ready or json.dumps({"bytes": bytes, "gpu_bytes": bytes, "gpu_free": free}), flush=True)
-for line in sys.stdin:
-    word = line.split()[0]
-    if word == "go":
-        print(json.dumps({"rate": 100.0 * threads ** share}), flush=True)
-    else:
-        threads = int(word)
-        print("{}", flush=True)
-"""
-
-
-def command(*, memory: int = GIB, share: float = 0.5, ready: str = "", free: int = 0) -> list[str]:
-    """Return a process that answers as the probe does; its rate grows with the threads to the power of ``share``."""
-    return [sys.executable, "-c", STAND_IN, str(memory), str(share), ready, str(free)]
-
-
-def machine(cpus: int = 4, gpus: int = 0, memory: int = 64 * GIB) -> Machine:
-    return Machine(cpus=cpus, gpus=gpus, memory=memory)
-
-
-def children() -> set[int]:
-    return {p.pid for p in psutil.Process().children(recursive=True)}
 
 
 def data(folder: Path, rows: int = 25_000) -> Any:
     part = SimpleNamespace(rows=np.arange(rows))
     return SimpleNamespace(folder=folder / "key", images=np.zeros((1, 48, 48, 1), np.uint8), part=lambda _: part)
-
-
-@pytest.mark.parametrize(
-    ("cpus", "trials", "expected"),
-    [
-        (2, 30, [1, 2]),
-        (8, 30, [1, 2, 4, 8]),
-        (6, 30, [1, 2, 6]),
-        (8, 3, [1, 2]),
-        (64, 99, [1, 2, 4, 8, 16]),
-        (1, 9, [1]),
-    ],
-)
-def test_cpus_are_split_by_powers_of_two_among_the_trials_that_are_left(
-    cpus: int, trials: int, expected: list[int]
-) -> None:
-    assert machine(cpus).candidates(trials) == expected
-
-
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "trials", "expected"), [(16, 1, 30, [1, 2, 4, 8]), (4, 1, 30, [1, 2, 4]), (16, 4, 6, [1, 2])]
-)
-def test_a_gpu_takes_as_many_trials_as_have_a_cpu_each(cpus: int, gpus: int, trials: int, expected: list[int]) -> None:
-    assert machine(cpus, gpus).candidates(trials) == expected
-
-
-@given(st.integers(1, 256), st.integers(0, 8), st.integers(1, 100))
-def test_no_split_asks_for_more_than_there_is(cpus: int, gpus: int, trials: int) -> None:
-    here = machine(max(cpus, gpus), gpus)
-    for n in here.candidates(trials):
-        split = here.split(n, trials)
-        assert split.trials * split.cpus <= here.cpus
-        assert split.trials * split.gpus <= gpus
-        assert 1 <= split.trials <= trials
 
 
 def test_the_fastest_split_is_taken_and_of_close_ones_that_with_fewer_trials() -> None:
@@ -100,50 +38,6 @@ def test_no_more_trials_run_than_fit_into_the_memory() -> None:
     assert decide(found, [1, 2, 4, 8], GIB // 2) == 1
 
 
-def test_processes_are_timed_together_and_none_is_left() -> None:
-    before = children()
-    found = measure(command(), machine(4))
-    assert found.bytes == GIB
-    assert found.rates == pytest.approx({1: 200.0, 2: 2 * 100 * 2**0.5, 4: 400.0})
-    assert children() == before
-
-
-def test_only_what_fits_beside_the_first_process_is_started() -> None:
-    assert set(measure(command(), machine(8, memory=4 * GIB)).rates) == {1, 2}
-
-
-@pytest.mark.parametrize(("free", "fit"), [(1, {1}), (2, {1, 2}), (4, {1, 2}), (5, {1, 2, 4})])
-def test_a_gpu_keeps_memory_for_more_than_the_first_steps_of_its_trials(free: int, fit: set[int]) -> None:
-    assert set(measure(command(free=free * GIB), machine(16, gpus=1)).rates) == fit
-
-
-@pytest.mark.parametrize("ready", ["words", '{"error": "no such net"}'])
-def test_a_process_that_fails_says_why_and_none_is_left(ready: str) -> None:
-    before = children()
-    with pytest.raises(SearchError, match=r"words|no such net"):
-        measure(command(ready=ready), machine())
-    assert children() == before
-
-
-def test_a_process_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "LIMIT", 0.5)
-    before = children()
-    with pytest.raises(SearchError, match="a process ended"):
-        measure([sys.executable, "-c", "import time; time.sleep(60)"], machine())
-    assert children() == before
-
-
-def test_an_interruption_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = children()
-    monkeypatch.setattr(packing, "_ask", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        measure(command(), machine())
-    assert children() == before
-
-
 class Chosen:
     """`choose` with a measurement that is made up and counted."""
 
@@ -152,7 +46,7 @@ class Chosen:
         self.measured = 0
         self.found: Measured | Exception = Measured(rates={1: 262.0, 2: 301.0}, bytes=GIB)
         self._data = data(folder)
-        monkeypatch.setattr(packing, "_probe", self._probe)
+        monkeypatch.setattr(timing, "probe", self._probe)
 
     def _probe(self, *_: object) -> Measured:
         self.measured += 1

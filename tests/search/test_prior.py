@@ -9,9 +9,10 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo.errors import StudyError, UsageError
+from ferhpo.search.budget import Limits
 from ferhpo.search.prior import of_study, records, trials
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.study import Study
@@ -54,27 +55,43 @@ def test_trials_that_break_a_constraint_of_the_new_study_are_left_out(study: Cal
     assert len(kept) == sum(t.state == "COMPLETE" for t in other.trials()) - 1
 
 
+def test_trials_of_another_choice_than_the_one_that_is_fixed_now_are_left_out(root: Path, data: fakes.FakeData) -> None:
+    text = fakes.spec().text.replace('arch = "resnet9s"', 'arch = { choices = ["resnet9s", "vgg8"], default = "vgg8" }')
+    with open_writer(parse_spec(text, name="toy"), root, data) as writer:
+        run_session(Session(writer, Limits(trials=8), emit=lambda _: None), data)
+    other = Study.open(root, "toy")
+    ended = [t for t in other.trials() if t.state in {"COMPLETE", "PRUNED"}]
+    same = [t.number for t in ended if t.params["arch"] == "resnet9s"]
+    assert 0 < len(same) < len(ended)
+    assert [row["number"] for row in records(other, new())] == same
+    fixed = new("dropout = { low = 0.0, high = 0.9, default = 0.2 }", "dropout = 0.3")
+    assert [row["number"] for row in records(other, fixed)] == same, "of a range every value counts"
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (new(name="toy"), "comes from another study, got 'toy' for itself"),
+        (new(name="toy"), "--from-study toy: that is this study"),
         (
             new("description", 'metric = "nll"\ndescription'),
-            "the study's metric, nll to minimize, got 'toy'",
+            "its metric is accuracy to maximize, and this study's nll to minimize",
         ),
         (
             new("description", 'metric = ["accuracy", "params"]\ndescription'),
-            "prior knowledge is of one objective, and study 'new' has several; leave out --from-study",
+            "if both have one objective, and 'new' has several; leave out --from-study",
         ),
-        (new("epochs = 3", "epochs = 4"), "must be of trials of as many epochs, 4, got 'toy' with 3"),
-        (new('"fidelity"', '"tpe"'), r"new\.toml:\d+: the sampler that learns from another study is fidelity, got tpe"),
+        (new("epochs = 3", "epochs = 4"), "--from-study toy: its trials have 3 epochs, and this study's 4"),
+        (
+            new('"fidelity"', '"tpe"'),
+            r"new\.toml:\d+: --from-study toy: the sampler that learns from another study is fidelity, got tpe",
+        ),
         (
             new('arch = "resnet9s"', 'arch = { choices = ["vgg8", "cnn"], default = "vgg8" }'),
-            "whose settings lie in the new space, and study 'toy' has none",
+            "--from-study toy: no COMPLETE or PRUNED trial of it has settings that lie in the new space",
         ),
         (
             parse_spec("[budget]\nepochs = 3\n[space]\nwidth = { low = 8, high = 16, default = 8 }\n", name="new"),
-            "settings that both studies search, and 'toy' has none",
+            "--from-study toy: no setting is searched by both studies",
         ),
     ],
 )

@@ -1,14 +1,17 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fakes
 import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.search.budget import Limits
+from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import data_record, left_waiting, settled_study
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study.study import Study
@@ -123,6 +126,45 @@ def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_tria
         assert writer.reader.states()["COMPLETE"] == 0
 
 
+def test_nor_are_they_if_the_search_is_killed_while_it_begins_a_trial(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
+        for file in writer.folder.glob("study.db*"):
+            file.unlink()
+    with open_writer(spec, root, data) as writer, monkeypatch.context() as patched:
+        ask = writer.ask
+
+        def killed(*args: Any) -> None:
+            ask(*args)
+            raise KeyboardInterrupt
+
+        patched.setattr(writer, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+    with open_writer(spec, root, data) as writer:
+        assert settle(writer) == []
+        assert writer.reader.states()["COMPLETE"] == 0
+
+
+def test_a_trial_that_was_stored_as_ended_right_before_the_kill_keeps_no_state(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(epochs=2, scheduler="none")
+    with open_writer(spec, root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=2), emit=lambda _: None), data)
+        folder = writer.reader.candidates()[0].checkpoint
+        assert folder is not None
+        (folder / _layout.STATE).write_text("{}")
+    with open_writer(spec, root, data) as writer:
+        settle(writer)
+    assert folder.is_dir()
+    assert not (folder / _layout.STATE).exists()
+
+
 def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
     spec = fakes.spec(epochs=1)
     with open_writer(spec, root, data) as writer:
@@ -163,6 +205,22 @@ def test_a_damaged_state_is_found_when_the_trial_goes_on_and_it_is_queued_once_m
     trials = Study.open(root, spec.name).trials()
     assert [t.state for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert sum(t.counts for t in trials) == 2
+
+
+def test_a_trial_whose_worker_and_files_are_gone_is_queued_again(
+    root: Path, data: fakes.FakeData, events: list[Event]
+) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        found = Session(writer, Limits(trials=2), emit=events.append)
+        assignment = found.next_trial()
+        assert assignment is not None
+        found.epoch(0, fakes.worker(assignment, fakes.job(writer.folder, data))())
+        shutil.rmtree(_layout.trial_folder(writer.folder, 0))
+        found.lost(0, "its worker process died")
+        assert [e.state for e in events if isinstance(e, TrialEnded)] == ["QUEUED AGAIN"]
+        assert writer.count() == 0
+        run_session(found, data)
+        assert writer.count() == 2
 
 
 def test_settling_twice_changes_nothing_more(root: Path, data: fakes.FakeData) -> None:

@@ -125,3 +125,21 @@ def test_a_state_is_kept_only_of_trials_that_may_go_on(name: str) -> None:
     rule = made(name)
     assert rule.give_up({}) == []
     assert rule.pauses == (name in {"asha-promote", "pbt"})
+
+
+@every
+@given(curves)
+def test_a_trial_that_failed_is_as_if_it_had_never_reported(name: str, found: list[list[float]]) -> None:
+    rule, other = made(name), made(name)
+    for number, values in enumerate(found):
+        marks = dict(rule.begin(number))
+        other.begin(number)
+        rule.record(number, dict(enumerate(values, 1)), marks)
+        other.record(number, {} if number == 0 else dict(enumerate(values, 1)), marks)
+    rule.forget(0)
+    last = len(found)
+    for asked in (rule, other):
+        asked.begin(last)
+    assert [rule.goes_on(last, epoch, 0.5) for epoch in range(1, EPOCHS)] == [
+        other.goes_on(last, epoch, 0.5) for epoch in range(1, EPOCHS)
+    ]

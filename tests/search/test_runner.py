@@ -15,9 +15,10 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import SpecError
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Note
 from ferhpo.search.runner import advice, check_architectures, check_choice, search
-from ferhpo.search.session import LOST, Limits, Session
+from ferhpo.search.session import LOST, Session
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 

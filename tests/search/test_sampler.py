@@ -1,5 +1,7 @@
 """What `FidelitySampler` promises."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -335,6 +337,33 @@ def test_work_per_proposal_stays_bounded_at_5000_trials(monkeypatch: pytest.Monk
     assert len(fits) == 1
     assert fits[0] <= 300
     assert len(read) < 5000 + 60
+
+
+def test_a_returned_value_that_was_not_reported_is_the_last_one() -> None:
+    study = fidelity(startup=5)
+    for x in np.linspace(0, 1, 30):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        trial.report(float(x), EPOCHS)  # a loss, say, and what is returned an accuracy
+        study._storage.set_trial_param(trial._trial_id, "y", float(x), optuna.distributions.FloatDistribution(0, 1))
+        study.tell(trial, 1 - float(x))
+    assert np.median(proposals(study, "y", 15)) < 0.25
+
+
+def test_a_sampler_that_is_copied_or_pickled_proposes_what_the_original_would() -> None:
+    for copied in (copy.deepcopy, lambda sampler: pickle.loads(pickle.dumps(sampler))):
+        study, again = fidelity(startup=3), fidelity(startup=3)
+        run(study, three, crossing, 5)
+        run(again, three, crossing, 5)
+        again.sampler = copied(again.sampler)
+        assert run(study, three, crossing, 3) == run(again, three, crossing, 3)
+
+
+def test_a_study_of_the_same_name_elsewhere_is_another_one() -> None:
+    sampler, asked = FidelitySampler(EPOCHS, 0, startup=4), []
+    for best in (0.1, 0.9):
+        study = optuna.create_study(study_name="same", direction="maximize", sampler=sampler)
+        asked = run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, _, best=best: -abs(x - best), 30)
+    assert np.median(np.abs(np.array(asked[15:]) - 0.9)) < 0.1
 
 
 def test_max_epochs_below_one_is_refused() -> None:

@@ -14,14 +14,15 @@ from optuna.trial import TrialState
 from ferhpo import _layout
 from ferhpo.errors import UsageError
 from ferhpo.search.asha import Halving, PromotingHalving
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
 from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
 from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.scheduler import idle, scheduler
-from ferhpo.search.session import Limits, Session, judged
+from ferhpo.search.scheduler import idle, judged, scheduler
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.study.study import Study
 
@@ -85,6 +86,16 @@ def test_a_scheduler_that_never_acts_is_named_as_such() -> None:
     assert idle(SchedulerSpec(name="asha", grace=1), 8) is None
     assert idle(SchedulerSpec(name="asha", grace=1), 1) is None, "there is nothing to stop"
     assert idle(SchedulerSpec(name="none", grace=8), 8) is None
+
+
+def test_a_population_that_leaves_no_trial_for_a_copy_is_named() -> None:
+    spec = SchedulerSpec(name="pbt", grace=1, population=8)
+    assert idle(spec, 8, 8) == (
+        "pbt copies no trial: a copy is a trial too, and a population of 8 leaves none of 8 for them; lower population "
+        "in [scheduler], or raise --trials"
+    )
+    assert idle(spec, 8, 9) is None
+    assert idle(replace(spec, name="asha"), 8, 8) is None
 
 
 def test_an_unknown_scheduler_is_refused() -> None:
@@ -198,6 +209,31 @@ def test_a_paused_trial_whose_files_are_gone_fails_with_its_reason(root: Path, d
             path.unlink()
         session._give_up([0])
         assert writer.reader.trials()[0].attrs["error"] == "it waited to be promoted, and its files are gone"
+
+
+def test_a_trial_that_failed_after_it_was_promoted_holds_nobody_back(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(epochs=4, scheduler="asha-promote"), root, data) as writer:
+        job = fakes.job(writer.folder, data)
+        found = Session(writer, Limits(trials=4), emit=lambda _: None)
+        for _ in range(4):
+            assignment = found.next_trial()
+            assert assignment is not None
+            if assignment.epoch:
+                break
+            found.epoch(assignment.number, fakes.worker(assignment, job)())
+        else:
+            assignment = found.next_trial()
+        assert assignment is not None
+        assert assignment.epoch == 1, "the best goes on"
+        found.epoch(assignment.number, {"error": "a loss must be finite"})
+        again = Session(writer, Limits(trials=4), emit=lambda _: None)  # as after a restart
+        for asked in (again, found):
+            values = next(iter(asked._rule.values.values()))  # pyright: ignore[reportAttributeAccessIssue]
+            assert assignment.number not in values
+        run_session(found, data)
+        states = writer.reader.states()
+    assert states["COMPLETE"] >= 1
+    assert states["FAIL"] == 1
 
 
 def test_the_default_sampler_learns_from_paused_trials() -> None:

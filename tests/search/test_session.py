@@ -10,9 +10,11 @@ from conftest import open_writer, run_session
 from ferhpo import _layout
 from ferhpo.errors import SpecError
 from ferhpo.search import costs
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import EpochEnded, Event, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import settle
-from ferhpo.search.session import Limits, Session, judged
+from ferhpo.search.scheduler import judged
+from ferhpo.search.session import Session
 from ferhpo.space.tries import Try
 from ferhpo.study.overview import overview
 from ferhpo.study.study import Study

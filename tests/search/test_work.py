@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +122,54 @@ def test_memory_that_sufficed_before_a_resume_may_suffice_in_another_process(
     assert fresh.next() == {"error": "OutOfMemoryError: CUDA out of memory"}
     with pytest.raises(torch.OutOfMemoryError):
         resumed.next()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError('Error while serializing: I/O error: Os { code: 28, message: "No space left on device" }'),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_named_and_the_epoch_before_is_kept(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    worker = work(tmp_path, data)
+    worker.next()
+
+    def save(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(fakes, "write_bytes", save)
+    record = worker.next()
+    assert record["disk"] in str(error)
+    assert "cannot_go_on" not in record
+    assert [p.name for p in (tmp_path / "trials" / "0004").iterdir()] == ["epoch-0001"]
+
+
+def test_an_epoch_that_is_saved_counts_although_the_one_before_cannot_be_deleted(
+    tmp_path: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = work(tmp_path, data)
+    worker.next()
+    real = shutil.rmtree
+
+    def busy(path: Path, *, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    assert worker.next()["epoch"] == 2
+    monkeypatch.setattr(shutil, "rmtree", real)
+
+
+def test_what_a_worker_left_that_was_killed_while_it_saved_goes_with_the_next_try(
+    tmp_path: Path, data: fakes.FakeData
+) -> None:
+    (tmp_path / "trials" / "0004" / ".epoch-0001.0123abcd").mkdir(parents=True)
+    work(tmp_path, data).next()
+    assert [p.name for p in (tmp_path / "trials" / "0004").iterdir()] == ["epoch-0001"]
 
 
 @pytest.mark.parametrize(("device", "given_back"), [("cpu", []), ("cuda", ["cuda"])])

@@ -1,11 +1,13 @@
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferhpo.errors import UsageError
 from ferhpo.search import workers as module
 from ferhpo.search.events import Event, Note
-from ferhpo.search.workers import Split, Workers, with_usable_gpus
+from ferhpo.search.workers import Machine, Split, Workers, with_usable_gpus
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ MIXED = [{"CPU": 4.0}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 1.0}]
         (MIXED, Workers(), (2, 4, 1)),
         (MIXED, Workers(concurrency=8), (8, 4, 0.25)),
         (MIXED, Workers(gpus=0), (9, 4, 0)),
+        ([{"memory": 1e9}, *FOUR], Workers(), (16, 2, 0)),
     ],
 )
 def test_a_trial_fits_one_machine_of_a_cluster(
@@ -102,3 +105,41 @@ def test_a_gpu_that_gives_no_answer_is_left_alone(events: list[Event], monkeypat
     hangs = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
     assert with_usable_gpus(WITH_GPU, Workers(), events.append, hangs) == [{"CPU": 4.0, "memory": 8.0}]
     assert "no answer within" in str(events)
+
+
+def machine(cpus: int, gpus: int = 0) -> Machine:
+    return Machine(cpus=cpus, gpus=gpus, memory=1 << 36)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "trials", "expected"),
+    [
+        (2, 30, [1, 2]),
+        (8, 30, [1, 2, 4, 8]),
+        (6, 30, [1, 2, 6]),
+        (8, 3, [1, 2]),
+        (64, 99, [1, 2, 4, 8, 16]),
+        (1, 9, [1]),
+    ],
+)
+def test_cpus_are_split_by_powers_of_two_among_the_trials_that_are_left(
+    cpus: int, trials: int, expected: list[int]
+) -> None:
+    assert machine(cpus).candidates(trials) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "trials", "expected"), [(16, 1, 30, [1, 2, 4, 8]), (4, 1, 30, [1, 2, 4]), (16, 4, 6, [1, 2])]
+)
+def test_a_gpu_takes_as_many_trials_as_have_a_cpu_each(cpus: int, gpus: int, trials: int, expected: list[int]) -> None:
+    assert machine(cpus, gpus).candidates(trials) == expected
+
+
+@given(st.integers(1, 256), st.integers(0, 8), st.integers(1, 100))
+def test_no_split_asks_for_more_than_there_is(cpus: int, gpus: int, trials: int) -> None:
+    here = machine(max(cpus, gpus), gpus)
+    for n in here.candidates(trials):
+        split = here.split(n, trials)
+        assert split.trials * split.cpus <= here.cpus
+        assert split.trials * split.gpus <= gpus
+        assert 1 <= split.trials <= trials
