@@ -8,15 +8,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import psutil
 import torch
 from torch.nn import functional
 
-from ferhpo.data.cache import Prepared
 from ferhpo.space.config import TrialConfig
+
+if TYPE_CHECKING:
+    from ferhpo.data.cache import Prepared  # which imports the readers of every format
 
 RESIDENT_SHARE = 0.4  # of a GPU's free memory that one part's rows may take; beyond, they are streamed
 CACHED_SHARE = 0.5  # of free memory: rows that take more are not expected to stay in the page cache
@@ -54,7 +56,7 @@ class Preprocessing:
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def of(cls, config: TrialConfig, data: Prepared) -> Self:
+    def of(cls, config: TrialConfig, data: "Prepared") -> Self:
         """Return what a net of a configuration needs of these images."""
         return cls(
             stored_size=data.images.shape[1],

@@ -106,7 +106,7 @@ def test_prepare_finds_the_images_of_a_study_without_a_file(
     spec = parse_spec('[data]\npath = "../a.csv"\nsize = 12', name="toy")
     known = {"path": str(tmp_path / "a.csv"), "format": "fer2013", "fingerprint": "0"}
     monkeypatch.setattr("ferhpo.cli.data.find_spec", lambda study, root: spec)
-    monkeypatch.setattr("ferhpo.study.study.recorded_data", lambda root, name: known)
+    monkeypatch.setattr("ferhpo.study.source.recorded_data", lambda root, name: known)
     ran = run("data", "prepare", "--study", "toy", "--format", "json")
     assert ran.code == 0, ran.err
     assert ran.json["folder"] == str(tmp_path / "a-prepared")

@@ -187,7 +187,7 @@ def test_prior_knowledge_of_a_study_that_is_not_there_or_does_not_fit_is_refused
     other.write_text(toy.read_text().replace("epochs = 3", "epochs = 5"))
     words = ("search", "--study", "other", "--data", csv, "--from-study")
     assert "a study must exist in studies, got 'tay'; did you mean 'toy'?" in run(*words, "tay").failed(1)
-    assert "must be of trials of as many epochs, 5, got 'toy' with 3" in run(*words, "toy").failed(2)
+    assert "its trials have 3 epochs, and this study's 5" in run(*words, "toy").failed(2)
     assert not (root / "other" / "study.db").exists()
 
 
