@@ -24,7 +24,6 @@ THIN = 2.0  # epochs of a trial that are looked at lie at least this factor apar
 MOST_ROWS = 300  # observations in one fit
 BEST_TRIALS = 30  # that are always among them
 JITTER = 1e-6
-DIVERGED = 50.0  # times as far from the best lies the median as an upper quantile: most of the trials diverged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +87,12 @@ def scaled(values: np.ndarray) -> np.ndarray:
 def worst(values: np.ndarray) -> float:
     """Return the value that all lower ones are taken for: how bad a diverged training is says nothing of good ones.
 
-    It lies below the median by twice what the best lies above it. Where most of the trials diverged, an upper quantile
-    stands for the median.
+    It lies below the median by twice what the best lies above it.
 
     Args:
         values: greater is better, at least one, finite.
     """
     best, middle = float(values.max()), float(np.median(values))
-    for share in (0.75, 0.9):
-        upper = float(np.quantile(values, share))
-        if 0 < DIVERGED * (best - upper) < best - middle:
-            middle = upper
     return max(float(values.min()), middle - 2 * (best - middle))
 
 

@@ -39,14 +39,6 @@ def test_scaled_values_are_standard_and_what_diverged_counts_as_bad_only() -> No
     assert scaled(np.full(4, np.nan)).tolist() == scaled(np.ones(4)).tolist() == [0, 0, 0, 0]
 
 
-def test_good_values_are_told_apart_although_most_trials_diverged() -> None:
-    found = scaled(np.array([-0.5, -0.6, -0.9, *[-1e6] * 4]))
-    assert found[0] - found[1] > 0.05
-    assert found[1] - found[2] > 0.2
-    assert np.ptp(found[3:]) == 0
-    assert np.ptp(scaled(np.array([1.0, 1.0, 0.5, 0.4, 0.3]))[2:]) > 0, "equal ones are no reason to cut off the rest"
-
-
 def test_a_space_of_many_choices_takes_little_memory() -> None:
     x = np.random.default_rng(0).random((100, 1500))
     tracemalloc.start()
