@@ -209,29 +209,28 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     from scipy.optimize import minimize  # a third of a second, which whoever fits nothing need not wait for
 
     n, d = x.shape
-    x = x - x.mean(0)  # sums of squares lose fewer digits
-    (rows, pairs), (times, pairs_t) = _apart(x[:, :-1]), _apart(x[:, -1:])
+    squares = ((x[:, None] - x[None]) ** 2).reshape(n * n, d)
+    alike, by_pair = _apart(x[:, :-1])  # many rows are of one configuration, and few epochs differ
+    alike_t, by_pair_t = _apart(x[:, -1:])
     centre = np.array([*np.zeros(d), math.log(0.5), math.log(0.5), math.log(0.02)])
     width = np.array([*np.full(d, 1.5), 1.0, 1.0, 1.5])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         lengths, lasting, passing, noise = np.exp(theta[:d]), *np.exp(theta[d:])
-        of_x, slope_x = (m[pairs] for m in _matern(_squares(*[rows * np.sqrt(lengths[:-1])] * 2)))
-        of_t, slope_t = (m[pairs_t] for m in _matern(_squares(*[times * np.sqrt(lengths[-1])] * 2)))
+        of_x, slope_x = (m[by_pair] for m in _matern(alike @ lengths[:-1]))
+        of_t, slope_t = (m[by_pair_t] for m in _matern(alike_t[:, 0] * lengths[-1]))
         at_epoch = lasting + passing * of_t
-        factor = np.linalg.cholesky(of_x * at_epoch + (noise + JITTER) * np.eye(n))
+        factor = np.linalg.cholesky((of_x * at_epoch).reshape(n, n) + (noise + JITTER) * np.eye(n))
         half = np.linalg.inv(factor)
         inverse = half.T @ half
         weights = inverse @ y
         away = (theta - centre) / width
         value = 0.5 * y @ weights + np.log(np.diag(factor)).sum() + 0.5 * (away**2).sum()
-        push = inverse - np.outer(weights, weights)
-        push_x = push * of_x
+        push = (inverse - np.outer(weights, weights)).ravel()
         by_length = np.append(
-            _weighted_squares(push * slope_x * at_epoch, x[:, :-1]),
-            _weighted_squares(push_x * passing * slope_t, x[:, -1:]),
+            (push * slope_x * at_epoch) @ squares[:, :-1], (push * of_x * passing * slope_t) @ squares[:, -1]
         )
-        by_variance = lasting * push_x.sum(), passing * (push_x * of_t).sum(), noise * push.trace()
+        by_variance = lasting * (push @ of_x), passing * (push @ (of_x * of_t)), noise * push[:: n + 1].sum()
         gradient = 0.5 * np.array([*by_length * lengths, *by_variance])
         return float(value), gradient + away / width
 
@@ -239,18 +238,8 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}).x
 
 
-def _apart(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return the different rows, m of n, and what makes of m x m values of their pairs those of all n x n pairs.
-
-    Many rows are of one configuration, and few epochs differ.
-    """
+def _apart(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return squared differences of all pairs of different rows (pairs, columns), and which is whose (n * n,)."""
     rows, place = np.unique(x, axis=0, return_inverse=True)
-    return rows, np.ix_(place.ravel(), place.ravel())
-
-
-def _weighted_squares(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the sum over all pairs i, j of ``weights[i, j] * (x[i] - x[j]) ** 2`` for symmetric weights (columns,).
-
-    Without the squares themselves, which take n x n x columns numbers: a gigabyte for some hundred choices.
-    """
-    return 2 * (weights.sum(1) @ x**2 - ((weights @ x) * x).sum(0))
+    m, place = len(rows), place.ravel()
+    return ((rows[:, None] - rows[None]) ** 2).reshape(m * m, -1), (m * place[:, None] + place[None]).ravel()

@@ -1,7 +1,5 @@
 """The model of learning curves against closed forms, brute force, and curves it must tell apart."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,16 +35,6 @@ def test_scaled_values_are_standard_and_what_diverged_counts_as_bad_only() -> No
         assert scaled(array)[5] == scaled(array).min()
         assert np.ptp(scaled(array)[:5]) > 1
     assert scaled(np.full(4, np.nan)).tolist() == scaled(np.ones(4)).tolist() == [0, 0, 0, 0]
-
-
-def test_a_space_of_many_choices_takes_little_memory() -> None:
-    x = np.random.default_rng(0).random((100, 1500))
-    tracemalloc.start()
-    fidelity._weighted_squares(np.ones((100, 100)), x)
-    fidelity._apart(x)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 20 * x.nbytes
 
 
 def test_a_process_is_the_textbook_formula() -> None:
