@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ferhpo import _layout
+from ferhpo.errors import first_line
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
 SCORES = ("name", "kind", "split", *FIGURES, "low", "high", "known")
@@ -65,7 +66,7 @@ def ensemble(study_folder: Path) -> EnsembleTables | None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return _tables({**stored, **_mapping(stored.get("report"))})
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        return replace(_tables({}), scores=_scores([]), problem=f"{path} cannot be read: {str(error).splitlines()[0]}")
+        return replace(_tables({}), scores=_scores([]), problem=f"{path} cannot be read: {first_line(error)}")
 
 
 def _tables(stored: Mapping[str, Any]) -> EnsembleTables:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ferhpo._atomic import locked
-from ferhpo.errors import StudyError, UsageError, did_you_mean
+from ferhpo.errors import StudyError, UsageError, did_you_mean, first_line
 from ferhpo.study.overview import DATABASE, STORAGE_FILE, read_only
 from ferhpo.study.server import AdvisoryLock, wait_while_away
 
@@ -172,7 +172,7 @@ def load(storage: BaseStorage, name: str, shown_url: str) -> optuna.Study:
     try:
         return optuna.load_study(study_name=name, storage=storage)
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = first_line(error.__cause__ or error)
         msg = f"the study database must be readable, got {shown_url}: {reason}; restore the file or correct --storage"
         raise StudyError(msg) from None
     except KeyError:
@@ -270,7 +270,7 @@ def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, 
         )
         raise UsageError(msg) from None
     except (StorageInternalError, SQLAlchemyError, RuntimeError, ValueError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = first_line(error.__cause__ or error)
         msg = (
             f"a study database must open, got {shown or without_password(url)}: {reason}; correct --storage or "
             "restore the file"

@@ -26,6 +26,13 @@ def run(spec: StudySpec, root: Path, data: fakes.FakeData, *, trials: int, epoch
         return notes
 
 
+def run_another(spec: StudySpec, root: Path, data: fakes.FakeData) -> None:
+    """Run a search and delete its database: the files that it leaves are of another study than the next one."""
+    run(spec, root, data, trials=1)
+    for file in _layout.study_folder(root, spec.name).glob("study.db*"):
+        file.unlink()
+
+
 @pytest.mark.parametrize("epochs", range(12))
 def test_a_search_killed_after_any_epoch_ends_with_the_same_trials_and_the_exact_total(
     epochs: int, root: Path, data: fakes.FakeData
@@ -115,10 +122,7 @@ def test_files_that_another_study_left_under_a_number_are_not_taken_for_its_tria
     root: Path, data: fakes.FakeData
 ) -> None:
     spec = fakes.spec(epochs=2, scheduler="none")
-    with open_writer(spec, root, data) as writer:
-        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
-        for file in writer.folder.glob("study.db*"):
-            file.unlink()
+    run_another(spec, root, data)
     with open_writer(spec, root, data) as writer:
         Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
     with open_writer(spec, root, data) as writer:
@@ -130,10 +134,7 @@ def test_nor_are_they_if_the_search_is_killed_while_it_begins_a_trial(
     root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = fakes.spec(epochs=2, scheduler="none")
-    with open_writer(spec, root, data) as writer:
-        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
-        for file in writer.folder.glob("study.db*"):
-            file.unlink()
+    run_another(spec, root, data)
     with open_writer(spec, root, data) as writer, monkeypatch.context() as patched:
         ask = writer.ask
 

@@ -229,8 +229,7 @@ def test_a_compiled_net_is_let_go_of_where_memory_holds_half_a_batch(
         raise RuntimeError(msg)
 
     forgotten: list[str] = []
-    choose = lambda net, *_: Compiled(net=net, fast=full, shape=(16, 1, 8, 8), seconds=1, gain=2)  # noqa: E731
-    monkeypatch.setattr(loop.compiling, "choose", choose)
+    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, full))
     monkeypatch.setattr(loop.compiling, "forget", forgotten.append)
     result = next(train(tiny, data, metric=metric("accuracy")))
     assert (result.details["accumulate"], result.details["compiled"], forgotten) == (2, None, ["cpu"])
