@@ -3,8 +3,7 @@
 import json
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -63,19 +62,3 @@ def gpu() -> str | None:
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return median, lowest, highest and n of repeated measurements."""
     return {"median": median(values), "low": min(values), "high": max(values), "n": len(values)}
-
-
-def in_turns(ways: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
-    """Return the seconds of each way's calls, one of each a turn, so that what slows the machine slows them all."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeat):
-        for name, work in ways.items():
-            start = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
-    """Return the spread of theirs over ours, turn by turn."""
-    return spread([their / own for their, own in zip(theirs, ours, strict=True)])

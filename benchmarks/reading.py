@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from facts import facts, in_turns, ratio, spread
+from facts import facts, spread
+from turns import in_turns, ratio
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import prepare

@@ -1,22 +1,26 @@
-"""Images a second of ferhpo's training loop beside the usual one, same net, same batch, in turns in one run.
+"""Images a second of ferhpo's training loop beside the usual one, same net, same batch, in turns.
 
     uv run python benchmarks/trainer.py [--data fer2013.csv] [--quick] [--json FILE]
     uv run python benchmarks/trainer.py --data fer2013.csv --time-to-060
 
 The usual loop is `usual.py`: ImageFolder, PIL transforms, DataLoader(num_workers=2), fp32, default memory format. Both
-sides use all cores. Without --data rendered faces serve. `--time-to-060` trains ours with the recipe of
-`ferhpo train --minutes M` and the usual one with Adam at 1e-3, and compares when each first validates at 0.60.
+sides use all cores, each in a process of its own. Without --data rendered faces serve. `--time-to-060` trains ours with
+the recipe of `ferhpo train --minutes M` and the usual one with Adam at 1e-3, and compares when each first validates at
+0.60.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ import torch
 import usual
 from facts import cpu, facts, spread
 from torch import nn
+from turns import beside, ratio
 
 from ferhpo._atomic import write_json
 from ferhpo.cli.train import fitted
@@ -38,7 +43,6 @@ from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import train
-from ferhpo.training.result import EpochResult
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
@@ -106,20 +110,18 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
     few = some(data, rows)
     ours = train(config, few, metric=ACCURACY, device=device())
     images = usual.write_folders(few.part("train"), data.classes, folder / "images")
-    batches = usual.loader(images, config.batch_size, size=config.image_size, training=True)
-    model = registry.build(config, classes=len(data.classes), channels=1).to(device())
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     first = next(ours)  # builds kernels, and the probe of the precision stands before it
-    usual.epoch(model, batches, optimizer, device())
     rates: dict[str, list[float]] = {"ours": [], "usual": [], "matmul": []}
-    for _ in range(rounds):
-        rates["matmul"].append(matmul())
-        rates["ours"].append(next(ours).images_per_second)
-        rates["usual"].append(usual.epoch(model, batches, optimizer, device()))
+    with beside(partial(usual_epochs, config, len(data.classes), images)) as usual_epoch:
+        usual_epoch()
+        for _ in range(rounds):
+            rates["matmul"].append(matmul())
+            rates["ours"].append(next(ours).images_per_second)
+            rates["usual"].append(usual_epoch().images_per_second)
     flop = 6 * macs(config)
     feeds = feed_seconds(config, few, rounds)
     return {
-        "speedup": spread([o / u for o, u in zip(rates["ours"], rates["usual"], strict=True)]),
+        "speedup": ratio(rates["ours"], rates["usual"]),
         "images_per_s": {name: spread(rates[name]) for name in ("ours", "usual")},
         "matmul_gflops": spread(rates["matmul"]),
         "matmul_fraction": spread([o * flop / 1e9 / m for o, m in zip(rates["ours"], rates["matmul"], strict=True)]),
@@ -128,6 +130,31 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
         "precision_why": first.details["precision_why"],
         "net": {"arch": config.arch, "width": config.width, "mmac": macs(config) / 1e6, "batch": config.batch_size},
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsualEpoch:
+    """What an epoch of the usual loop came to; seconds and accuracy with validation, where there is one."""
+
+    images_per_second: float
+    seconds: float
+    accuracy: float
+
+
+def usual_epochs(config: TrialConfig, classes: int, images: Path, val: Path | None = None) -> Callable[[], UsualEpoch]:
+    """Return what trains one more epoch of the usual loop, with Adam at 1e-3 and no schedule, and validates it."""
+    batches = usual.loader(images, config.batch_size, size=config.image_size, training=True)
+    held_out = None if val is None else usual.loader(val, config.batch_size, size=config.image_size, training=False)
+    model = registry.build(config, classes=classes, channels=1).to(device())
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def epoch() -> UsualEpoch:
+        start = time.perf_counter()
+        rate = usual.epoch(model, batches, optimizer, device())
+        accuracy = math.nan if held_out is None else usual.accuracy(model, held_out, device())
+        return UsualEpoch(images_per_second=rate, seconds=time.perf_counter() - start, accuracy=accuracy)
+
+    return epoch
 
 
 def feed_seconds(config: TrialConfig, data: Prepared, rounds: int) -> list[float]:
@@ -163,35 +190,26 @@ def apart(part: str, args: argparse.Namespace, **env: str) -> dict[str, Any]:
         return json.loads(out.read_text())
 
 
-def time_to(target: float, epochs: Iterator[EpochResult]) -> tuple[float | None, list[float]]:
-    """Return the seconds after which ours first validates at the target, and the values by epoch."""
-    spent, values = 0.0, []
-    for result in epochs:
-        spent += result.seconds
-        values.append(result.figures["accuracy"])
-        print(f"  ours: epoch {result.epoch}, {spent:.0f} s: {values[-1]:.4f}", flush=True)
-        if values[-1] >= target:
-            return spent, values
-    return None, values
-
-
-def usual_time_to(
-    target: float, config: TrialConfig, data: Prepared, folder: Path, cap: float
+def time_to(
+    target: float, side: str, epochs: Iterable[tuple[float, float]], cap: float = math.inf
 ) -> tuple[float | None, list[float]]:
-    """Return the same of the usual loop and recipe: Adam at 1e-3, no schedule, until ``cap`` seconds."""
-    train_folder = usual.write_folders(data.part("train"), data.classes, folder / "train")
-    val_folder = usual.write_folders(data.part("val"), data.classes, folder / "val")
-    batches = usual.loader(train_folder, config.batch_size, size=config.image_size, training=True)
-    val = usual.loader(val_folder, config.batch_size, size=config.image_size, training=False)
-    model = registry.build(config, classes=len(data.classes), channels=1).to(device())
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    start, values = time.perf_counter(), []
-    while time.perf_counter() - start < cap:
-        usual.epoch(model, batches, optimizer, device())
-        values.append(usual.accuracy(model, val, device()))
-        print(f"  usual: epoch {len(values)}, {time.perf_counter() - start:.0f} s: {values[-1]:.4f}", flush=True)
-        if values[-1] >= target:
-            return time.perf_counter() - start, values
+    """Return the seconds after which a side first validates at the target, and the values by epoch.
+
+    Args:
+        target: an accuracy.
+        side: for people.
+        epochs: seconds and accuracy of each.
+        cap: seconds after which the side is given up.
+    """
+    spent, values = 0.0, []
+    for seconds, value in epochs:
+        spent += seconds
+        values.append(value)
+        print(f"  {side}: epoch {len(values)}, {spent:.0f} s: {value:.4f}", flush=True)
+        if value >= target:
+            return spent, values
+        if spent >= cap:
+            break
     return None, values
 
 
@@ -252,13 +270,18 @@ def long_run(args: argparse.Namespace, data: Prepared, folder: Path) -> dict[str
     seconds = 60 * args.minutes
     spec = read_spec(STUDY)
     config = fitted(spec, spec.space.default_config(), data, device(), seconds)
-    ours, our_values = time_to(0.6, train(config, data, metric=ACCURACY, device=device(), seconds=seconds))
-    theirs, their_values = usual_time_to(0.6, config, data, folder, 60 * args.cap)
-    ratio = spread([(theirs or 60 * args.cap) / ours]) if ours else None
+    train_folder = usual.write_folders(data.part("train"), data.classes, folder / "train")
+    val_folder = usual.write_folders(data.part("val"), data.classes, folder / "val")
+    results = train(config, data, metric=ACCURACY, device=device(), seconds=seconds)
+    ours, our_values = time_to(0.6, "ours", ((r.seconds, r.figures["accuracy"]) for r in results))
+    with beside(partial(usual_epochs, config, len(data.classes), train_folder, val_folder)) as usual_epoch:
+        epochs = (usual_epoch() for _ in repeat(None))
+        theirs, their_values = time_to(0.6, "usual", ((e.seconds, e.accuracy) for e in epochs), 60 * args.cap)
+    found = ratio([theirs or 60 * args.cap], [ours]) if ours else None
     bound = "at least " if ours and not theirs else ""  # the usual side was given up, so it takes longer than that
-    print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {bound}{said(ratio) if ratio else None}")
+    print(f"seconds to 0.60: ours {ours}, usual {theirs}, ratio {bound}{said(found) if found else None}")
     return {
-        "time_to_060_ratio": ratio,
+        "time_to_060_ratio": found,
         "time_to_060_ratio_is_a_lower_bound": theirs is None,
         "seconds_to_060": {"ours": ours, "usual": theirs},
         "width": config.width,

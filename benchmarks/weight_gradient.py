@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from facts import facts, in_turns, ratio
+from facts import facts
+from turns import in_turns, ratio
 
 from ferhpo._atomic import write_json
 from ferhpo.models.registry import build

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import multiprocessing
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -326,6 +328,31 @@ def test_the_trainer_counts_what_a_net_multiplies_and_takes_some_rows(load: Any,
     few = trainer.some(data, 40)
     assert (len(few.part("train").rows), len(few.part("val").rows)) == (40, len(data.part("val").rows))
     assert len(trainer.feed_seconds(TrialConfig(image_size=16, batch_size=16), data, 2)) == 2
+
+
+def test_a_side_has_a_process_of_its_own_that_starts_others_as_a_script_does(load: Any) -> None:
+    with load("turns").beside(partial(partial, multiprocessing.get_start_method)) as turn:
+        assert turn() == multiprocessing.get_start_method()  # not "spawn", as it was started itself
+    with load("turns").beside(partial(partial, os.getpid)) as turn:
+        assert turn() == turn() != os.getpid()
+
+
+def test_the_time_to_a_target_is_that_of_all_epochs_up_to_it(load: Any) -> None:
+    trainer, epochs = load("trainer"), [(10.0, 0.5), (10.0, 0.61), (10.0, 0.7)]
+
+    assert trainer.time_to(0.6, "ours", iter(epochs)) == (20.0, [0.5, 0.61])
+    assert trainer.time_to(0.9, "usual", iter(epochs)) == (None, [0.5, 0.61, 0.7])
+    assert trainer.time_to(0.9, "usual", iter(epochs), cap=15.0) == (None, [0.5, 0.61])
+
+
+def test_what_a_benchmark_counts_as_a_step_keeps_its_memory_or_not(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_memory, kept = load("kept_memory"), list[bool]()
+    monkeypatch.setattr(kept_memory.heap, "keep", lambda: kept.append(True))
+    config = TrialConfig(width=4, batch_size=8, image_size=16)
+    for keeps, times in ((False, 0), (True, 1)):
+        step = kept_memory.steps(config, torch.get_num_threads(), keeps=keeps)
+        assert step() >= 0
+        assert len(kept) == times
 
 
 @pytest.mark.slow  # trains a net at its true size, both ways

@@ -19,7 +19,7 @@ from ferhpo.data.cache import open_prepared
 from ferhpo.models import registry, user
 from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import cost, losses, precision
+from ferhpo.training import cost, heap, losses, precision
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import PRECISIONS
@@ -39,6 +39,7 @@ class Steps:
     """
 
     def __init__(self, config: TrialConfig, folder: Path, device: str) -> None:
+        heap.keep()  # as trials do
         user.trust(config.arch)
         data = open_prepared(folder)
         channels = data.images.shape[-1]

@@ -11,6 +11,7 @@ from torch import nn
 
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.guard import give_back
 
 THREADS = 1  # that a latency is measured with
 WARM, RUNS = 3, 30
@@ -53,10 +54,11 @@ def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
 
 
 def forget_peak(device: str) -> None:
-    """Let `peak_mib` begin anew."""
+    """Let `peak_mib` begin anew, without what earlier trainings of this process have freed."""
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        give_back(device)
         with suppress(OSError):  # elsewhere than on Linux the peak is the process's of all its time
             (OWN / "clear_refs").write_text("5")
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from ferhpo.errors import TrainingError, first_line
+from ferhpo.training import heap
 
 # What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
 # room for any of its plans.
@@ -90,6 +91,7 @@ def give_back(device: str) -> None:
     gc.collect()
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
+    heap.give_back()
 
 
 def halved(compute: Callable[[int], Found], batch: int, device: str) -> tuple[Found, int]:

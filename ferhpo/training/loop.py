@@ -24,7 +24,7 @@ from ferhpo.errors import FerhpoError, TrainingError, first_line
 from ferhpo.metrics import Metric
 from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, losses, precision, schedule, state
+from ferhpo.training import adversarial, checkpoint, compiling, cost, distill, heap, losses, precision, schedule, state
 from ferhpo.training.clock import Budget, Clock, Epochs
 from ferhpo.training.feed import Feed
 from ferhpo.training.guard import Losses, device_is_lost, give_back, out_of_memory, seeded, threads
@@ -69,6 +69,7 @@ def train(
         CheckpointError: ``resume`` is damaged or of another training.
         TrainingError: the loss is not finite, the time or the memory does not suffice.
     """
+    heap.keep()
     try:
         yield from _Run(config, data, metric, device, resume, provenance, teacher).epochs(seconds)
     except (RuntimeError, MemoryError) as error:
@@ -77,6 +78,8 @@ def train(
         said = f"a batch of {config.batch_size} did not, nor half of it at a time ({first_line(error)})"
         msg = f"a training must fit into the memory of {device}, {said}; set a smaller batch_size"
         raise TrainingError(msg) from error
+    finally:
+        heap.give_back()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from ferhpo.errors import TrainingError, first_line
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.dimension import Dimension
-from ferhpo.training import losses, precision, schedule
+from ferhpo.training import heap, losses, precision, schedule
 from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import give_back, out_of_memory, seeded
 from ferhpo.training.loop import PRECISIONS
@@ -98,6 +98,7 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
         data: its images' shape and number count.
         device: cpu or cuda[:n].
     """
+    heap.keep()  # as the training will
     cost = passes(config) * sum((schedule.size(config, p / 100) / config.image_size) ** 2 for p in range(100)) / 100
     rate = _rate(config, data, device)
     give_back(device)  # what stays cached is missing from whoever trains beside this process
