@@ -50,6 +50,8 @@ def train(
 ) -> Iterator[EpochResult]:
     """Train one configuration and yield a result an epoch.
 
+    From its beginning on the process keeps the memory that it frees, see `heap.py`; at its end that goes back.
+
     Args:
         config: everything that decides the result.
         data: its train rows train, its val rows validate.
