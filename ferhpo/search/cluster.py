@@ -6,8 +6,10 @@ notes its Ray session, so the next one ends exactly those.
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +56,43 @@ def started(logs: Path, *, address: str | None) -> Generator[Sequence[Mapping[st
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
-        context = _init(
-            ray.init,
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=False,
-            **local,
-        )
+        with _out_of_our_group(ray):
+            context = _init(
+                ray.init,
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=False,
+                **local,
+            )
         if not address:
             write_bytes(logs / NOTE, context.address_info["session_dir"].encode())
         yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
         (logs / NOTE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _out_of_our_group(ray: Any) -> Generator[None]:
+    """Let Ray's servers start in process groups of their own.
+
+    A SIGTERM to the search's group (``timeout``'s, or a shell's ``kill %1``) would end them before the search, which
+    then waits a minute for them and dies by Ray's hand. Ray keeps Ctrl-C alone from them and has no setting for more.
+    Not where the group is what ends them after a kill of the search (macOS).
+    """
+    try:
+        services = ray._private.services  # noqa: SLF001
+        popen = services.ConsolePopen
+    except AttributeError:  # a later Ray
+        yield
+        return
+    if sys.platform == "linux":
+        services.ConsolePopen = partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 def _init(init: Callable[..., Any], *, address: str, **kwargs: Any) -> Any:

@@ -29,7 +29,9 @@ MARK = "FERHPO_TESTS"  # in the environment of all processes that these tests st
 def start(root: Path, trials: int, epochs: int, pause: float, *storage: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(SCRIPT), str(root), str(trials), str(epochs), str(pause), *storage]
     marked = {**os.environ, MARK: str(os.getpid())}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked, process_group=0
+    )
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> None:
@@ -138,10 +140,13 @@ def test_a_search_killed_at_random_moments_loses_nothing_and_leaves_no_process(r
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_ctrl_c_ends_after_the_running_epochs_and_the_same_command_goes_on(root: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_ends_after_the_running_epochs_and_the_same_command_goes_on(
+    root: Path, number: signal.Signals
+) -> None:
     process = start(root, 20, 4, 0.4)
     wait_for(process, "EpochEnded")
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)  # as a terminal's Ctrl-C, `timeout` and `kill %1` send it
     output = finish(process)
     assert process.returncode == 130, output
     study = Study.open(root, "toy")
