@@ -137,6 +137,13 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def sync(folder: Path) -> None:
+    """Wait until the files below a folder are on the disk, memory-mapped ones too: a rename alone may outlive them."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as handle:

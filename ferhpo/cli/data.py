@@ -165,8 +165,9 @@ def _folder_for(path: Path | None) -> Path:
     """
     from ferhpo.data.cache import open_prepared
     from ferhpo.errors import DataError, UsageError
+    from ferhpo.space.files import absolute
 
-    source = None if path is None else path.resolve()
+    source = None if path is None else absolute(path)
     name = "rendered-faces" if source is None else source.name if source.is_dir() else source.stem
     folder = Path(f"{name}-prepared")
     with suppress(DataError):  # what is there is not whole

@@ -23,6 +23,7 @@ from ferhpo.search.events import Emit
 from ferhpo.search.runner import search
 from ferhpo.search.workers import Workers
 from ferhpo.space.config import SETTINGS
+from ferhpo.space.files import absolute
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.source import located, open_data, recorded_data
 from ferhpo.study.study import Study
@@ -199,7 +200,7 @@ def _prepared(spec: StudySpec, scale: Scale, place: Place) -> "tuple[StudySpec, 
     if place.data is None and data.path is None and data.format == "auto":
         data = replace(data, format="synthetic")
     asked, path = located(replace(spec, data=data), given=place.data)
-    asked = replace(asked, path=None if path is None else str(path.resolve()))
+    asked = replace(asked, path=None if path is None else str(absolute(path)))
     ready = replace(spec, data=asked)
     return ready, open_data(ready, _layout.cache(place.out), given=path)
 

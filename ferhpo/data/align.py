@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ferhpo.data.join import copied
 from ferhpo.data.raw import RawData
 from ferhpo.errors import UsageError
 
@@ -30,7 +31,7 @@ def aligned(raw: RawData, find: Finder) -> tuple[RawData, int]:
         raw: uint8 images, rows x side x side x 1 or 3; left as they are.
         find: returns the eyes of one grey image, None where there are none.
     """
-    images, found = np.array(raw.images), 0
+    images, found = copied([raw.images], [np.arange(len(raw.images))]), 0
     for row, image in enumerate(raw.images):
         eyes = find(_grey(image))
         if eyes is not None:

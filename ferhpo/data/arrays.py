@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ferhpo import _atomic
+from ferhpo.data import splits
 from ferhpo.data.cache import open_prepared, store
 from ferhpo.data.raw import ROLES, RawData, fingerprint
 from ferhpo.errors import DataError
@@ -77,7 +78,9 @@ def keep(given: Images, spec: DataSpec, cache: Path) -> Path:
     found = raw(given)
     frames = given.images.shape[1] if np.ndim(given.images) == 5 else 1
     plain = DataSpec(val=spec.val, test=spec.test, size=spec.size, channels=spec.channels, frames=frames)
-    key = hashlib.sha256(f"{fingerprint(found)} {frames} {plain.val} {plain.test}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(
+        f"{splits.VERSION} {fingerprint(found)} {frames} {plain.val} {plain.test}".encode()
+    ).hexdigest()[:20]
     folder = cache.resolve() / f"arrays-{key}"
     try:
         open_prepared(folder)

@@ -21,11 +21,12 @@ from ferhpo.data import load, splits, synthetic
 from ferhpo.data.pixels import images_in, keep_images
 from ferhpo.data.raw import RawData, fingerprint
 from ferhpo.errors import DataError, UsageError
+from ferhpo.space.files import absolute
 from ferhpo.space.sections import DataSpec
 
 VERSION = 1  # raise it when what is stored, or how it is computed from the source, changes
-JOINED = 3  # likewise, of sets with ``also`` alone; this and the next are in KEY only
-READ = {"folders": 2}  # likewise, of one format alone
+JOINED = 4  # likewise, of sets with ``also`` alone; this and the next are in KEY only
+READ = {"folders": 2, "table": 2}  # likewise, of one format alone
 ARRAYS = {"images": np.uint8, "labels": np.int64, "split": np.int8, "group": np.int32, "soft": np.float32}
 OPTIONAL = "soft"  # an array that not every set has
 MIN_STD = 1 / 255
@@ -126,7 +127,7 @@ def prepare(spec: DataSpec, path: Path | None, cache: Path) -> Prepared:
         DataError: the source breaks a rule, or the cache cannot be written.
     """
     kind = load.detect(spec, path)
-    source = None if path is None else path.resolve()
+    source = None if path is None else absolute(path)
     folder = cache.resolve() / _key(spec, kind, source)
     try:
         return open_prepared(folder)
@@ -157,7 +158,8 @@ def write_prepared(
     kind = load.detect(spec, path)
     try:
         with _atomic.new_folder(folder) as part, images_in(part):
-            store(part, change(load.load(spec, path)), spec, kind, None if path is None else path.resolve())
+            source = None if path is None else absolute(path)
+            store(part, change(load.load(spec, path)), spec, kind, source)
     except OSError as error:
         msg = f"{folder}: prepared images must be stored there ({error.strerror or error}); choose another folder"
         raise DataError(msg) from None
@@ -213,7 +215,7 @@ def _key(spec: DataSpec, kind: str, source: Path | None) -> str:
         state = load.state(spec, kind, source)
     wanted = asdict(replace(spec, path=None, format="auto"))
     version = JOINED if spec.also else READ.get(kind, VERSION)
-    text = json.dumps([version, kind, None if source is None else str(source), state, wanted])
+    text = json.dumps([version, splits.VERSION, kind, None if source is None else str(source), state, wanted])
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
@@ -255,13 +257,14 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "counts": {name: _counts(raw, split.split == code) for name, code in splits.NAMES.items()},
         "dropped": {**raw.left_out, **split.dropped},
         "further": {
-            "also": [str(Path(more).resolve()) for more in spec.also],
-            "images": None if spec.images is None else str(Path(spec.images).resolve()),
+            "also": [str(absolute(Path(more))) for more in spec.also],
+            "images": None if spec.images is None else str(absolute(Path(spec.images))),
         },
         "shapes": {name: array.shape for name, array in arrays.items()},
         "sha256": {name: _atomic.sha256(folder / f"{name}.npy") for name in arrays if name != "images"},
     }
     _atomic.write_json(folder / PREPARED, card)
+    _atomic.sync(folder)
 
 
 def _counts(raw: RawData, rows: np.ndarray) -> dict[str, int]:

@@ -59,17 +59,20 @@ def copied(images: list[np.ndarray], rows: list[np.ndarray]) -> np.ndarray:
 def joined(sets: list[RawData], spec: DataSpec) -> RawData:
     """Join sets over their common classes: all of them train, the first alone validates and tests.
 
-    Of the others the training rows are taken, all that they call so, else those of the split they would get; what
-    validates and tests there stays out, so that it may still test what was trained here.
+    A class may be called by an alias in another set. Of the others the training rows are taken, all that they call so,
+    else those of the split they would get; what validates and tests there stays out, so that it may still test what was
+    trained here.
 
     Raises:
         DataError: the sets have fewer than two classes in common, or one cannot be split.
     """
+    sets = [sets[0], *(replace(raw, classes=names.called(raw.classes, sets[0].classes)) for raw in sets[1:])]
     classes = names.common(*(raw.classes for raw in sets))
     if len(classes) < 2:
         have = " and ".join(", ".join(raw.classes)[:120] for raw in sets)
         msg = f"sets that are joined must have at least 2 classes in common, got {have}; leave one out"
         raise DataError(msg)
+    other = sum(int((~np.isin(np.array(raw.classes)[raw.labels], classes)).sum()) for raw in sets)
     first, *others = (_with_roles(with_classes(raw, classes), spec, whole=i == 0) for i, raw in enumerate(sets))
     every = [first, *others]
     files = [raw.files for raw in every if raw.files is not None]
@@ -81,7 +84,8 @@ def joined(sets: list[RawData], spec: DataSpec) -> RawData:
         group=_numbered(every),
         soft=np.concatenate([soft_of(raw) for raw in every]) if any(raw.soft is not None for raw in every) else None,
         files=sum(files, ()) if len(files) == len(every) else None,
-        left_out={why: sum(raw.left_out.get(why, 0) for raw in every) for raw in every for why in raw.left_out},
+        left_out={why: sum(raw.left_out.get(why, 0) for raw in every) for raw in every for why in raw.left_out}
+        | ({"not_in_common": other} if other else {}),
     )
 
 

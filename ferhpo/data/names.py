@@ -3,6 +3,7 @@
 A set whose names are all expressions gets the canonical ones in FER-2013's order; any other set keeps its own, sorted.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -63,6 +64,22 @@ def common(*sets: Sequence[str]) -> tuple[str, ...]:
     ('angry', 'happy')
     """
     return ordered(set(sets[0]).intersection(*sets[1:]))
+
+
+def called(classes: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Return class names, those that mean one of ``others`` as they are called there, unless two would be called alike.
+
+    >>> called(("sadness", "zebra"), ("sad", "horse"))
+    ('sad', 'zebra')
+    """
+    there = {_meaning(name): name for name in others}
+    found = tuple(name if name in others else there.get(_meaning(name), name) for name in classes)
+    return found if len(set(found)) == len(found) else tuple(classes)
+
+
+def _meaning(name: str) -> str:
+    """Return one name for all aliases of an expression, and for all ways to write the same letters."""
+    return canonical(unicodedata.normalize("NFC", name))
 
 
 def known(wanted: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:

@@ -15,18 +15,19 @@ NEIGHBOURS = 256  # in a band's order, how far partners are sought: bounds the t
 BLOCK = 1 << 14  # candidates that are compared at a time
 
 
-def pairs(images: np.ndarray) -> np.ndarray:
-    """Return pairs of nearly the same images, int64, m x 2, each once, the smaller place first.
+def pairs(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return pairs of nearly the same images among ``rows``, as places there: int64, m x 2, the smaller place first.
 
     Images of one single colour, which are like all others of theirs, are in no pair.
 
     Args:
-        images: uint8, rows x side x side x channels.
+        images: uint8, any number x side x side x channels; a memory-mapped array is not read whole.
+        rows: places of those that are looked at.
     """
-    if len(images) < 2:
+    if len(rows) < 2:
         return np.empty((0, 2), np.int64)
-    bands = _bands(images)
-    thumbs, flat = _thumbs(images)
+    bands = _bands(images, rows)
+    thumbs, flat = _thumbs(images, rows)
     found = [_alike(candidates, thumbs, flat) for band in bands.T for candidates in _candidates(band)]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
@@ -49,30 +50,30 @@ def components(links: np.ndarray, count: int) -> np.ndarray:
     return smallest[component]
 
 
-def shrunk(images: np.ndarray, height: int, width: int) -> np.ndarray:
+def shrunk(images: np.ndarray, rows: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the mean brightness of patches, float32, rows x height x width."""
-    small = np.empty((len(images), height, width), np.float32)
+    small = np.empty((len(rows), height, width), np.float32)
     tops = (np.arange(height) * images.shape[1]) // height
     lefts = (np.arange(width) * images.shape[2]) // width
     area = np.diff(tops, append=images.shape[1])[:, None] * np.diff(lefts, append=images.shape[2])
     area = np.maximum(area, 1)  # of an image with fewer pixels than patches some stand for two
-    for start in range(0, len(images), 1024):
-        block = np.asarray(images[start : start + 1024]).mean(3, dtype=np.float32)
+    for start in range(0, len(rows), 1024):
+        block = np.asarray(images[rows[start : start + 1024]]).mean(3, dtype=np.float32)
         sums = np.add.reduceat(np.add.reduceat(block, tops, axis=1), lefts, axis=2)
         small[start : start + 1024] = sums / area
     return small
 
 
-def _bands(images: np.ndarray) -> np.ndarray:
+def _bands(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the hash as uint16, rows x BANDS."""
-    across, down = shrunk(images, 8, 9), shrunk(images, 9, 8)
+    across, down = shrunk(images, rows, 8, 9), shrunk(images, rows, 9, 8)
     bits = np.stack([across[:, :, 1:] > across[:, :, :-1], down[:, 1:] > down[:, :-1]], axis=1)
-    return np.packbits(bits.reshape(len(images), -1), axis=1).view(np.uint16)
+    return np.packbits(bits.reshape(len(rows), -1), axis=1).view(np.uint16)
 
 
-def _thumbs(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _thumbs(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return small versions of mean 0 and length 1, rows x pixels, and which images have one single colour."""
-    thumbs = shrunk(images, min(THUMB, images.shape[1]), min(THUMB, images.shape[2])).reshape(len(images), -1)
+    thumbs = shrunk(images, rows, min(THUMB, images.shape[1]), min(THUMB, images.shape[2])).reshape(len(rows), -1)
     thumbs -= thumbs.mean(1, keepdims=True)
     length = np.linalg.norm(thumbs, axis=1, keepdims=True)
     return thumbs / np.maximum(length, 1e-6), length[:, 0] < 1e-3

@@ -1,8 +1,8 @@
 """Which rows train, validate and are sealed for the test: decided by the images alone.
 
 No seed and no row order enters: rows are grouped by identical image, and by person or photograph where the data say it;
-where a split has to be made, groups are taken in the order of their images' hashes, class by class. So two people with
-the same images have the same split.
+where a split has to be made, groups are taken in an order that hashes of their images give, class by class. So two
+people with the same images have the same split.
 
     the data bring            test          val                train
     train, val and test       test          val                train    (Training, PublicTest, PrivateTest; folders)
@@ -20,6 +20,7 @@ from ferhpo.data.raw import RawData, role
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
+VERSION = 2  # raise it when rows come to be split in another way: what is prepared is then prepared anew
 TRAIN, VAL, TEST, DROPPED = 0, 1, 2, -1
 NAMES = {"train": TRAIN, "val": VAL, "test": TEST}
 
@@ -30,8 +31,8 @@ class Splits:
 
     Args:
         split: int8, rows: TRAIN, VAL, TEST or DROPPED.
-        group: int32, rows, equal for identical images and for what the data group; numbered in the order of the images'
-            hashes.
+        group: int32, rows, equal for identical images and for what the data group; numbered in an order that hashes of
+            their images give, and their number does not.
         dropped: rows left out, by what they were and where their image also stands: train_in_val, train_in_test,
             val_in_test (a training image that stands in both counts as train_in_test); with ``drop_leaks``
             train_near_val, train_near_test and val_near_test, with ``drop_blank`` blank.
@@ -70,11 +71,10 @@ def assign(raw: RawData, spec: DataSpec, *, trains: bool = False) -> Splits:
         got = raw.classes[raw.labels[0]] if len(raw.labels) else "no image"
         msg = f"images of at least 2 classes are needed, got {got} alone; add the other classes"
         raise DataError(msg)
-    same = groups(raw.images)
-    group = same if raw.group is None else _merged(same, raw.group)
-    alike = _merged(same, near_groups(raw.images, same)) if spec.drop_leaks else same
-    if spec.drop_leaks:
-        group = _merged(group, alike)
+    texts, same = np.unique(hashes(raw.images), return_inverse=True)
+    near = [near_groups(raw.images, same)] if spec.drop_leaks else []
+    alike = _linked(same, *near)
+    group = _numbered(_linked(same, *near, *([] if raw.group is None else [raw.group])), texts)
     names, index = np.unique(raw.part, return_inverse=True)
     split = np.array([NAMES[role(str(name))] for name in names], np.int8)[index]
     if not (split == TEST).any():
@@ -106,7 +106,7 @@ def near_groups(images: np.ndarray, same: np.ndarray) -> np.ndarray:
         same: `groups` of them.
     """
     first = np.unique(same, return_index=True)[1]
-    return near.components(near.pairs(images[first]), len(first))[same]
+    return near.components(near.pairs(images, first), len(first))[same]
 
 
 def is_blank(images: np.ndarray) -> np.ndarray:
@@ -115,11 +115,29 @@ def is_blank(images: np.ndarray) -> np.ndarray:
     return (flat.max(1) == flat.min(1)).all(1)
 
 
-def _merged(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return int32 groups whose rows share a group of ``a`` or of ``b``, in the order of ``a``'s numbers."""
-    links = np.stack([a, int(a.max()) + 1 + np.unique(b, return_inverse=True)[1]], axis=1).astype(np.int64)
-    root = near.components(links, int(links.max()) + 1)[a]  # the smallest number of `a` that is reached
-    return np.unique(root, return_inverse=True)[1].astype(np.int32)
+def _linked(same: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Return the smallest number of ``same`` that each row is linked to, by equal numbers there or in ``others``."""
+    links, count = [np.empty((0, 2), np.int64)], int(same.max()) + 1
+    for other in others:
+        links.append(np.stack([same, count + np.unique(other, return_inverse=True)[1]], axis=1))
+        count = int(links[-1].max()) + 1
+    return near.components(np.concatenate(links), count)[same]
+
+
+def _numbered(first: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """Number groups, int32, in the order of a hash of a hash of theirs.
+
+    Not of that hash itself, the smallest of a group: the more images a person has the smaller it is, so that people
+    with many would validate and test.
+
+    Args:
+        first: of each row's group the place in ``texts``.
+        texts: hashes of images, sorted.
+    """
+    found, index = np.unique(first, return_inverse=True)
+    if len(found) < len(texts):
+        texts = np.array([hashlib.blake2b(text, digest_size=16).hexdigest() for text in texts[found]])
+    return texts.argsort().argsort()[index].astype(np.int32)
 
 
 def _drop_twice(split: np.ndarray, group: np.ndarray, how: str) -> dict[str, int]:

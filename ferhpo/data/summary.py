@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 REASONS = {
     "elsewhere": "images outside the folders of classes",
+    "not_in_common": "images of classes that not all sets have",
     "train_in_val": "training images also in validation",
     "train_in_test": "training images also in test",
     "val_in_test": "validation images also in test",

@@ -209,7 +209,7 @@ def check_architectures(spec: StudySpec) -> None:
 def data_record(data: "Prepared") -> dict[str, Any]:
     """Return what a study writes down of its data."""
     return {
-        "path": str(data.source.resolve()) if data.source else None,
+        "path": str(data.source) if data.source else None,
         "format": data.format,
         "fingerprint": data.fingerprint,
         "split": data.split_digest,

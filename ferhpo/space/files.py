@@ -1,10 +1,15 @@
-"""Paths of weights, made absolute where they are read: workers and cards know no folder to see them from."""
+"""Paths of images and weights, made absolute where they are read: workers and cards know no folder to see them from."""
 
-import os.path
+import os
 from pathlib import Path
 from typing import Any
 
 KEY = "weights"  # of `[space]`, `[[try]]` and --set
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that means the same in any folder; a link stays one, since images may lie beside it."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` keeps "..", `resolve` follows links
 
 
 def placed(weights: str, base: Path) -> str:

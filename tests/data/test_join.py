@@ -94,6 +94,15 @@ def test_groups_of_two_sets_stay_apart_and_labels_become_shares() -> None:
     assert (both.soft[40:] == 0.5).all()
 
 
+def test_a_class_may_be_called_by_an_alias_in_another_set_whose_names_are_plain() -> None:
+    first = named(("happy", "l\u00f6we", "sad"), 60)
+    other = named(("happy", "lo\u0308we", "sadness", "unknown"), 60, "train", seed=1)
+    both = joined([first, other], SPEC)
+    assert both.classes == first.classes
+    assert len(both.labels) == 60 + 45
+    assert both.left_out == {"not_in_common": 15}
+
+
 def test_sets_without_common_classes_are_refused() -> None:
     with pytest.raises(DataError, match="must have at least 2 classes in common, got a, b and b, c; leave one out"):
         joined([named(("a", "b"), 4), named(("b", "c"), 4)], SPEC)

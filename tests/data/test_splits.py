@@ -101,6 +101,17 @@ def test_a_split_is_the_same_on_every_machine_and_in_every_version() -> None:
     assert np.flatnonzero(splits.split == VAL).tolist() == [2, 4, 9, 11, 25, 30]
 
 
+def test_people_with_many_images_train_as_often_as_those_with_one() -> None:
+    """Whoever has k images has the smallest of k hashes: taken in their order, large groups would validate and test."""
+    sizes = np.random.default_rng(0).choice([1, 16], 600, p=[0.7, 0.3])
+    people = np.repeat(np.arange(600), sizes)
+    labels = np.random.default_rng(1).integers(0, 3, len(people))
+    splits = assign(replace(raw(labels.tolist()), group=people), DataSpec(val=0.2, test=0.2))
+    alone = (sizes == 1)[people]
+    shares = [alone[splits.split == code].mean() for code in (TRAIN, VAL, TEST)]
+    assert max(shares) < 2 * min(shares), shares
+
+
 def test_labels_do_not_leak_into_the_groups() -> None:
     images = faces(4, 4)
     images[3] = images[0]

@@ -3,7 +3,8 @@
     cohn-kanade-images/S005/001/S005_001_00000011.png    frames of a sequence, from neutral to the peak
     Emotion/S005/001/S005_001_00000011_emotion.txt       one number like 3.0000000e+00, for 327 sequences
 
-    {anger,contempt,disgust,fear,happy,sadness,surprise}/S010_004_00000017.png    CK+48: 981 frames, no neutral
+    {anger,contempt,disgust,fear,happy,sadness,surprise}/S010_004_00000017.png    CK+48: 981 frames, no neutral; also
+                                                                                  below train/, val/ and test/
 
 Of the release the last three frames of each labelled sequence are read, which are those of CK+48. With ``frames`` of
 the `DataSpec` above 1 a sample is a sequence instead: so many frames of it, evenly from its first to its last.
@@ -20,7 +21,7 @@ from ferhpo.data.formats import folders
 from ferhpo.data.formats.annotations import label_of, lines
 from ferhpo.data.listing import Listing, decode, fitting, is_image, listing
 from ferhpo.data.pixels import new_images
-from ferhpo.data.raw import RawData, read_image
+from ferhpo.data.raw import ROLES, RawData, read_image
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
@@ -36,7 +37,9 @@ def matches(path: Path) -> bool:
     """Tell whether ``path`` is a folder of the release, or class folders with frames of CK+."""
     if _first(path, IMAGES):
         return True
-    frame = next((file for folder in _subfolders(path) for file in _images(folder)[:1]), None)
+    tops = _subfolders(path)
+    classes = [*tops, *(folder for top in tops if top.name.lower() in ROLES for folder in _subfolders(top))]
+    frame = next((file for folder in classes for file in _images(folder)[:1]), None)
     return frame is not None and bool(FRAME.fullmatch(frame.name))
 
 

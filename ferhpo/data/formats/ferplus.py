@@ -32,6 +32,8 @@ NEEDED = ("Usage", *EXPRESSIONS, *OTHER)  # columns
 IMAGES = "fer2013.csv"
 ENOUGH = 0.75  # share of the votes at which no further class is taken
 MOST = 3  # classes
+AGREE = 0.4  # of rows whose majority is FER-2013's label: some 2 in 3 if votes and images belong together, else 1 in 6
+BLOCK = 500  # rows that are compared at a time, and the fewest
 
 
 def matches(header: list[str]) -> bool:
@@ -59,9 +61,10 @@ def read(path: Path, spec: DataSpec) -> RawData:
             "give both files as they were published"
         )
         raise DataError(msg)
-    shares, index = np.unique(votes[:count], axis=0, return_inverse=True)
-    rule = majority if spec.labels == "majority" else soft
-    shares = np.stack([rule(row) for row in shares])[index.reshape(-1)]
+    different, index = np.unique(votes[:count], axis=0, return_inverse=True)
+    most = np.stack([majority(row) for row in different])[index.reshape(-1)]
+    _check_labels(most, raw, path, images)
+    shares = most if spec.labels == "majority" else np.stack([soft(row) for row in different])[index.reshape(-1)]
     kept = np.flatnonzero((shares.sum(1) > 0) & named[:count])
     if not len(kept):
         msg = f"{path}: some image must have a label by its votes, got none in {count} rows; check the file"
@@ -109,6 +112,20 @@ def soft(votes: np.ndarray) -> np.ndarray:
     if taken.sum() <= total / 2 or count > MOST:
         return np.zeros(len(EXPRESSIONS))
     return taken / taken.sum()
+
+
+def _check_labels(most: np.ndarray, raw: RawData, path: Path, images: Path) -> None:
+    """Refuse votes that are of other images than the row's: a csv that was sorted, or from which rows were deleted."""
+    place = [raw.classes.index(name) if name in raw.classes else -1 for name in map(names.canonical, EXPRESSIONS)]
+    told = np.flatnonzero(most.any(1))
+    agree = np.array(place)[most[told].argmax(1)] == raw.labels[told]
+    for end in range(BLOCK, len(told) + 1, BLOCK):
+        share = agree[end - BLOCK : end].mean()
+        if share < AGREE:
+            first, last = told[end - BLOCK], told[end - 1]
+            got = f"{share:.0%} of them alike in rows {first} to {last} of {images}"
+            msg = f"{path}: most votes and labels of one row must be alike, got {got}; give both files as published"
+            raise DataError(msg)
 
 
 def _votes(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 from ferhpo.data.formats import ckplus
 from ferhpo.data.load import detect, load
 from ferhpo.data.raw import read_image
-from ferhpo.data.splits import assign
+from ferhpo.data.splits import TRAIN, VAL, assign
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 from tests.data.made_up import write_images
@@ -87,6 +87,19 @@ def test_class_folders_of_frames_are_grouped_by_person(tmp_path: Path) -> None:
     people = np.array([file.name[:4] for file in raw.files])
     assert all(len(set(split[people == person].tolist())) == 1 for person in people)
     assert set(split.tolist()) == {0, 1, 2}
+
+
+def test_people_stay_together_where_the_class_folders_lie_in_split_folders(tmp_path: Path) -> None:
+    path = small(tmp_path).rename(tmp_path / "train")
+    for expression in ("anger", "happy"):
+        write_images(tmp_path, [f"test/{expression}/S{i:03d}_000_00000009.png" for i in range(100, 104)], side=90)
+    assert detect(SPEC, tmp_path) == "ckplus"
+    raw = load(SPEC, tmp_path)
+    assert raw.files is not None
+    split = assign(raw, SPEC).split
+    people = np.array([file.name[:4] for file in raw.files])
+    assert not set(people[split == VAL]) & set(people[split == TRAIN])
+    assert path.is_dir()
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "._S000_000_00000009.png", "Desktop.ini"])

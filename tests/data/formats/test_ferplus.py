@@ -14,6 +14,7 @@ from ferhpo.space.sections import DataSpec
 from tests.data.made_up import NO_CSV, faces, row, spoilt, write_csv
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+PLAIN = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # FER-2013's codes, FER+'s names
 USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
 VOTES = [
     "6,1,0,3,0,0,0,0,0,0",
@@ -97,6 +98,24 @@ def test_a_csv_of_the_first_rows_alone_is_enough(tmp_path: Path) -> None:
     path = write(tmp_path)
     write_csv(tmp_path / "fer2013.csv", (row(3, usage, seed=i) for i, usage in enumerate(USAGES[:3])))
     assert ferplus.read(path, DataSpec()).part.tolist() == ["Training", "Training"]
+
+
+def many(folder: Path, order: np.ndarray) -> Path:
+    """Write 600 rows whose votes are unanimous for the label, the images in another order."""
+    labels = np.random.default_rng(0).integers(0, 7, 600)
+    write_csv(folder / "fer2013.csv", (row(label, pixels=" ".join(["7"] * 2304)) for label in labels[order]))
+    columns = [ferplus.EXPRESSIONS.index(name) for name in PLAIN]
+    votes = [",".join("10" if i == columns[label] else "0" for i in range(10)) for label in labels]
+    return write_csv(folder / "fer2013new.csv", (f"Training,x.png,{vote}" for vote in votes), header=HEADER)
+
+
+def test_votes_of_other_images_are_refused_where_no_usage_tells(tmp_path: Path) -> None:
+    assert len(ferplus.read(many(tmp_path, np.arange(600)), DataSpec()).labels) == 600
+    path = many(tmp_path, np.roll(np.arange(600), 1))
+    with pytest.raises(
+        DataError, match=r"votes and labels of one row must be alike, got \d+% of them alike in rows 0 to"
+    ):
+        ferplus.read(path, DataSpec())
 
 
 @pytest.mark.parametrize("usages", [["PublicTest", *USAGES[1:]], [*USAGES, "PrivateTest"]])

@@ -34,6 +34,13 @@ def test_columns_are_found_by_their_usual_names(tmp_path: Path, head: str) -> No
     assert raw.group.tolist() == [0, 1, 0]
 
 
+def test_rows_without_a_group_are_no_group(tmp_path: Path) -> None:
+    path = write(tmp_path, "file,label,subject\nfaces/0.png,a,\nfaces/1.png,b, \nfaces/2.png,a,1\n")
+    raw = load(SPEC, path)
+    assert raw.group is not None
+    assert len(set(raw.group.tolist())) == 3
+
+
 def test_columns_of_other_names_are_given(tmp_path: Path) -> None:
     path = write(tmp_path, "id,where,mood\n1,0.png,zebra\n2,1.png,cat\n")
     spec = DataSpec(size=12, image_column="where", label_column="mood", images=str(tmp_path / "faces"))
