@@ -31,9 +31,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    r"""Replace the file at ``path`` by a text in UTF-8; a byte of a file name that is none becomes ``\udcfc``."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON; NaN and infinity are refused, since JSON has neither."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 @contextmanager

@@ -164,8 +164,8 @@ def by_class(table_cc: np.ndarray) -> dict[str, list[float]]:
     }
 
 
-def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval for a share seen over ``n`` rows.
+def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval for a share seen over ``n`` rows, or what as many independent ones are worth.
 
     References:
         Wilson 1927, Probable Inference, the Law of Succession, and Statistical Inference.
@@ -177,6 +177,32 @@ def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def independent(right_n: np.ndarray, groups_n: np.ndarray) -> float:
+    """Return how many independent rows tell an accuracy as well as these rows do: at most so many, at least 1.
+
+    Rows of one group (copies, one person) are right or wrong together. Their number is divided by the design effect.
+
+    Args:
+        right_n: bool, rows.
+        groups_n: equal numbers for rows that belong together.
+
+    References:
+        Kish 1965, Survey Sampling, chapter 5; Rogers 1993 (the variance of a mean over clusters).
+
+    >>> independent(np.array([True, True, False, False]), np.array([0, 0, 1, 1]))
+    1.0
+    """
+    rows, group_n = len(right_n), np.unique(groups_n, return_inverse=True)[1]
+    groups, share = int(group_n.max()) + 1, float(right_n.mean())
+    if groups == rows:
+        return float(rows)
+    if groups == 1 or share in (0, 1):  # nothing varies that could tell
+        return float(groups)
+    spread_g = np.bincount(group_n, weights=right_n - share)
+    effect = float(spread_g @ spread_g) * groups / (groups - 1) / (rows * share * (1 - share))
+    return max(1.0, rows / max(1.0, effect))
 
 
 def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float]:
@@ -195,10 +221,11 @@ def figures(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, float]:
     }
 
 
-def scored(probs_nc: np.ndarray, y_n: np.ndarray) -> dict[str, Any]:
-    """Return `figures` and ``ci95``, Wilson's interval of the accuracy; arguments as `figures`."""
+def scored(probs_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> dict[str, Any]:
+    """Return `figures` and ``ci95``, Wilson's interval of the accuracy over `independent` rows; as `evaluated`."""
     found = figures(probs_nc, y_n)
-    return {**found, "ci95": list(wilson(found["accuracy"], len(y_n)))}
+    n = independent(probs_nc.argmax(1) == y_n, groups_n)
+    return {**found, "ci95": list(wilson(found["accuracy"], n))}
 
 
 def evaluated(probs_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> dict[str, Any]:
@@ -214,7 +241,7 @@ def evaluated(probs_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> di
         y_n: int class index per row, at least one row.
         groups_n: equal numbers for identical images.
     """
-    found, table_cc = scored(probs_nc, y_n), confusion(probs_nc, y_n)
+    found, table_cc = scored(probs_nc, y_n, groups_n), confusion(probs_nc, y_n)
     per_class, square, rate = by_class(table_cc), brier(probs_nc, y_n), majority(y_n)
     seen_c, rows_c = table_cc.sum(0) + table_cc.sum(1) > 0, table_cc.sum(1)
     means = {key: np.array(per_class[key]) for key in ("precision", "recall", "f1")}
@@ -268,10 +295,8 @@ def bootstrap(
     np.add.at(sums_gx, (group_n, 2 * classes + named_n), 1)
     sums_gx[:, -1] = np.bincount(group_n, weights=loss_n)
     rng = np.random.default_rng(seed)
-    times_dg = np.stack(
-        [np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups)) for _ in range(draws)]
-    )
-    sums_dx = times_dg.astype(float) @ sums_gx
+    times = (np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups)) for _ in range(draws))
+    sums_dx = np.stack([times_g @ sums_gx for times_g in times])
     hits_dc, rows_dc, named_dc = np.split(sums_dx[:, :-1], 3, axis=1)
     n_d, both_dc = rows_dc.sum(1), rows_dc + named_dc
     drawn = {

@@ -85,7 +85,7 @@ def test_figures_names_every_metric() -> None:
 
 def test_scored_adds_the_interval_of_the_accuracy() -> None:
     probs, y = made_up(3)
-    found = metrics.scored(probs, y)
+    found = metrics.scored(probs, y, np.arange(len(y)))
     assert found["ci95"] == list(metrics.wilson(metrics.accuracy(probs, y), len(y)))
 
 
@@ -136,7 +136,7 @@ def test_everything_that_is_shown_is_that_of_scikit_learn(seed: int) -> None:
             assert found[average][name] == pytest.approx(value)
     assert found["macro"]["f1"] == pytest.approx(found["macro_f1"])
     assert found["majority"] == np.bincount(y).max() / len(y)
-    assert found.items() >= metrics.scored(probs, y).items()
+    assert found.items() >= metrics.scored(probs, y, np.arange(len(y))).items()
 
 
 def test_always_naming_the_commonest_class_does_not_beat_itself() -> None:
@@ -196,3 +196,30 @@ def test_bootstrap_draws_are_the_figures_of_drawn_rows(seed: int) -> None:
     assert metrics.bootstrap(probs, y, np.arange(len(y)), draws=5) == metrics.bootstrap(
         probs, y, np.arange(len(y)), draws=5
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_copies_tell_no_more_than_their_images(seed: int) -> None:
+    probs, y = made_up(seed)
+    alone = np.arange(len(y))
+    copied = metrics.scored(np.repeat(probs, 6, 0), np.repeat(y, 6), np.repeat(alone, 6))
+    assert copied["ci95"] == pytest.approx(metrics.scored(probs, y, alone)["ci95"], abs=0.5 / len(y))
+
+
+def test_the_interval_over_people_holds_the_truth_as_often_as_it_says() -> None:
+    people, each, held = 40, 15, 0
+    groups = np.repeat(np.arange(people), each)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        right = rng.random(people * each) < np.repeat(rng.beta(2, 2, people), each)
+        low, high = metrics.wilson(right.mean(), metrics.independent(right, groups))
+        held += low <= 0.5 <= high
+    assert held > 0.9 * 200
+
+
+@pytest.mark.parametrize("right", [[True] * 6, [False] * 6])
+def test_groups_that_are_all_alike_count_once_each(right: list[bool]) -> None:
+    assert metrics.independent(np.array(right), np.array([0, 0, 0, 1, 1, 2])) == 3
+    assert metrics.independent(np.array(right), np.arange(6)) == 6
+    assert metrics.independent(np.array(right), np.zeros(6)) == 1

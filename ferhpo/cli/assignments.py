@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from ferhpo.errors import UsageError
-from ferhpo.space.config import SETTINGS, check_names
+from ferhpo.space.config import OPERATIONS, SETTINGS, check_names
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -13,8 +13,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     Raises:
         UsageError: there is no ``=``, the name is unknown, or the value does not fit.
 
-    >>> parse_assignment("lr=0.05")
-    ('lr', 0.05)
+    >>> parse_assignment("lr=0.05"), parse_assignment("flip=off")
+    (('lr', 0.05), ('flip', 0.0))
     """
     name, equals, raw = text.partition("=")
     if not equals:
@@ -24,6 +24,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     setting = SETTINGS[name]
     if setting.kind is str:
         return name, setting.check(raw)
+    if setting.optional and raw.lower() == "off":
+        return name, 0.0 if name in OPERATIONS else None  # where None is "as the dial says"
     try:
         value = json.loads(raw.lower())
     except json.JSONDecodeError:

@@ -127,7 +127,7 @@ def prepare(
         own, named = located(found, given=path, record=recorded_data(root, found.name))
         spec, path = replace(own, size=own.size if size is None else size, also=spec.also or own.also), named
     spec = replace(spec, drop_leaks=drop_leaks or spec.drop_leaks, drop_blank=drop_blank or spec.drop_blank)
-    folder = _folder_for(path) if out is None else out
+    folder = _folder_for(path, spec) if out is None else out
     if folder.exists() and any(folder.iterdir()) and not (folder / _layout.PREPARED).is_file():
         msg = f"--out must be a new folder or one that was prepared, got {folder} with other files; name another"
         raise UsageError(msg)
@@ -157,7 +157,7 @@ def _aligner(frames: int) -> "Callable[[RawData], RawData]":
     return change
 
 
-def _folder_for(path: Path | None) -> Path:
+def _folder_for(path: Path | None, spec: "DataSpec") -> Path:
     """Return where images are prepared without ``--out``.
 
     Raises:
@@ -167,13 +167,14 @@ def _folder_for(path: Path | None) -> Path:
     from ferhpo.errors import DataError, UsageError
     from ferhpo.space.files import absolute
 
-    source = None if path is None else absolute(path)
+    source, also = None if path is None else absolute(path), [str(absolute(Path(more))) for more in spec.also]
     name = "rendered-faces" if source is None else source.name if source.is_dir() else source.stem
     folder = Path(f"{name}-prepared")
     with suppress(DataError):  # what is there is not whole
-        there = open_prepared(folder).source
-        if there != source:
-            other, asked = (str(one or "rendered faces") for one in (there, source))
+        there = open_prepared(folder)
+        if (there.source, *there.further["also"]) != (source, *also):
+            held, given = (there.source, *there.further["also"]), (source, *also)
+            other, asked = (" and ".join(str(one or "rendered faces") for one in them) for them in (held, given))
             msg = f"{folder} holds images of {other}, got {asked}; name another folder with --out"
             raise UsageError(msg)
     return folder

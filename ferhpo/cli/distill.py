@@ -57,8 +57,14 @@ def distill(
 
     folder = find_ensemble(ensemble, study, root)
     opened = study_of(folder, study, root, storage)
+    if any(word.partition("=")[0] == "arch" for word in set_ or []):
+        msg = f"--into names the student's net, got arch in --set beside {into}; leave it out"
+        raise UsageError(msg)
     settings = [f"arch={into}", "distill=1", *(set_ or [])]
     config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
+    if not config.distill:
+        msg = "a student learns from its teacher, got distill=0, the labels alone; take more, or run `ferhpo train`"
+        raise UsageError(msg)
     target, place = checked(out or root / opened.name / "student"), device_of(device)
     if target.is_relative_to(folder.resolve()):
         msg = f"a student needs a folder apart from its teacher's, got {target}; name another with --out"
@@ -104,7 +110,7 @@ def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path,
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()
     both = {"student": student, "ensemble": folder}
-    figures = {name: scored(probabilities(where, part, device), part.labels) for name, where in both.items()}
+    figures = {n: scored(probabilities(where, part, device), part.labels, part.groups) for n, where in both.items()}
     return figures | {"rows": len(part.labels), "openings": times}
 
 

@@ -89,8 +89,9 @@ def ensemble(
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
     prepared = open_data(opened.spec, _layout.cache(root), given=data, record=opened.data) if looks or data else None
-    other = None if on is None else open_other(opened.spec, on, _layout.cache(root))
-    if other is not None:
+    other = None
+    if on is not None and prepared is not None:
+        other = open_other(opened.spec, on, _layout.cache(root), prepared)
         common_classes(opened, other)
     report = build(
         opened,

@@ -84,7 +84,7 @@ def default_target(folder: Path, kind: str) -> Path:
 
 def write_card(folder: Path, file: Path | None, output: Format) -> None:
     """Write an ensemble's model card into a file, or print it."""
-    from ferhpo._atomic import for_user, write_bytes
+    from ferhpo._atomic import for_user, write_text
     from ferhpo.ensemble import artifact
     from ferhpo.ensemble.card import render
 
@@ -92,7 +92,7 @@ def write_card(folder: Path, file: Path | None, output: Format) -> None:
     text = render(stored, stored.cards())
     if file is not None:
         with for_user(file):
-            write_bytes(file, text.encode())
+            write_text(file, text)
         say(f"written to {file}")
     if output is Format.json:
         print_json({"file": None if file is None else str(file), "card": text})

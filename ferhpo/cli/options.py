@@ -138,7 +138,7 @@ def _last(root: Path) -> dict[str, str]:
         found = json.loads((root / LAST).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
 
 
 def command_line() -> str:

@@ -13,7 +13,7 @@ import typer
 from ferhpo import _layout
 from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, device_of, last_ensemble, name_of
 from ferhpo.cli.output import cell, print_json, print_table, say
-from ferhpo.errors import StudyError
+from ferhpo.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,9 @@ def predict(
     """
     from ferhpo.ensemble.pictures import find
 
+    if ensemble is not None and study is not None:
+        msg = f"pictures are labelled by one ensemble, got --ensemble {ensemble} and --study {study}; leave one out"
+        raise UsageError(msg)
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")
     paths = find(images)

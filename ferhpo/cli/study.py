@@ -45,8 +45,8 @@ def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> No
     from ferhpo.errors import FerhpoError
     from ferhpo.study.overview import STATES, overview, study_names
 
-    rows = []
-    for name in study_names(root):
+    rows, names = [], study_names(root)
+    for name in names:
         try:
             rows.append(overview(study_folder(root, name)).to_json())
         except FerhpoError as error:  # one that cannot be read hides no other
@@ -55,7 +55,7 @@ def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> No
         print_json(rows)
     elif rows:
         print_table(("study", "trials", *STATES, "best"), [_row(row) for row in rows])
-    else:
+    elif not names:
         say(f"there is no study in {root} yet; `ferhpo search` begins one")
 
 

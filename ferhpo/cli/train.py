@@ -117,6 +117,7 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
     """
     from ferhpo.cli.assignments import parse_assignment
     from ferhpo.models.registry import check
+    from ferhpo.space.config import SETTINGS
     from ferhpo.space.files import in_tables
 
     if minutes is not None and epochs is not None:
@@ -127,8 +128,16 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
         raise UsageError(msg)
     given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
     changes = in_tables(dict(map(parse_assignment, assignments)), Path())  # a path is seen from here
+    if "epochs" in changes and (epochs is not None or minutes is not None):
+        msg = "a training has one budget, got epochs in --set beside --epochs or --minutes; leave one out"
+        raise UsageError(msg)
     config = spec.space.default_config().with_params(given | changes)
     check(config.arch)
+    for name in changes:
+        matters = SETTINGS[name].matters
+        if matters is not None and not matters(config.params()):
+            msg = f"a setting of --set must have an effect, got {name}, which has none beside the others; leave it out"
+            raise UsageError(msg)
     return config
 
 
@@ -157,7 +166,7 @@ def open_test(study: "Study", prepared: "Prepared", checkpoint: Path, device: st
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
     part = prepared.open_test()
-    return scored(member_probabilities([checkpoint], part, device)[0], part.labels)
+    return scored(member_probabilities([checkpoint], part, device)[0], part.labels, part.groups)
 
 
 def summary(result: "EpochResult", spent: float, checkpoint: Path, test: dict[str, Any] | None) -> dict[str, Any]:

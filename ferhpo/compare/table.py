@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ferhpo._atomic import write_bytes, write_json
+from ferhpo._atomic import write_json, write_text
 from ferhpo.compare.run import System
 from ferhpo.models.names import LIBRARIES
 
@@ -143,6 +143,6 @@ def write(out: Path, lines: Sequence[Row], facts: Mapping[str, Any], lead: str) 
         facts: what else the JSON holds: scale, date, versions.
         lead: what stands above the table in Markdown.
     """
-    write_bytes(out / "compare.md", f"{lead}\n\n{markdown(lines)}".encode())
-    write_bytes(out / "compare.csv", text_csv(lines).encode())
+    write_text(out / "compare.md", f"{lead}\n\n{markdown(lines)}")
+    write_text(out / "compare.csv", text_csv(lines))
     write_json(out / "compare.json", {**facts, "rows": list(lines)})

@@ -19,7 +19,7 @@ from ferhpo import _atomic
 from ferhpo._layout import PREPARED
 from ferhpo.data import load, splits, synthetic
 from ferhpo.data.pixels import images_in, keep_images
-from ferhpo.data.raw import RawData, fingerprint
+from ferhpo.data.raw import RawData, fingerprint, seems_grey
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.files import absolute
 from ferhpo.space.sections import DataSpec
@@ -92,6 +92,11 @@ class Prepared:
     def split_digest(self) -> str:
         """SHA-256 of which row is in which split: images of one fingerprint may be split in several ways."""
         return hashlib.sha256(np.ascontiguousarray(self.split, np.int8).tobytes()).hexdigest()
+
+    @property
+    def grey(self) -> bool:
+        """Tell whether the training images are grey ones kept with three channels."""
+        return seems_grey(self.images.shape[-1], self.mean, self.std)
 
     def part(self, name: Literal["train", "val"]) -> Part:
         """Return the training or the validation rows.

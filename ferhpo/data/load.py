@@ -52,13 +52,13 @@ def detect(spec: DataSpec, path: Path | None) -> str:
     try:
         return _found(spec, path)
     except OSError as error:
-        msg = f"{error.filename or path}: the images must be readable ({error.strerror}); check the path of --data"
+        msg = f"{error.filename or path}: the images must be readable ({error.strerror}); check the path"
         raise DataError(msg) from None
 
 
 def _found(spec: DataSpec, path: Path) -> str:
     if not path.exists():
-        msg = f"{path}: there is no such file or folder; check the path of --data"
+        msg = f"{path}: there is no such file or folder of images; check the path"
         raise DataError(msg)
     if spec.format in {"auto", "synthetic"}:
         return _folder_format(path) if path.is_dir() else _file_format(path, spec)

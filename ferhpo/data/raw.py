@@ -1,7 +1,7 @@
 """An image set as it was read: what every format returns and every later step begins with."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -59,6 +59,11 @@ def role(part: str) -> str:
         KeyError: it is no known split name.
     """
     return ROLES[part.lower()]
+
+
+def seems_grey(channels: int, mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Tell from the moments of training images whether they are grey ones kept with three channels: these agree."""
+    return channels == 3 and all(len(values) == 3 and max(values) - min(values) < 1e-9 for values in (mean, std))
 
 
 def parts(raw: RawData) -> list[str]:

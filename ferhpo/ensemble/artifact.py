@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferhpo._atomic import new_folder, sha256, write_bytes, write_json
+from ferhpo._atomic import new_folder, sha256, write_json, write_text
 from ferhpo._layout import CARD, INDEX, WEIGHTS
 from ferhpo.ensemble import card
 from ferhpo.ensemble.combine import Combination
@@ -173,7 +173,7 @@ def read(folder: Path) -> Artifact:
 def _describe(folder: Path, index: Mapping[str, Any]) -> None:
     write_json(folder / INDEX, {**index, "sha256": _digest(index)})
     stored = _parse(folder, index)
-    write_bytes(folder / MODEL_CARD, card.render(stored, stored.cards()).encode())
+    write_text(folder / MODEL_CARD, card.render(stored, stored.cards()))
 
 
 def digest(folder: Path) -> str:

@@ -74,7 +74,7 @@ def build(
     members.check_weights(found.only([0]))
     told: tuple[str, ...] = ()
     if tta != artifact.OWN_VIEWS:
-        found = infer.viewed(found, _same_images(study, data, "--tta"), tta, device)
+        found = infer.viewed(found, _same_images(study, data, "--tta"), tta, device).ranked(study.spec.metric)
     if soup:
         images = _same_images(study, data, "--soup")
         found, said = soups.add(found, images, study.spec.metric, study.folder / SOUP, tta=tta, device=device)
@@ -96,10 +96,10 @@ def build(
         weights=tuple(combination.weights_m.tolist()),
         costs=priced(found, kept),
         n_val=len(found.y_n),
-        val=scored(fitted.held_nc, found.y_n),
-        candidates={name: scored(probs_nc, found.y_n) for name, probs_nc in fitted.candidates.items()},
+        val=scored(fitted.held_nc, found.y_n, found.groups_n),
+        candidates={name: scored(p_nc, found.y_n, found.groups_n) for name, p_nc in fitted.candidates.items()},
         best_number=found.numbers[0],
-        best_val=scored(found.probs_mnc[0], found.y_n),
+        best_val=scored(found.probs_mnc[0], found.y_n, found.groups_n),
         calibration=fitted.calibration,
         front=fitted.front,
         evaluation={
@@ -190,13 +190,13 @@ def _score_test(
     without = None
     if alone_n.any() and not alone_n.all():
         without = {"n": int(alone_n.sum())} | {
-            k: scored(probs_nc[alone_n], y_n[alone_n]) for k, probs_nc in both.items()
+            k: scored(probs_nc[alone_n], y_n[alone_n], groups_n[alone_n]) for k, probs_nc in both.items()
         }
     return Opened(
         n=len(y_n),
-        ensemble=scored(both["ensemble"], y_n),
-        best_single=scored(both["best_single"], y_n),
-        mcnemar_p=mcnemar(both["ensemble"], both["best_single"], y_n),
+        ensemble=scored(both["ensemble"], y_n, groups_n),
+        best_single=scored(both["best_single"], y_n, groups_n),
+        mcnemar_p=mcnemar(both["ensemble"], both["best_single"], y_n, groups_n),
         without_copies=without,
         evaluation={name: evaluated(probs_nc, y_n, groups_n) for name, probs_nc in both.items()},
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferhpo.data.names import CANONICAL
+from ferhpo.ensemble.members import GREY
 
 if TYPE_CHECKING:
     from ferhpo.ensemble.artifact import Artifact
@@ -67,7 +68,8 @@ def render(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
 
 def _head(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
     size, frames = stored.preprocessing["stored_size"], stored.preprocessing.get("frames", 1)
-    kind = {1: "grey", 3: "RGB"}[stored.preprocessing["channels"] // frames]
+    grey = stored.preprocessing["channels"] == frames or stored.preprocessing.get(GREY)
+    kind = "grey" if grey else "RGB"
     taken = f"{kind} images" if frames == 1 else f"sequences of {frames} {kind} images"
     name = stored.provenance.get("study")
     nets = f"{len(cards)} nets, combined by `{stored.combination.method}`" if len(cards) > 1 else "one net"

@@ -134,7 +134,7 @@ def evaluate_elsewhere(
         **counts,
         ensemble=evaluated(both["e"], labels_n, groups_n),
         best_single=evaluated(both["s"], labels_n, groups_n),
-        mcnemar_p=mcnemar(both["e"], both["s"], labels_n),
+        mcnemar_p=mcnemar(both["e"], both["s"], labels_n, groups_n),
     )
     study.record_elsewhere({**facts, **found.to_json()}, place)
     return found

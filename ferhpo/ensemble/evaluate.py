@@ -95,8 +95,10 @@ def choose(held: Mapping[str, np.ndarray], y_n: np.ndarray, groups_n: np.ndarray
     return best
 
 
-def mcnemar(a_nc: np.ndarray, b_nc: np.ndarray, y_n: np.ndarray) -> float:
+def mcnemar(a_nc: np.ndarray, b_nc: np.ndarray, y_n: np.ndarray, groups_n: np.ndarray) -> float:
     """Return the exact two-sided p of McNemar's test that two classifiers are right equally often.
+
+    A group of rows (copies, one person) is one observation: for the classifier that is right in it more often.
 
     References:
         McNemar 1947; the exact binomial form, since few rows may tell the two apart.
@@ -104,5 +106,6 @@ def mcnemar(a_nc: np.ndarray, b_nc: np.ndarray, y_n: np.ndarray) -> float:
     from scipy.special import bdtr
 
     a_n, b_n = a_nc.argmax(1) == y_n, b_nc.argmax(1) == y_n
-    only_a, only_b = int((a_n & ~b_n).sum()), int((b_n & ~a_n).sum())
+    lead_g = np.bincount(np.unique(groups_n, return_inverse=True)[1], weights=a_n.astype(float) - b_n)
+    only_a, only_b = int((lead_g > 0).sum()), int((lead_g < 0).sum())
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))

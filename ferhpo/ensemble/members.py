@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ferhpo._atomic import sha256, write_json
 from ferhpo._layout import CARD, PROBABILITIES, WEIGHTS
+from ferhpo.data.raw import seems_grey
 from ferhpo.errors import CheckpointError, StudyError, UsageError
+from ferhpo.metrics import figures, metric
 
 if TYPE_CHECKING:
     from ferhpo.study.study import Study
     from ferhpo.study.trial import Trial
 
+GREY = "grey"  # of three channels: the training images have no colour
 SHARED = ("stored_size", "channels")  # preprocessing that all members have in common, being of one prepared data set
 FRAMES = "frames"  # likewise, where a sample is a sequence
 LATENCY = "latency.json"  # beside a checkpoint: what `measured` found, and on which machine
@@ -49,7 +52,7 @@ class Members:
     groups_n: np.ndarray
     classes: tuple[str, ...]
 
-    def only(self, which: Sequence[int] | np.ndarray) -> "Members":
+    def only(self, which: Sequence[int] | np.ndarray) -> Self:
         """Return some of the members, given by index."""
         return replace(
             self,
@@ -59,6 +62,11 @@ class Members:
             latencies=tuple(self.latencies[m] for m in which),
             probs_mnc=self.probs_mnc[which],
         )
+
+    def ranked(self, by: str) -> Self:
+        """Return the members by a metric of what they say of the validation rows, best first."""
+        values = [figures(probs_nc, self.y_n)[by] for probs_nc in self.probs_mnc]
+        return self.only(sorted(range(len(values)), key=values.__getitem__, reverse=metric(by).maximize))
 
     def costs(self) -> dict[str, np.ndarray]:
         """Return parameters and latency_ms of each member, where all of them are known."""
@@ -179,7 +187,9 @@ def _card(trial: "Trial") -> Mapping[str, Any]:
 def shared(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a member's preprocessing what all members have in common; raises KeyError where it is not there."""
     frames = preprocessing.get(FRAMES, 1)
-    return {key: preprocessing[key] for key in SHARED} | ({FRAMES: frames} if frames > 1 else {})
+    found = {key: preprocessing[key] for key in SHARED} | ({FRAMES: frames} if frames > 1 else {})
+    grey = seems_grey(found["channels"], *(preprocessing.get(key, ()) for key in ("mean", "std")))
+    return found | ({GREY: True} if grey else {})
 
 
 def _same_data(trial: "Trial", card: Mapping[str, Any], study: "Study") -> None:

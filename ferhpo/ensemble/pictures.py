@@ -10,6 +10,7 @@ from PIL import Image
 from ferhpo.data.formats.folders import scan
 from ferhpo.data.listing import EXTENSIONS
 from ferhpo.data.raw import read_image, stored, upright
+from ferhpo.ensemble.members import GREY
 from ferhpo.errors import DataError, UsageError
 
 
@@ -48,17 +49,16 @@ def batches(
     Raises:
         UsageError: the ensemble takes sequences, which are no files.
     """
-    side, channels = preprocessing["stored_size"], preprocessing["channels"]
     _stills(preprocessing)
     for start in range(0, len(paths), size):
         read, images, failed = [], [], []
         for path in paths[start : start + size]:
             try:
-                images.append(read_image(path, side, channels))
+                images.append(_row(path, preprocessing))
                 read.append(path)
             except DataError as error:
                 failed.append(error)
-        yield read, np.array(images, np.uint8).reshape(-1, side, side, channels), failed
+        yield read, _stacked(images, preprocessing), failed
 
 
 def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
@@ -81,18 +81,25 @@ def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
             _refuse("an array of", images.dtype)
         if images.ndim == 2 and images.shape[1] == size * size * channels:
             images = images.reshape(-1, size, size, channels)
-        if images.ndim == 4 and images.shape[1:] == (size, size, channels):
+        if images.ndim == 4 and images.shape[1:] == (size, size, channels) and not preprocessing.get(GREY):
             return images
         if images.ndim not in (3, 4):
             _refuse("an array of shape", images.shape)
     elif isinstance(images, str | bytes | Path | Image.Image) or not hasattr(images, "__len__"):
         _refuse("one", type(images).__name__)
     _stills(preprocessing)
-    found = [_row(image, size, channels) for image in images]
+    return _stacked([_row(image, preprocessing) for image in images], preprocessing)
+
+
+def _stacked(found: list[np.ndarray], preprocessing: Mapping[str, Any]) -> np.ndarray:
+    size, channels = preprocessing["stored_size"], preprocessing["channels"]
+    if preprocessing.get(GREY):
+        found = [np.repeat(image, channels, axis=-1) for image in found]
     return np.array(found, np.uint8).reshape(-1, size, size, channels)
 
 
-def _row(image: Any, size: int, channels: int) -> np.ndarray:
+def _row(image: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
+    size, channels = preprocessing["stored_size"], 1 if preprocessing.get(GREY) else preprocessing["channels"]
     if isinstance(image, str | Path):
         return read_image(Path(image), size, channels)
     if isinstance(image, Image.Image):

@@ -59,10 +59,15 @@ def log_weights(probs_mnc: np.ndarray, y_n: np.ndarray) -> np.ndarray:
         logits_nc = (weights_m @ flat_mx).reshape(len(y_n), -1)
         top_n = logits_nc.max(1, keepdims=True)
         norm_n = top_n[:, 0] + np.log(np.exp(logits_nc - top_n).sum(1))
-        pulled_mnc = logs_mnc * softmax(logits_nc)
-        mean_mn = pulled_mnc.sum(2)
-        hessian_mm = (pulled_mnc.reshape(flat_mx.shape) @ flat_mx.T - mean_mn @ mean_mn.T) / len(y_n)
-        return float(norm_n.mean() - weights_m @ label_m), mean_mn.mean(1) - label_m, hessian_mm
+        probs_nc = softmax(logits_nc)
+        mean_mn = (logs_mnc * probs_nc).sum(2)
+        # a covariance as a Gram matrix: as a difference of moments, sure members would leave nothing but rounding
+        spread_mx = ((logs_mnc - mean_mn[:, :, None]) * np.sqrt(probs_nc)).reshape(flat_mx.shape)
+        return (
+            float(norm_n.mean() - weights_m @ label_m),
+            mean_mn.mean(1) - label_m,
+            spread_mx @ spread_mx.T / len(y_n),
+        )
 
     return minimise(derivatives, len(logs_mnc))
 

@@ -116,8 +116,8 @@ def distill(
         folder=out,
         epochs=result.epoch,
         seconds=spent,
-        student=scored(probabilities(out, val, device), val.labels),
-        ensemble=report.get("val") or scored(probabilities(folder, val, device), val.labels),
+        student=scored(probabilities(out, val, device), val.labels, val.groups),
+        ensemble=report.get("val") or scored(probabilities(folder, val, device), val.labels, val.groups),
         best_single=report["best_single"]["val"] if report else None,
         parameters={
             "student": result.details["parameters"],

@@ -65,7 +65,7 @@ def write_comparison(
     whole = tag("div", table(heads, lines, marked=marked), class_="whole")  # it is what the page is for
     parts: list[object] = [tag("section", tag("h2", "Table", id="table"), whole)]
     parts += [tag("section", tag("h2", s.name, id=s.name), _system(s)) for s in systems]
-    _atomic.write_bytes(path, document("Comparison", "ferhpo compare", lead, links, parts).encode())
+    _atomic.write_text(path, document("Comparison", "ferhpo compare", lead, links, parts))
     return path.resolve()
 
 

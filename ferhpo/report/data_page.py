@@ -47,9 +47,9 @@ def write_data_page(
     Raises:
         UsageError: it cannot be written.
     """
-    content = page(name, raw, facts, found, frames).encode()
+    content = page(name, raw, facts, found, frames)
     with _atomic.for_user(path):
-        _atomic.write_bytes(path, content)
+        _atomic.write_text(path, content)
     return path.resolve()
 
 

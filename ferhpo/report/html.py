@@ -47,9 +47,9 @@ def write_report(study: Study, path: Path) -> Path:
     Raises:
         UsageError: it cannot be written.
     """
-    content = page(study).encode()
+    content = page(study)
     with _atomic.for_user(path):
-        _atomic.write_bytes(path, content)
+        _atomic.write_text(path, content)
     return path.resolve()
 
 

@@ -15,7 +15,7 @@ from ferhpo._threads import single_thread
 from ferhpo.report import frames
 from ferhpo.report.facts import facts
 from ferhpo.report.frames import PARAM
-from ferhpo.report.pick import col, rows
+from ferhpo.report.pick import chosen, col, rows
 from ferhpo.search.encoding import Encoding, Presence
 from ferhpo.search.fidelity import Curve, Surrogate, curve
 from ferhpo.space.dimension import Dimension
@@ -111,7 +111,7 @@ def by_choice(table: pd.DataFrame, dimensions: Mapping[str, Dimension], *, maxim
     found, parts = frames.ranked(frames.ended(table), maximize=maximize), []
     for name in (n for n, d in dimensions.items() if d.choices and PARAM + n in table.columns):
         given = rows(found, col(found, PARAM + name).notna())
-        values = col(given, PARAM + name).map(str)
+        values = col(given, PARAM + name).map(lambda v, of=dimensions[name].choices: str(chosen(v, of)))
         best = given.assign(parameter=name, choice=values, trials=values.map(values.value_counts()))
         parts.append(best.drop_duplicates("choice").rename(columns={"value": "best"}))
     columns = ["parameter", "choice", "trials", "best", "state", "number"]

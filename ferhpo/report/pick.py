@@ -1,5 +1,6 @@
 """Columns and rows of a frame with types that a checker can follow: pandas' own say that anything may come back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,3 +24,10 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def total(table: pd.DataFrame, name: str) -> float:
     """Return the sum of a column, what is missing left out."""
     return float(col(table, name).sum())
+
+
+def chosen(value: object, choices: Sequence[object]) -> object:
+    """Return a value as it stands among choices: pandas makes 64 of a column that has gaps 64.0."""
+    return next(
+        (choice for choice in choices if choice == value and isinstance(choice, bool) == isinstance(value, bool)), value
+    )

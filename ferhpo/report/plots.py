@@ -4,7 +4,7 @@ Colours of text, grid and paper are left out: the page fills them in, light or d
 study passes `html.escape` first, since plotly reads a subset of HTML in every label.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ferhpo.report.pick import col, records, rows
+from ferhpo.report.pick import chosen, col, records, rows
 from ferhpo.space.dimension import Dimension
 
 Figure = go.Figure
@@ -116,19 +116,16 @@ def slices(table: pd.DataFrame, parameter: str, column: str, metric: str, dimens
     """
     figure = _figure(x=parameter, y=metric, height=240, legend=False)
     table = rows(table, col(table, column).notna())
+    offered = () if dimension is None else dimension.choices
     numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in col(table, column))
-    if dimension is not None and dimension.choices:
-        numeric = False
-    if numeric:
+    choices = offered or (() if numeric else tuple(dict.fromkeys(col(table, column))))
+    if not choices:
         figure.update_xaxes(type="log" if dimension is not None and dimension.log else "linear")
     else:
-        choices = list(
-            dimension.choices if dimension is not None and dimension.choices else dict.fromkeys(col(table, column))
-        )
         order = {"categoryorder": "array", "categoryarray": [_label(c) for c in choices]}
         figure.update_xaxes(type="category", range=[-0.5, len(choices) - 0.5], **order)
     told = f"trial %{{customdata}}<br>{escape(parameter)} %{{x}}<br>{escape(metric)} %{{y:.4f}}"
-    _add_trials(figure, table, column, told, numeric=numeric)
+    _add_trials(figure, table, column, told, choices=choices)
     return figure
 
 
@@ -274,13 +271,13 @@ def near(figure: Figure) -> Figure:
     return figure
 
 
-def _add_trials(figure: Figure, table: pd.DataFrame, column: str, told: str, *, numeric: bool = True) -> None:
-    """Add a marker for every ended trial: its value over a column, by name where that is no number."""
+def _add_trials(figure: Figure, table: pd.DataFrame, column: str, told: str, *, choices: Sequence[object] = ()) -> None:
+    """Add a marker for every ended trial: its value over a column, or over the name of its choice."""
     for state in ("PRUNED", "COMPLETE"):
         some = rows(table, col(table, "state") == state)
         symbol = "circle" if state == "COMPLETE" else "circle-open"
         marker = {"color": STATES[state], "size": 8, "opacity": 0.85, "symbol": symbol}
-        named = {} if numeric else {"x": [_label(v) for v in col(some, column)]}
+        named = {"x": [_label(chosen(v, choices)) for v in col(some, column)]} if choices else {}
         _points(figure, some, column, state, marker, told, **named)
 
 

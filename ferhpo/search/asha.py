@@ -55,7 +55,7 @@ class Halving(Scheduler):
                 self.values.setdefault(epoch, {})[number] = values[epoch]
 
     def forget(self, number: int) -> None:
-        """Take a trial that failed out of every rung."""
+        """Take a trial out of every rung."""
         for values in self.values.values():
             values.pop(number, None)
 

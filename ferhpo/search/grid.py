@@ -21,7 +21,7 @@ from ferhpo.search.events import Emit, Note
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
-from ferhpo.study.queue import settings
+from ferhpo.study.queue import QUEUED, settings
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter
@@ -96,7 +96,10 @@ def within_grid(writer: "StudyWriter", limits: Limits, emit: Emit) -> Limits:
     if not _ends(writer.spec):
         return limits
     points, left = _counted(writer)
-    under_way = sum(not t.state.is_finished() for t in writer.reader.searched.get_trials(deepcopy=False))
+    begun = (t for t in writer.reader.searched.get_trials(deepcopy=False) if not t.state.is_finished())
+    under_way = sum(
+        "config" in t.user_attrs or QUEUED in t.system_attrs for t in begun
+    )  # others take a point of `left`
     total = writer.count() + under_way + left
     if total >= limits.trials:
         return limits

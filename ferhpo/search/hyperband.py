@@ -64,7 +64,7 @@ class Hyperband(Scheduler):
             self.brackets[self.bracket[number]].record(number, values)
 
     def forget(self, number: int) -> None:
-        """Take a trial that failed out of its bracket's rungs; the bracket has had it all the same."""
+        """Take a trial out of its bracket's rungs; the bracket has had it all the same."""
         if number in self.bracket:
             self.brackets[self.bracket[number]].forget(number)
 

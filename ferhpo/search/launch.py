@@ -75,8 +75,8 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
             except KeyboardInterrupt:
                 interrupted.append("at once")
             finally:
-                for number in list(session.running):
-                    with suppress(Exception):  # a database that is gone; the next run settles such a trial
+                with suppress(Exception):  # a database that is gone and was waited for; the next run settles the trials
+                    for number in list(session.running):
                         session.hand_back(number)
                 shutil.rmtree(logs / "ray", ignore_errors=True)
     if session.cut_off is not None:

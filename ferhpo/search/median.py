@@ -39,7 +39,7 @@ class MedianRule(Scheduler):
         self.curves.setdefault(number, {}).update(values)
 
     def forget(self, number: int) -> None:
-        """Drop the curve of a trial that failed."""
+        """Drop the curve of a trial."""
         self.curves.pop(number, None)
 
     def goes_on(self, number: int, epoch: int, value: float) -> bool:

@@ -47,7 +47,7 @@ class Population(Scheduler):
                 self.values.setdefault(epoch, {})[number] = value
 
     def forget(self, number: int) -> None:
-        """Drop the values of a trial that failed."""
+        """Drop the values of a trial."""
         for values in self.values.values():
             values.pop(number, None)
 

@@ -122,6 +122,12 @@ def _check(other: Study, spec: StudySpec) -> None:
             f"study's {spec.metric} to {spec.direction}; name another study"
         )
         raise UsageError(msg)
+    if other.spec.budget.trial_seconds is not None:
+        msg = (
+            f"--from-study {other.name}: its trials have a time and not a number of epochs, so their values compare "
+            "with none here; run its best settings with --enqueue instead"
+        )
+        raise UsageError(msg)
     if other.spec.budget.epochs != spec.budget.epochs:
         msg = (
             f"--from-study {other.name}: its trials have {other.spec.budget.epochs} epochs, and this study's "

@@ -45,8 +45,9 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float], *,
     if record is not None:
         return _adopt(writer, number, record, values, judged=judged)
     if values:
-        writer.requeue(number, "interrupted; the files to go on from are missing")
-        return f"trial {number} was interrupted and its state is gone: its parameters are queued once more"
+        queued = writer.requeue(number, "interrupted; the files to go on from are missing")
+        then = "its parameters are queued once more" if queued else "another copy is made in its place"
+        return f"trial {number} was interrupted and its state is gone: {then}"
     writer.hand_back(number)
     return None
 

@@ -32,7 +32,7 @@ class Scheduler(Protocol):
         ...
 
     def forget(self, number: int) -> None:
-        """Leave out the values of a trial that failed: it goes on nowhere, so nobody has to be better than it was."""
+        """Leave out the values of a trial that failed or broke a constraint: nobody has to be better than it was."""
         ...
 
     def goes_on(self, number: int, epoch: int, value: float) -> bool:

@@ -81,6 +81,7 @@ class FidelitySampler(BaseSampler):
         self._finished: dict[int, Curve | None] = {}
         self._tried: set[Key] = set()
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
+        self._mixed: set[str] = set()  # parameters of several kinds: another study's trials were added
         self._fits: dict[tuple[float, ...], tuple[int, Encoding, np.ndarray]] = {}  # by direction
 
     def reseed_rng(self) -> None:
@@ -96,18 +97,26 @@ class FidelitySampler(BaseSampler):
         """Return every parameter that a trial was asked for and may be now, each with its latest range."""
         if (which := _identity(study)) != self._study:
             self._study, self._finished, self._tried, self._space, self._fits = which, {}, set(), {}, {}
+            self._mixed = set()
         for other in study.get_trials(deepcopy=False):
             number, drawn_from = other.number, other.distributions
             if number == trial.number or number in self._finished:
                 continue
             for name, distribution in drawn_from.items():
-                if number >= self._space.get(name, (-1,))[0]:
+                known = self._space.setdefault(name, (number, distribution))
+                if _kind(known[1]) != _kind(distribution):
+                    self._mixed.add(name)  # Optuna takes no value of another kind than the study's, which nobody knows
+                if number >= known[0]:
                     self._space[name] = number, distribution
             self._tried.add(_key(other.params, drawn_from))
             if other.state.is_finished():
                 self._finished[number] = self._curve(study, other)
         names = self._space if self._names is None else self._names
-        return {name: d for name, (_, d) in sorted(self._space.items()) if name in names and not d.single()}
+        return {
+            name: d
+            for name, (_, d) in sorted(self._space.items())
+            if name in names and name not in self._mixed and not d.single()
+        }
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -213,6 +222,11 @@ class FidelitySampler(BaseSampler):
         surrogate = Surrogate(encoding, curves, self._max_epochs, self._rng)
         self._fits[weights] = n, encoding, surrogate.process.theta
         return surrogate
+
+
+def _kind(distribution: BaseDistribution) -> tuple[type, bool]:
+    """Return what Optuna asks all ranges of a parameter in a study to have in common."""
+    return type(distribution), getattr(distribution, "log", False)
 
 
 def _identity(study: Study) -> tuple[Any, ...]:

@@ -36,8 +36,8 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
 
     Args:
         spec: the study file.
-        done: trials that the study has; part of the seed, so that a search that goes on does not draw the same points
-            again. Not of that of qmc and grid, which go on with their sequence.
+        done: how far the study is, see `StudyWriter`; part of the seed, so that a search that goes on does not draw the
+            same points again. Not of that of qmc and grid, which go on with their sequence.
         prior: what the study keeps of other ones, see `prior`; fidelity alone learns from it.
 
     Raises:

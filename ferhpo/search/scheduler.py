@@ -10,9 +10,10 @@ from ferhpo.search.median import MedianRule
 from ferhpo.search.population import Population
 from ferhpo.search.rivals import Rivals
 from ferhpo.search.rule import Scheduler
+from ferhpo.space.aims import broken
 from ferhpo.space.sections import SchedulerSpec
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.quantities import by_epoch
+from ferhpo.study.quantities import by_epoch, known
 from ferhpo.study.trial import Trial
 
 
@@ -56,7 +57,8 @@ def rebuilt(spec: StudySpec, found: Iterable[Trial], rivals: Rivals) -> Schedule
         if trial.config is not None and trial.config.epochs == spec.budget.epochs:
             for epoch, values in by_epoch(trial.attrs, rivals.names).items():
                 rivals.take(trial.number, epoch, values)
-            rule.record(trial.number, judged(trial), trial.attrs)
+            left = trial.state == "PRUNED" and broken(spec.constraints, known(trial.attrs), whole=False)
+            rule.record(trial.number, {} if left else judged(trial), trial.attrs)
     return rule
 
 

@@ -168,7 +168,6 @@ class Session:
             return self._affordable(number, record["costs"])
         value, epochs = record["value"], self.running[number].config.epochs
         self.writer.report(number, record["epoch"], value, record["history"])
-        self._failures = 0
         self._budget.epoch(record["history"]["seconds"])
         self.emit(
             EpochEnded(
@@ -186,6 +185,7 @@ class Session:
         if record["finished"]:
             self._end(number, "COMPLETE", record)
         elif self._broken(found, whole=False):
+            self._rule.forget(number)
             self._end(number, "PRUNED", record)
         elif not self._rule.goes_on(number, record["epoch"], record["value"]):
             self._held(number, record)
@@ -264,6 +264,7 @@ class Session:
     def _held(self, number: int, record: Record) -> None:
         """Pause or end a trial that does not go on."""
         if self._rule.pauses:
+            self._failures = 0
             self.hand_back(number, "PAUSED")
             self._give_up(self._rule.give_up(self.writer.waiting()))
         else:
@@ -296,6 +297,7 @@ class Session:
                 self._end(number, "PRUNED", record)
 
     def _end(self, number: int, state: str, record: Record) -> None:
+        self._failures = 0
         self.running.pop(number, None)
         self.writer.finish(number, state, record["value"], record["attrs"])
         spec, found = self.writer.spec, known(record["attrs"])

@@ -52,8 +52,9 @@ def _set(default: object, doc: str, **rule: Any) -> Any:
     return field(default=default, metadata={"doc": doc, **rule})
 
 
-def _operation(doc: str) -> Any:
-    return _set(None, f"{doc}; its own strength in place of the dial's", low=0, high=1, optional=True, live=True)
+def _operation(doc: str, *, dial: bool = True) -> Any:
+    more = "its own strength in place of the dial's" if dial else "not under the dial"
+    return _set(None, f"{doc}; {more}", low=0, high=1, optional=True, live=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +176,10 @@ class TrialConfig:
     brightness: float | None = _operation("add up to 40 % of white or black")
     contrast: float | None = _operation("stretch by up to 60 %")
     cutout: float | None = _operation("blank a square of up to half the side")
-    vertical_flip: float | None = _operation("mirror top and bottom (not under the dial)")
-    shear: float | None = _operation("shear by up to 30 degrees (not under the dial)")
-    mask: float | None = _operation("cover nose and mouth, that often (not under the dial)")
-    glasses: float | None = _operation("cover the eyes with a bar, that often (not under the dial)")
+    vertical_flip: float | None = _operation("mirror top and bottom", dial=False)
+    shear: float | None = _operation("shear by up to 30 degrees", dial=False)
+    mask: float | None = _operation("cover nose and mouth, that often", dial=False)
+    glasses: float | None = _operation("cover the eyes with a bar, that often", dial=False)
     mixup: float = _set(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", low=0, high=8, live=True)
     adversarial: str = _set(
         "none",

@@ -12,6 +12,8 @@ from ferhpo.space.tries import Try
 from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
 from ferhpo.study.repeats import is_repeat
 
+QUEUED = "fixed_params"  # Optuna's attribute of a trial: settings that it was queued with
+
 
 def refresh(study: optuna.Study, space: Space, tries: Sequence[Try], end: Callable[[int], None]) -> None:
     """Queue what is to run before anything is sampled, and end queued trials that the study file has outdated.
@@ -89,7 +91,7 @@ def again(trials: Sequence[FrozenTrial], space: Space) -> list[Try]:
 
 def settings(trial: FrozenTrial) -> dict[str, object]:
     """Return what a trial runs with, known before it begins where it was queued."""
-    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    return {**trial.system_attrs.get(QUEUED, {}), **trial.params}
 
 
 def _fits(trial: FrozenTrial, space: Space) -> bool:

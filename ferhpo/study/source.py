@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ferhpo.data.cache import Prepared, prepare
 from ferhpo.errors import DataError, StudyError, UsageError
 from ferhpo.space.sections import DataSpec
@@ -52,19 +54,23 @@ def open_data(
     return data
 
 
-def open_other(spec: StudySpec, path: Path, cache: Path) -> Prepared:
+def open_other(spec: StudySpec, path: Path, cache: Path, own: Prepared) -> Prepared:
     """Prepare another data set as a study's images are kept, with its own classes and splits.
+
+    Nets that were trained on grey images with three channels have seen no colour, and are shown none.
 
     Args:
         spec: of the study; size, channels and labels of its data are read.
         path: file or folder of the other set.
         cache: folder of prepared data.
+        own: the study's images.
 
     Raises:
         DataError: it cannot be read.
     """
-    asked = DataSpec(size=spec.data.size, channels=spec.data.channels, labels=spec.data.labels)
-    return prepare(asked, path, cache)
+    channels = 1 if own.grey else spec.data.channels
+    found = prepare(DataSpec(size=spec.data.size, channels=channels, labels=spec.data.labels), path, cache)
+    return replace(found, images=np.broadcast_to(found.images, (*found.images.shape[:3], 3))) if own.grey else found
 
 
 def located(

@@ -264,8 +264,9 @@ def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, 
     try:
         return RDBStorage(template, engine_kwargs=engine_kwargs, **kwargs)
     except ImportError as error:
+        driver = error.name or first_line(error)
         msg = (
-            f"this --storage needs a database driver ({error.name}); for PostgreSQL run pip install '.[postgres]' in "
+            f"this --storage needs a database driver ({driver}); for PostgreSQL run pip install '.[postgres]' in "
             "ferhpo's clone"
         )
         raise UsageError(msg) from None

@@ -64,6 +64,9 @@ class Study:
         url = store.absolute(storage or store.remembered_url(folder))
         if store.is_sqlite(url) and not store.sqlite_file(url).is_file():
             names = study_names(root)
+            if name in names:
+                msg = f"study '{name}' must have its database, got none at {store.sqlite_file(url)}; correct --storage"
+                raise StudyError(msg)
             hint = did_you_mean(name, names) if names else "; there is none here yet, `ferhpo search` begins one"
             msg = f"a study must exist in {root}, got '{name}'{hint}"
             raise StudyError(msg)

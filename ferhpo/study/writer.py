@@ -23,7 +23,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
-from ferhpo.study.attrs import BROKEN, EXCESSES, REPEATS, REQUEUED_FROM, STANDING, TRY, VOID
+from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, STANDING, TRY, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
@@ -45,7 +45,8 @@ class StudyWriter:
         root: the folder of studies.
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
-        make_sampler: returns what decides what to try next, given how many trials there are and `Study.prior`.
+        make_sampler: returns what decides what to try next, given how far the study is (trials, and those that had
+            their settings) and `Study.prior`.
         tries: configurations to run besides the study file's `[[try]]` tables.
         prior: trials of other studies to learn from, by study, see `search.prior`; kept in place of what was.
 
@@ -107,7 +108,8 @@ class StudyWriter:
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
         every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
         refresh(self._study, self.spec.space, self._tries, self._outdate)
-        n = sum(not is_repeat(t) for t in every)
+        own = [t for t in every if not is_repeat(t)]
+        n = len(own) + sum("config" in t.user_attrs for t in own)  # one that was cut off in between draws as well
         made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
@@ -289,18 +291,24 @@ class StudyWriter:
         self._history.pop(number, None)
         return running
 
-    def requeue(self, number: int, reason: str) -> None:
+    def requeue(self, number: int, reason: str) -> bool:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
 
-        A repeat is queued again by `queue_repeats`.
+        Not those of a repeat, which `queue_repeats` queues again, nor of a copy before its first epoch: they were meant
+        for a net under way.
+
+        Returns:
+            They are queued.
         """
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
         there = any(t.user_attrs.get(REQUEUED_FROM) == number for t in others)  # by a run that was killed then
-        if not there and not is_repeat(frozen):
+        unbegun = is_copy(frozen) and max(frozen.intermediate_values) == frozen.user_attrs[COPIED_AT]
+        if not (there or unbegun or is_repeat(frozen)):
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
+        return not unbegun
 
     def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:
         """Return number and values of the trials that an earlier run began and did not end.

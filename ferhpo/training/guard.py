@@ -12,8 +12,16 @@ from ferhpo.errors import TrainingError, first_line
 from ferhpo.training import heap
 
 # What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
-# room for any of its plans.
-NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine")
+# room for any of its plans, "..._NOT_INITIALIZED" a library without room for its handle.
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "unable to find an engine",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+)
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
 

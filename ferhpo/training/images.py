@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from ferhpo.space.config import TrialConfig
+from ferhpo.training.guard import give_back, out_of_memory
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared  # which imports the readers of every format
@@ -149,13 +150,22 @@ class Rows:
             return None
         while len(_RESIDENT) >= _RESIDENT_PARTS:
             _RESIDENT.popitem(last=False)
+        try:
+            return _RESIDENT.setdefault(name, self._moved())
+        except RuntimeError as error:  # another process took what was free
+            if not out_of_memory(error):
+                raise
+        give_back(str(self._device))
+        return None
+
+    def _moved(self) -> torch.Tensor:
         height, width, channels = self._images.shape[1:]
         rows = torch.empty(len(self._rows), channels, height, width, dtype=torch.uint8, device=self._device)
         step = max(1, BLOCK_BYTES // (height * width * channels))
         for start in range(0, len(rows), step):  # the machine's memory need not hold what a GPU's can
             block = torch.from_numpy(self._images[self._rows[start : start + step]])
             rows[start : start + step] = block.permute(0, 3, 1, 2)
-        return _RESIDENT.setdefault(name, rows)
+        return rows
 
 
 def free_memory() -> int:

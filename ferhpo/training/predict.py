@@ -57,7 +57,7 @@ def probabilities(
 
     def computed(batch: int) -> np.ndarray:
         parts = []
-        with torch.inference_mode(), precision.autocast(device):
+        with torch.no_grad(), precision.autocast(device):  # what a net keeps of inference mode, training cannot use
             for images_b in source.batches(torch.arange(len(source)).split(batch)):
                 total = 0
                 for mirrored, down, right in views:

@@ -90,6 +90,8 @@ def test_two_sets_of_one_name_are_not_prepared_in_one_place(run: Run, tmp_path: 
     line = run("data", "prepare", "-d", "two/a.csv").failed(2)
     assert f"a-prepared holds images of {tmp_path}/one/a.csv, got {tmp_path}/two/a.csv; name another folder" in line
     assert "a-prepared holds images of" not in run("data", "prepare", "-d", "one/a.csv").err
+    line = run("data", "prepare", "-d", "one/a.csv", "-d", "two/a.csv").failed(2)
+    assert f"a-prepared holds images of {tmp_path}/one/a.csv, got {tmp_path}/one/a.csv and {tmp_path}/two/a.csv" in line
     assert run("data", "prepare", "-d", "two/a.csv", "--out", "a-prepared").code == 0
 
 

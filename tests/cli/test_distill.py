@@ -28,6 +28,19 @@ def test_a_student_never_takes_its_teachers_place(study: Callable[..., Study], r
         assert f"a student needs a folder apart from its teacher's, got {member}; name another with --out" in line
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("arch=vgg8", "--into names the student's net, got arch in --set beside resnet9s"),
+        ("distill=0", "a student learns from its teacher, got distill=0"),
+    ],
+)
+def test_what_makes_it_no_student_is_refused(study: Callable[..., Study], run: Run, word: str, message: str) -> None:
+    study(4)
+    assert run("ensemble", "--study", "toy", "--top", 2).code == 0
+    assert message in run("distill", "--into", "resnet9s", "--set", word).failed(2)
+
+
 @pytest.mark.slow  # trains three nets, and a fourth
 def test_a_student_is_set_beside_its_ensemble_and_predicts_like_one(run: Run, root: Path, tmp_path: Path) -> None:
     search_for_real(root, 2)

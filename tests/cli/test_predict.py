@@ -54,6 +54,11 @@ def test_an_ensemble_that_is_not_there_is_one_line(run: Run) -> None:
     assert "there is no ensemble in nowhere" in run("predict", "a.png", "--ensemble", "nowhere").failed(1)
 
 
+def test_an_ensemble_and_a_study_are_one_too_many(run: Run) -> None:
+    line = run("predict", "a.png", "--ensemble", "here", "--study", "there").failed(2)
+    assert "one ensemble, got --ensemble here and --study there; leave one out" in line
+
+
 def test_a_folder_that_is_no_ensemble_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ran = run("predict", "a.png", "--ensemble", "empty")

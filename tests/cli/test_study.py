@@ -201,6 +201,21 @@ def test_a_study_that_cannot_be_read_hides_no_other(study: Make, run: Run, root:
     assert "nodriver: " in ran.err
 
 
+def test_where_no_study_can_be_read_none_is_said_to_be_missing(run: Run, root: Path) -> None:
+    (root / "broken").mkdir(parents=True)
+    (root / "broken" / "study.db").write_bytes(b"no database" * 1000)
+    ran = run("study", "list")
+    assert "broken: " in ran.err
+    assert "there is no study" not in ran.err
+
+
+def test_a_database_that_is_not_there_is_named(study: Make, run: Run, root: Path) -> None:
+    study(2)
+    line = run("study", "show", "toy", "--storage", "sqlite:///nope.db").failed(1)
+    assert "study 'toy' must have its database, got none at" in line
+    assert "nope.db; correct --storage" in line
+
+
 def test_the_study_last_named_is_meant_when_none_is(study: Make, run: Run) -> None:
     study(2, name="a")
     study(3, name="b")

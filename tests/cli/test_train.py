@@ -116,6 +116,9 @@ def test_the_test_split_is_scored_where_the_net_was_trained(run: Run, monkeypatc
         (["--minutes", "nan"], "--minutes must be a number above 0, got nan"),
         (["--minutes", "inf"], "--minutes must be a number above 0, got inf"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--epochs", "2", "--set", "epochs=3"], "a training has one budget, got epochs in --set beside --epochs"),
+        (["--set", "pretrained=true"], "must have an effect, got pretrained, which has none beside the others"),
+        (["--set", "weights=no.safetensors"], "must have an effect, got weights"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_misuse(run: Run, root: Path, words: list[str], message: str) -> None:
@@ -172,7 +175,9 @@ def test_minutes_fit_the_width_where_the_study_searches_over_it(
 def test_weights_that_set_names_are_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     spec = parse_spec("[space]\n", name="some", path=tmp_path / "studies" / "some.toml")
-    config = configure(spec, ["pretrained=true", "weights=w.safetensors"], epochs=None, minutes=None)
+    config = configure(
+        spec, ["arch=torchvision:resnet18", "pretrained=true", "weights=w.safetensors"], epochs=None, minutes=None
+    )
     assert config.weights == str(tmp_path / "w.safetensors")
 
 

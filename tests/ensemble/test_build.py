@@ -105,15 +105,15 @@ def test_opening_the_test_split_scores_ensemble_and_best_single(
 ) -> None:
     report = build(study, top=4, method=method, data=sealed, open_test=True, command="ferhpo ensemble --test")
     found = report.to_json()
-    probs, y = made(4, 50, seed=9)
+    (probs, y), groups = made(4, 50, seed=9), sealed.open_test().groups
     assert study.openings == [{"command": "ferhpo ensemble --test", "version": __version__}]
     assert found["test_openings"] == 1
     assert found["n_test"] == 50
     assert found["without_copies"]["n"] == 49, "the one image that has a copy, not everybody in its group"
-    assert found["best_single"]["test"] == scored(probs[0], y)
+    assert found["best_single"]["test"] == scored(probs[0], y, groups)
     combination = artifact.read(report.folder).combination
     kept = [n // 3 for n in report.numbers]
-    assert found["test"] == scored(combination.predict(probs[kept]), y)
+    assert found["test"] == scored(combination.predict(probs[kept]), y, groups)
     assert 0 <= found["mcnemar_p"] <= 1
     assert artifact.read(report.folder).report["test"] == found["test"]
 

@@ -222,7 +222,7 @@ def test_row_scores_average_to_the_metric(made: Any) -> None:
 
 def test_figures_hold_the_interval_of_the_accuracy(made: Any) -> None:
     probs, y = made(1, 300)
-    got = scored(probs[0], y)
+    got = scored(probs[0], y, np.arange(300))
     assert set(got) == {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
     assert got["ci95"][0] < got["accuracy"] < got["ci95"][1]
 
@@ -235,8 +235,11 @@ def test_mcnemar_is_the_exact_binomial_test(only_a: int, only_b: int) -> None:
     b = np.concatenate([np.zeros(only_a), np.ones(only_b), np.ones(50)]).astype(bool)
     expected = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     y = np.zeros(len(a), int)
-    assert mcnemar(sure(a), sure(b), y) == pytest.approx(expected)
-    assert mcnemar(sure(a), sure(b), y) == mcnemar(sure(b), sure(a), y)
+    alone, pairs = np.arange(len(a)), np.repeat(np.arange(len(a)), 2)
+    assert mcnemar(sure(a), sure(b), y, alone) == pytest.approx(expected)
+    assert mcnemar(sure(b), sure(a), y, alone) == pytest.approx(expected)
+    twice = sure(np.repeat(a, 2)), sure(np.repeat(b, 2)), np.repeat(y, 2)
+    assert mcnemar(*twice, pairs) == pytest.approx(expected), "copies are one observation"
 
 
 def test_a_method_is_called_what_its_fit_says(made: Any) -> None:

@@ -186,8 +186,9 @@ def test_other_views_are_computed_once_and_go_into_the_artifact(
     ensemble = infer.Ensemble.load(report.folder)
     assert ensemble.tta == "shift"
     said = ensemble.member_probabilities(images[:30])
-    for trial, probs_nc in zip(study.trials, said, strict=True):
-        (kept,) = trial.checkpoint.glob("val_probs-shift-*.npy")
+    of = {trial.number: trial for trial in study.trials}
+    for number, probs_nc in zip(report.numbers, said, strict=True):
+        (kept,) = of[number].checkpoint.glob("val_probs-shift-*.npy")
         assert np.allclose(np.load(kept), probs_nc, atol=1e-6)
     assert (ensemble.predict(images[:30]) == ensemble.classes_[study.labels]).mean() == report.val["accuracy"]
     monkeypatch.setattr(infer, "member_probabilities", lambda *_: pytest.fail("computed twice"))

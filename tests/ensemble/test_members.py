@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,11 @@ def test_weights_are_checked_on_demand(study: Any) -> None:
 def test_a_card_keeps_its_checksums_as_json(study: Any) -> None:
     card = json.loads((study.trials[0].checkpoint / CARD).read_text())
     assert members.load(study, 2).cards[0] == card
+
+
+def test_members_are_ranked_by_what_they_say_of_the_validation_rows(study: Any) -> None:
+    got = members.load(study, 3)
+    worst_first = np.stack([1 - got.probs_mnc[0], got.probs_mnc[0], got.probs_mnc[0]])
+    ranked = replace(got, probs_mnc=worst_first / worst_first.sum(2, keepdims=True)).ranked("nll")
+    assert ranked.numbers == (4, 7, 1), "equal ones stay in their order"
+    assert np.allclose(ranked.probs_mnc[0], got.probs_mnc[0])

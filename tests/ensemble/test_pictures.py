@@ -32,6 +32,18 @@ def test_files_pictures_and_arrays_of_one_image_are_the_same(tmp_path: Path) -> 
     assert (pictures.rows(np.repeat(pixels[None, ..., None], 3, 3), COLOUR) == pictures.rows([pixels], COLOUR)).all()
 
 
+def test_nets_that_have_seen_no_colour_are_shown_none(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    wanted = np.repeat(np.asarray(Image.fromarray(pixels).convert("L"))[None, :, :, None], 3, 3)
+    without = COLOUR | {"grey": True}
+    for given in (pixels[None], pixels.reshape(1, -1), [tmp_path / "a.png"], [Image.fromarray(pixels)]):
+        assert (pictures.rows(given, without) == wanted).all()
+    assert (pictures.rows(wanted, without) == wanted).all()
+    (batch,) = pictures.batches([tmp_path / "a.png"], without, 4)
+    assert (batch[1] == wanted).all()
+
+
 def test_rows_that_fit_are_taken_as_they_are_flat_or_not() -> None:
     images = np.random.default_rng(0).integers(256, size=(5, 8, 8, 3), dtype=np.uint8)
     assert pictures.rows(images, COLOUR) is images

@@ -171,3 +171,18 @@ def test_shares_are_of_absolute_coefficients(made: Any) -> None:
     assert fitted.meta is not None
     mass = np.array([np.abs(fitted.meta.coef_cmk[:, m]).sum() for m in range(3)])
     assert np.allclose(fitted.weights_m, mass / mass.sum())
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_members_that_are_sure_of_everything_are_weighed_all_the_same(classes: int) -> None:
+    """The curvature is less than what rounding leaves of a difference of moments."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(classes, size=120)
+        right = 20 * rng.uniform(0.7, 1.3, (8, 1, 1)) * np.eye(classes)[y]
+        probs = (
+            softmax((right + rng.normal(size=(8, 120, classes))).astype(np.float32)).astype(np.float32).astype(float)
+        )
+        weights = log_weights(probs / probs.sum(2, keepdims=True), y)
+        assert weights.sum() == pytest.approx(1)
+        assert weights.min() >= 0

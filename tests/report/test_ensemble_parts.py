@@ -32,7 +32,11 @@ def stored(*, test: bool) -> dict[str, Any]:
         ],
         "evaluation": {"val": both, "test": both if test else None},
         "n_test": 100,
-        "without_copies": {"n": 93, "ensemble": metrics.scored(probabilities(), LABELS), "best_single": figures},
+        "without_copies": {
+            "n": 93,
+            "ensemble": metrics.scored(probabilities(), LABELS, np.arange(len(LABELS))),
+            "best_single": figures,
+        },
     }
 
 

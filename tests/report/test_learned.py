@@ -90,6 +90,16 @@ def test_the_best_of_each_choice_is_complete_before_pruned() -> None:
     assert [(r["choice"], r["trials"], r["best"], r["number"]) for r in found] == [("x", 2, 0.6, 0), ("y", 1, 0.5, 2)]
 
 
+def test_a_choice_is_called_as_it_was_written_where_some_trials_lack_it() -> None:
+    lines = [("COMPLETE", 0.6, 32), ("COMPLETE", 0.5, None)]
+    table = pd.DataFrame(
+        [{"number": i, "state": s, "value": v, "params_width": k} for i, (s, v, k) in enumerate(lines)]
+    )
+    table["feasible"] = True
+    dimension = Dimension(name="width", choices=(16, 32), default=16)
+    assert [r["choice"] for r in records(learned.by_choice(table, {"width": dimension}, maximize=True))] == ["32"]
+
+
 def test_all_of_it_is_read_from_a_study(full: Study) -> None:
     found = learned.learned(full)
     assert {r["state"]: r["trials"] for r in records(found.budget)}["COMPLETE"] == 11

@@ -8,6 +8,7 @@ import pytest
 
 from ferhpo.report import frames, plots
 from ferhpo.report.facts import facts
+from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
 from tests.report.made_up_study import BEST
 
@@ -117,3 +118,11 @@ def test_an_axis_of_counts_names_or_several_values_is_plotlys_own() -> None:
     assert several.layout.yaxis.range is None
     bars = plots.importances(pd.DataFrame({"parameter": ["a", "b"], "importance": [0.5, 0.5]}))
     assert plots.near(bars).layout.xaxis.range is None
+
+
+def test_a_whole_number_among_choices_keeps_its_name_where_some_trials_lack_it() -> None:
+    table = ENDED.assign(params_width=[32, None])
+    dimension = Dimension(name="width", choices=(16, 32), default=16)
+    figure = plots.slices(table, "width", "params_width", "accuracy", dimension)
+    assert axis(figure)["categoryarray"] == ["16", "32"]
+    assert [trace["x"] for trace in traces(figure)] == [[], ["32"]]

@@ -207,3 +207,23 @@ def test_a_space_without_anything_that_may_change_is_refused() -> None:
 def test_an_objective_has_nothing_to_copy(root: Path) -> None:
     with pytest.raises(UsageError, match="pbt copies what a training has learned"):
         python_search(population(), objective=lambda _config, _epoch: 0.5, root=root)
+
+
+def test_a_copy_that_was_cut_off_before_it_had_files_is_no_trial_from_the_beginning(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with open_writer(population(), root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        with monkeypatch.context() as patch:
+            patch.setattr("ferhpo.search.copies.new_folder", killed)
+            session = Session(writer, Limits(trials=TRIALS), emit=lambda _: None)
+            with pytest.raises(KeyboardInterrupt):
+                run_session(session, data)
+    with open_writer(population(), root, data) as writer:
+        (note,) = (note for note in settle(writer) if "its state is gone" in note)
+        assert note.endswith("another copy is made in its place")
+        assert writer.queued() == 0
+    assert len(searched(root, data).trials()) == TRIALS + 1, "the one that never began does not count"

@@ -12,6 +12,7 @@ from ferhpo.errors import SpecError
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, Note
 from ferhpo.search.grid import exhausted, within_grid
+from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec, parse_spec
@@ -140,3 +141,22 @@ def test_the_activation_of_a_head_that_may_be_absent_is_refused_of_a_librarys_ne
     with pytest.raises(SpecError, match=r"toy.toml:5: grid takes .* always applies, got activation"):
         sampler(spec(space.replace("ARCH", "timm:mobilenetv3_small_100")), 0)
     assert len(set(asked(optuna.create_study(), spec(space.replace("ARCH", "resnet9s")), 4, 0))) == 4
+
+
+def test_a_trial_that_was_cut_off_before_it_had_a_point_takes_one_of_those_that_are_left(
+    root: Path, data: fakes.FakeData, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with open_writer(spec(CHOICES), root, data) as writer:
+        writer.keep_validation(data.labels, data.groups)
+        run_session(Session(writer, Limits(trials=1), emit=lambda _: None), data)
+        with monkeypatch.context() as patch:
+            patch.setattr(optuna.Trial, "suggest_categorical", cut_off)
+            session = Session(writer, Limits(trials=9), emit=lambda _: None)
+            with pytest.raises(KeyboardInterrupt):
+                session.next_trial()
+        settle(writer)
+    found = searched(root, data, spec(CHOICES), events).trials()
+    assert len(found) == len({str(t.params) for t in found}) == 4

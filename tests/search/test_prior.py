@@ -182,3 +182,13 @@ def test_prior_trials_of_any_optuna_study_are_learned_from_at_once() -> None:
     study = optuna.create_study(direction="maximize", sampler=learns)
     study.optimize(objective, 6)
     assert sum(t.params["kind"] == "b" and abs(t.params["x"] - 0.7) < 0.1 for t in study.trials[1:]) >= 3
+
+
+def test_a_study_whose_trials_have_a_time_is_no_knowledge_of_epochs(root: Path, data: fakes.FakeData) -> None:
+    timed = parse_spec(
+        fakes.spec().text.replace("[budget]", '[budget]\ntrial_time = "60s"').replace('"asha"', '"none"'), name="toy"
+    )
+    with open_writer(timed, root, data) as writer:
+        run_session(Session(writer, Limits(trials=2), emit=lambda _: None), data)
+    with pytest.raises(UsageError, match="its trials have a time and not a number of epochs"):
+        records(Study.open(root, "toy"), new())

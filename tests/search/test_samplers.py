@@ -1,17 +1,24 @@
 """Every sampler by name through one suite."""
 
+from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import optuna
 import pytest
+from conftest import open_writer, run_session
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from ferhpo.errors import SpecError
 from ferhpo.search import sampler as module
+from ferhpo.search.budget import Limits
 from ferhpo.search.fidelity import Surrogate
 from ferhpo.search.proposal import proposed
+from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
 from tests.search.plain import EPOCHS, run
@@ -129,3 +136,37 @@ def test_what_was_fixed_in_past_trials_counts_with_its_value_for_the_default_one
             study.tell(trial, trial.params["dropout"])
     assert seen[-1]["lr"] == pytest.approx([1.0] * 6), "the old trials lie where they were trained"
     assert seen[-1]["optimizer"].tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("name", ["random", "fidelity"])
+def test_a_trial_that_was_cut_off_before_it_had_settings_is_not_drawn_twice(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    spec = parse_spec(fakes.spec(epochs=1, scheduler="none").text.replace('"random"', f'"{name}"'), name="toy")
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for total in (1, 2, 2, 4):
+        with open_writer(spec, root, data) as writer:
+            settle(writer)
+            run_session(Session(writer, Limits(trials=total), emit=lambda _: None), data)
+            if total == 1:
+                with monkeypatch.context() as patch:
+                    patch.setattr(optuna.Trial, "suggest_float", cut_off)
+                    session = Session(writer, Limits(trials=4), emit=lambda _: None)
+                    with pytest.raises(KeyboardInterrupt):
+                        session.next_trial()
+            found = [str(t.params) for t in writer.reader.trials()]
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize("other", [{"low": 1e-3, "high": 1.0, "log": True}, {"low": 0, "high": 1}])
+def test_a_parameter_of_which_trials_of_another_kind_were_added_is_drawn_at_random(other: dict[str, Any]) -> None:
+    study = optuna.create_study(sampler=module.FidelitySampler(1, seed=0, startup=2))
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0) + trial.suggest_float("y", 0.0, 1.0), 4)
+    kind = IntDistribution if isinstance(other["low"], int) else FloatDistribution
+    added = optuna.trial.create_trial(params={"x": 1}, distributions={"x": kind(**other)}, value=0.5)
+    study.add_trial(added)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0) + trial.suggest_float("y", 0.0, 1.0), 8)
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)

@@ -20,10 +20,12 @@ from ferhpo.search.hyperband import Hyperband
 from ferhpo.search.median import MedianRule
 from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
+from ferhpo.search.rivals import Rivals
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.scheduler import idle, judged, scheduler
+from ferhpo.search.scheduler import idle, judged, rebuilt, scheduler
 from ferhpo.search.session import Session
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 
 TRIALS = 9
@@ -247,3 +249,22 @@ def test_the_default_sampler_learns_from_paused_trials() -> None:
     new = study.get_trials()[len(asked)]
     space = sampler.infer_relative_search_space(study, new)
     assert any(sampler.sample_relative(study, new, space) for _ in range(20)), "trials that only wait are enough"
+
+
+def test_a_trial_that_broke_a_limit_after_a_rung_leaves_it_also_after_a_restart(
+    root: Path, data: fakes.FakeData
+) -> None:
+    limited = parse_spec(f'constraints = ["memory_mib <= 1000"]\n{fakes.spec().text}', name="toy")
+    with open_writer(limited, root, data) as writer:
+        session = Session(writer, Limits(trials=2), emit=lambda _: None)
+        begun = session.next_trial()
+        assert begun is not None
+        work = fakes.worker(begun, replace(fakes.job(writer.folder, data, limited), costs=frozenset()))
+        for mib, goes_on in ((990, True), (1010, False)):
+            record = work()
+            record["attrs"]["costs"] = {"memory_mib": mib}
+            assert session.epoch(begun.number, record) == goes_on
+        again = rebuilt(limited, writer.reader.trials(), Rivals.of_study(limited))
+        for rule in (session._rule, again):
+            assert isinstance(rule, Halving)
+            assert not any(rule.values.values())

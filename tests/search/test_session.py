@@ -87,12 +87,14 @@ def test_a_failed_trial_keeps_its_reason_in_one_line_and_counts(root: Path, data
         assert not _layout.trial_folder(writer.folder, failed[0].number).exists()
 
 
-def test_too_many_failures_in_a_row_end_the_search(root: Path, data: fakes.FakeData) -> None:
-    with open_writer(fakes.spec(name="hopeless"), root, data) as writer:
-        for dropout in (0.1, 0.2, 0.3, 0.4, 0.5):
-            writer._study.enqueue_trial({"lr": 0.95, "dropout": dropout})
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_too_many_failures_in_a_row_end_the_search(root: Path, data: fakes.FakeData, epochs: int) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
         found = session(writer, trials=50, max_failures=3)
-        run_session(found, data)
+        while (begun := found.next_trial()) is not None:
+            work = fakes.worker(begun, fakes.job(writer.folder, data))
+            assert all(found.epoch(begun.number, work()) for _ in range(epochs))
+            found.epoch(begun.number, {"error": "a loss must be finite"})
         assert found.gave_up
         assert writer.reader.states()["FAIL"] == 3
         assert "3 trials in a row failed" in (found.stopping or "")

@@ -17,7 +17,7 @@ from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.source import located, open_data, open_other, recorded_data
 from ferhpo.study.study import Study
-from tests.data.made_up import row, small_csv, write_csv
+from tests.data.made_up import row, small_csv, write_csv, write_images
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_prepared_images_with_other_labels_than_the_study_wants_begin_none(
     with pytest.raises(DataError, match=rf'made: prepared images keep .*, got {kept} .*; set labels = "{kept}" in'):
         open_data(spec, cache, given=tmp_path / "made")
     found = open_data(fits, cache, given=tmp_path / "made")
-    record = data_record(open_other(spec, tmp_path / "made", cache))
+    record = data_record(open_other(spec, tmp_path / "made", cache, found))
     assert open_data(spec, cache, record=record).fingerprint == found.fingerprint, "one that was begun goes on"
 
 
@@ -83,7 +83,8 @@ def test_soft_labels_without_votes_begin_no_study(csv: Path, cache: Path) -> Non
     spec = study('labels = "soft"')
     with pytest.raises(DataError, match=r'labels = "soft" needs votes, which FER\+ has, got format "fer2013"; leave'):
         open_data(spec, cache, given=csv)
-    assert open_other(spec, csv, cache).soft is None, "another set may be tested on"
+    own = open_data(study(), cache, given=csv)
+    assert open_other(spec, csv, cache, own).soft is None, "another set may be tested on"
     assert open_data(spec, cache, record=begun(csv, cache)[1]).soft is None, "one that was begun goes on"
 
 
@@ -175,3 +176,14 @@ def test_what_a_study_wrote_down_of_its_data_is_found_or_none(study: Callable[..
     found = recorded_data(root, "toy")
     assert found is not None
     assert found["fingerprint"] == "f" * 64
+
+
+def test_nets_that_have_seen_no_colour_are_shown_none_of_another_set(csv: Path, cache: Path, tmp_path: Path) -> None:
+    spec = study("channels = 3")
+    own = open_data(spec, cache, given=csv)
+    assert own.grey
+    names = [f"{name}/{i}.png" for i in range(40) for name in ("angry", "happy")]
+    other = open_other(spec, write_images(tmp_path / "colour", names, mode="RGB"), cache, own)
+    assert other.images.shape[1:] == own.images.shape[1:]
+    assert (other.images[..., 0] == other.images[..., 2]).all()
+    assert not open_data(spec, cache, given=tmp_path / "colour").grey

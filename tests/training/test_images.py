@@ -39,6 +39,22 @@ def test_a_read_only_memory_map_serves(tmp_path: object) -> None:
     )
 
 
+def test_rows_that_another_process_leaves_no_room_for_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RESIDENT", module.OrderedDict())
+    rows = Rows(stored(), None, "cpu")
+
+    def full(_: Rows) -> torch.Tensor:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(Rows, "_moved", full)
+    said = "CUDA out of memory"
+    assert rows._settle("train") is None
+    assert not module._RESIDENT
+    said = "CUDA error: an illegal memory access"
+    with pytest.raises(RuntimeError, match="illegal"):
+        rows._settle("train")
+
+
 def test_resident_rows_are_kept_for_the_next_trial_and_the_oldest_part_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RESIDENT", module.OrderedDict())
     images = stored()

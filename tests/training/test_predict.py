@@ -18,6 +18,28 @@ from ferhpo.training.loop import train
 from ferhpo.training.predict import like_validation, load_model, moved, probabilities
 
 
+class Remembers(torch.nn.Module):
+    """A net that keeps a tensor by the size of its input, as some keep places or masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[int, torch.Tensor] = {}
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-1] not in self.kept:
+            self.kept[x.shape[-1]] = torch.ones(x.shape[-1]) * 2
+        return (x * self.scale * self.kept[x.shape[-1]]).mean((2, 3)).repeat(1, 2)
+
+
+def test_what_a_net_keeps_while_it_predicts_can_be_trained_with() -> None:
+    net, images = Remembers(), np.zeros((4, 8, 8, 1), np.uint8)
+    look = Preprocessing(stored_size=8, image_size=8, channels=1, mean=(0.5,), std=(0.5,), mirror=False)
+    probabilities(net, images, look)
+    net(torch.randn(2, 1, 8, 8)).sum().backward()
+    assert net.scale.grad is not None
+
+
 @pytest.fixture
 def folder(data: Prepared, tiny: TrialConfig, tmp_path: Path) -> Path:
     epoch = tmp_path / "epoch"

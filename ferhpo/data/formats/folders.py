@@ -80,6 +80,10 @@ def find(path: Path) -> Listing:
         _, top, split, *_ = deeper
         msg = f"{path}: the folders in it must be splits or classes, got {top}/{split}/; give the path {path / top}"
         raise DataError(msg)
+    if not splits and len({row[1] for row in rows}) == 1 and all(len(row) > 3 for row in rows):
+        top = rows[0][1]
+        msg = f"{path}: the folders in it must be splits or classes, got {top}/ alone, of folders; give {path / top}"
+        raise DataError(msg)
     found = listing([path.joinpath(*row) for row in rows], [row[1] for row in rows], _parts(rows))
     unreadable = next((name for name in found.classes if any("\ud800" <= sign <= "\udfff" for sign in name)), None)
     if unreadable:

@@ -182,6 +182,12 @@ def test_a_folder_with_a_csv_points_at_the_csv(tmp_path: Path) -> None:
         folders.read(tmp_path, SPEC)
 
 
+def test_classes_one_folder_deeper_are_pointed_at(tmp_path: Path) -> None:
+    write_images(tmp_path, ["faces/happy/1.png", "faces/sad/2.png"])
+    with pytest.raises(DataError, match=r"got faces/ alone, of folders; give .*/faces$"):
+        folders.read(tmp_path, SPEC)
+
+
 def test_splits_one_folder_deeper_are_pointed_at(tmp_path: Path) -> None:
     write_images(tmp_path, ["archive/train/a/1.png", "archive/test/b/1.png"])
     with pytest.raises(DataError, match=r"got archive/test/; give the path .*/archive$"):
