@@ -32,7 +32,7 @@ NEEDED = ("Usage", *EXPRESSIONS, *OTHER)  # columns
 IMAGES = "fer2013.csv"
 ENOUGH = 0.75  # share of the votes at which no further class is taken
 MOST = 3  # classes
-AGREE = 0.4  # of rows whose majority is FER-2013's label: some 2 in 3 if votes and images belong together, else 1 in 6
+AGREE = 0.4  # of rows whose majority is FER-2013's label, at least: by chance about 1 in 6 agree
 BLOCK = 500  # rows that are compared at a time, and the fewest
 
 
