@@ -95,7 +95,8 @@ def settings() -> str:
         "What `[space]` of a study file may search or fix, and `ferhpo train --set name=value` may change. An entry of "
         "`[space]` is a value, `{ choices = [...], default = ... }`, or `{ low = ..., high = ..., default = ... }` "
         "with `log = true` or `step = ...`; the default is that of the first trial. `when = { optimizer = 'sgd' }` in "
-        "it asks for the setting only then; one that has no say (`smoothing` under another loss) is never asked for."
+        "it asks for the setting only then; one that has no say (`smoothing` under another loss) is never asked for, "
+        "`--set` refuses it, and a search says which fixed one has none. `--set flip=off` takes an operation out."
         "\n\n"
         "| setting | default | accepts | meaning |\n|---|---|---|---|\n"
     )

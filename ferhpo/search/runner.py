@@ -186,9 +186,11 @@ def check_choice(spec: StudySpec, trials: int) -> None:
 
 def advice(spec: StudySpec, trials: float = inf) -> list[str]:
     """Return what a study file asks for that never comes to pass in so many trials, a sentence each."""
-    never = "is not searched: it applies beside none of the other settings of [space]"
+    never = "it applies beside none of the other settings of [space]"
+    searched = (f"{name} is not searched: {never}" for name in spec.space.unreachable)
+    fixed = (f"{name} has no effect: {never}" for name in spec.space.idle)
     stops = idle(spec.scheduler, spec.budget.epochs, trials)
-    return [*(f"{name} {never}" for name in spec.space.unreachable), *([stops] if stops else [])]
+    return [*searched, *fixed, *([stops] if stops else [])]
 
 
 def check_architectures(spec: StudySpec) -> None:

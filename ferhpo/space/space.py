@@ -56,6 +56,13 @@ class Space:
         options = self._options()
         return tuple(d.name for d in self.dimensions if True not in _verdicts(d, options, {}))
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Return the fixed settings that have no say, whatever the others are."""
+        options = self._options()
+        fixed = (Dimension(name=name, choices=(value,), default=value) for name, value in self.fixed.items())
+        return tuple(d.name for d in fixed if True not in _verdicts(d, options, {}))
+
     def _options(self) -> dict[str, list[Any]]:
         """Return the values of each setting that may decide whether a dimension applies."""
         options = {name: [value] for name, value in (TrialConfig().params() | dict(self.fixed)).items()}

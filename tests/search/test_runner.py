@@ -103,11 +103,13 @@ def test_a_space_with_nothing_to_choose_is_refused_unless_one_trial_is_asked_for
 
 def test_what_a_study_file_asks_for_in_vain_is_said() -> None:
     ranges = "lr = { low = 0.1, high = 1.0, default = 0.1 }\nsmoothing = { low = 0.0, high = 0.2, default = 0.1 }"
-    spec = parse_spec(f'[scheduler]\ngrace = 9\n[space]\nloss = "focal"\n{ranges}\n', name="x")
-    smoothing, stops = advice(spec)
+    spec = parse_spec(f'[scheduler]\ngrace = 9\n[space]\npretrained = true\nloss = "focal"\n{ranges}\n', name="x")
+    smoothing, pretrained, stops = advice(spec)
     assert smoothing == "smoothing is not searched: it applies beside none of the other settings of [space]"
+    assert pretrained == "pretrained has no effect: it applies beside none of the other settings of [space]"
     assert stops.startswith("asha stops no trial")
-    assert advice(parse_spec(f"[space]\n{ranges}\n", name="x")) == []
+    both = 'arch = { choices = ["resnet9s", "timm:resnet18"], default = "resnet9s" }\npretrained = true'
+    assert advice(parse_spec(f"[space]\n{both}\n{ranges}\n", name="x")) == []
 
 
 def test_what_waits_is_said_to_wait_for_a_larger_total_only_where_the_total_is_reached(
