@@ -95,8 +95,8 @@ class Prepared:
 
     @property
     def grey(self) -> bool:
-        """Tell whether the training images are grey ones kept with three channels."""
-        return seems_grey(self.images.shape[-1], self.mean, self.std)
+        """Tell whether the training images are grey stills kept with three channels."""
+        return seems_grey(self.images.shape[-1], self.frames, self.mean, self.std)
 
     def part(self, name: Literal["train", "val"]) -> Part:
         """Return the training or the validation rows.

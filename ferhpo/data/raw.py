@@ -61,9 +61,10 @@ def role(part: str) -> str:
     return ROLES[part.lower()]
 
 
-def seems_grey(channels: int, mean: Sequence[float], std: Sequence[float]) -> bool:
-    """Tell from the moments of training images whether they are grey ones kept with three channels: these agree."""
-    return channels == 3 and all(len(values) == 3 and max(values) - min(values) < 1e-9 for values in (mean, std))
+def seems_grey(channels: int, frames: int, mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Tell from the moments of training images whether they are grey stills kept with three channels: these agree."""
+    alike = all(len(values) == 3 and max(values) - min(values) < 1e-9 for values in (mean, std))
+    return channels == 3 and frames == 1 and alike
 
 
 def parts(raw: RawData) -> list[str]:

@@ -188,7 +188,7 @@ def shared(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a member's preprocessing what all members have in common; raises KeyError where it is not there."""
     frames = preprocessing.get(FRAMES, 1)
     found = {key: preprocessing[key] for key in SHARED} | ({FRAMES: frames} if frames > 1 else {})
-    grey = seems_grey(found["channels"], *(preprocessing.get(key, ()) for key in ("mean", "std")))
+    grey = seems_grey(found["channels"], frames, *(preprocessing.get(key, ()) for key in ("mean", "std")))
     return found | ({GREY: True} if grey else {})
 
 

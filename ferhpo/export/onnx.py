@@ -20,6 +20,7 @@ import numpy as np
 from ferhpo._atomic import for_user
 from ferhpo.data.raw import resized
 from ferhpo.ensemble import artifact
+from ferhpo.ensemble.members import GREY
 from ferhpo.errors import ModelError, UsageError, first_line
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def graph(ensemble: "Ensemble", provenance: Mapping[str, Any]) -> "ModelProto":
     assert program is not None
     model = program.model_proto
     frames = ensemble.preprocessing.get("frames", 1)
-    kind = "grey" if channels == frames else "RGB"
+    kind = "grey" if channels == frames else "grey, repeated" if ensemble.preprocessing.get(GREY) else "RGB"
     known = {
         "classes": json.dumps(ensemble.classes),
         "input": f"uint8 rows x {size} x {size} x {channels} ({kind if frames == 1 else f'{frames} frames, {kind}'})",

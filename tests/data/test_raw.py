@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferhpo.data.raw import fingerprint, parts, read_image, role
+from ferhpo.data.raw import fingerprint, parts, read_image, role, seems_grey
 from ferhpo.errors import DataError
 from tests.data.made_up import faces, raw
 
@@ -124,3 +124,13 @@ def test_a_box_outside_its_photograph_is_refused(tmp_path: Path) -> None:
     Image.fromarray(faces(1, 20)[0, ..., 0]).save(tmp_path / "x.png")
     with pytest.raises(DataError, match=r"x.png: the box of a face must lie in its image, got left 20, top 0"):
         read_image(tmp_path / "x.png", 8, 1, (20, 0, 30, 10))
+
+
+@pytest.mark.parametrize(
+    ("channels", "frames", "mean", "grey"),
+    [(3, 1, [0.5] * 3, True), (3, 1, [0.5, 0.4, 0.5], False), (3, 3, [0.5] * 3, False), (1, 1, [0.5], False)],
+)
+def test_grey_stills_of_three_channels_are_known_by_their_moments(
+    channels: int, frames: int, mean: list[float], grey: bool
+) -> None:
+    assert seems_grey(channels, frames, mean, [0.2] * channels) is grey
