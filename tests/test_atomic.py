@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ferhpo._atomic import clear_unfinished, for_user, is_locked, locked, new_folder, sha256, write_bytes, write_json
+from ferhpo._atomic import (
+    clear_unfinished,
+    for_user,
+    is_locked,
+    locked,
+    new_folder,
+    sha256,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from ferhpo.errors import UsageError
 
 
@@ -207,3 +217,8 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_byte_of_a_file_name_that_is_no_text_is_written_out(tmp_path: Path) -> None:
+    write_text(tmp_path / "page.html", os.fsdecode(b"gesicht-\xfc.png"))
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "gesicht-\\udcfc.png"

@@ -167,15 +167,16 @@ def _folder_for(path: Path | None, spec: "DataSpec") -> Path:
     from ferhpo.errors import DataError, UsageError
     from ferhpo.space.files import absolute
 
-    source, also = None if path is None else absolute(path), [str(absolute(Path(more))) for more in spec.also]
+    source = None if path is None else absolute(path)
+    asked = (source, *(str(absolute(Path(more))) for more in spec.also))
     name = "rendered-faces" if source is None else source.name if source.is_dir() else source.stem
     folder = Path(f"{name}-prepared")
     with suppress(DataError):  # what is there is not whole
         there = open_prepared(folder)
-        if (there.source, *there.further["also"]) != (source, *also):
-            held, given = (there.source, *there.further["also"]), (source, *also)
-            other, asked = (" and ".join(str(one or "rendered faces") for one in them) for them in (held, given))
-            msg = f"{folder} holds images of {other}, got {asked}; name another folder with --out"
+        held = (there.source, *there.further["also"])
+        if held != asked:
+            other, got = (" and ".join(str(one or "rendered faces") for one in them) for them in (held, asked))
+            msg = f"{folder} holds images of {other}, got {got}; name another folder with --out"
             raise UsageError(msg)
     return folder
 

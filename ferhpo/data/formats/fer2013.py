@@ -98,7 +98,7 @@ def _header(path: Path) -> list[str]:
     if missing:
         got = ", ".join(names) or "an empty line"
         rule = f"{path}:1: the header must name {', '.join(COLUMNS)} once each"
-        msg = f"{rule}, got {got[:200]}; name the column '{missing[0]}', or, of a csv of paths, two image and label"
+        msg = f"{rule}, got {got[:200]}; name the column '{missing[0]}', in a csv of paths image and label"
         raise DataError(msg)
     return names
 
