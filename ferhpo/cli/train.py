@@ -133,9 +133,9 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
         raise UsageError(msg)
     config = spec.space.default_config().with_params(given | changes)
     check(config.arch)
+    settings = config.params()
     for name in changes:
-        matters = SETTINGS[name].matters
-        if matters is not None and not matters(config.params()):
+        if not SETTINGS[name].matters(settings):
             msg = f"a setting of --set must have an effect, got {name}, which has none beside the others; leave it out"
             raise UsageError(msg)
     return config

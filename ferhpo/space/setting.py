@@ -11,6 +11,11 @@ Params = Mapping[str, Any]  # settings by name
 _A = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
+def _always(_settings: Params) -> bool:
+    """Tell of a setting that it has an effect, whatever the others are."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One setting.
@@ -23,7 +28,7 @@ class Setting:
         high: greatest number, likewise.
         choices: the only values, empty if all of its kind are.
         optional: None is a value too.
-        matters: tells from the settings before it whether it has any effect, None if it always has.
+        matters: tells from the settings before it whether it has any effect.
         live: it may change while a net trains: no tensor of the training depends on it.
     """
 
@@ -34,7 +39,7 @@ class Setting:
     high: float | None = None
     choices: tuple[Any, ...] = ()
     optional: bool = False
-    matters: Callable[[Params], bool] | None = None
+    matters: Callable[[Params], bool] = _always
     live: bool = False
 
     def check(self, value: object) -> Any:

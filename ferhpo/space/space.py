@@ -119,10 +119,8 @@ class Space:
 
 def applies(dimension: Dimension, settings: Mapping[str, Any]) -> bool:
     """Tell whether a dimension has a say, given every setting: its own `when`, and the setting's nature."""
-    matters = SETTINGS[dimension.name].matters
-    if matters is not None and not matters(settings):
-        return False
-    return all(settings[other] in values for other, values in dimension.when.items())
+    asked = (settings[other] in values for other, values in dimension.when.items())
+    return SETTINGS[dimension.name].matters(settings) and all(asked)
 
 
 def _verdicts(dimension: Dimension, options: Mapping[str, list[Any]], chosen: Mapping[str, Any]) -> set[bool]:
@@ -148,7 +146,6 @@ class _Read(dict[str, Any]):
 
 def _read_by(name: str) -> set[str]:
     """Return the settings that decide whether ``name`` matters."""
-    matters, read = SETTINGS[name].matters, _Read()
-    if matters is not None:
-        matters(read)
+    read = _Read()
+    SETTINGS[name].matters(read)
     return read.names
