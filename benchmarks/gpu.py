@@ -22,8 +22,8 @@ from trainer import ACCURACY, STUDY, open_images, said
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import SearchError
-from ferhpo.search.timing import measure
-from ferhpo.search.workers import ON_A_GPU, Machine
+from ferhpo.search.machine.timing import measure
+from ferhpo.search.machine.workers import ON_A_GPU, Machine
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import read_spec
 from ferhpo.training.images import free_memory
@@ -46,7 +46,7 @@ def trials_an_hour(data: Prepared, rounds: int) -> dict[str, dict[str, float]] |
     images = spec.budget.epochs * len(data.part("train").rows)
     machine = Machine(cpus=os.cpu_count() or 1, gpus=1, memory=free_memory())
     words = [str(data.folder.resolve()), "cuda", spec.space.default_config().to_json()]
-    command = [sys.executable, "-m", "ferhpo.search.probe", *words]
+    command = [sys.executable, "-m", "ferhpo.search.machine.probe", *words]
     try:
         found = [measure(command, machine).rates for _ in range(rounds)]
     except SearchError as error:

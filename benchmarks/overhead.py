@@ -27,9 +27,9 @@ from ferhpo._atomic import write_json
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.job import Job
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.runner import search
 from ferhpo.search.sampler import FidelitySampler
-from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
 from ferhpo.training.result import EpochResult

@@ -23,7 +23,7 @@ from curves import Instance, Params
 from optuna.trial import BaseTrial
 
 from ferhpo._atomic import write_bytes
-from ferhpo.search.encoding import Encoding
+from ferhpo.search.surrogate.encoding import Encoding
 from ferhpo.space.spec import parse_spec
 
 FILE = Path(__file__).with_name("curves.jsonl.gz")

@@ -13,8 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, Trial, TrialState
 
-from ferhpo.search.asha import Halving, rungs
 from ferhpo.search.sampler import FidelitySampler
+from ferhpo.search.schedulers.asha import Halving, rungs
 
 WORKERS = 4
 BUDGETS = (4, 10, 20, 25)  # full trainings, all workers together

@@ -32,8 +32,8 @@ from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared, open_prepared, prepare
 from ferhpo.search.budget import limits_of
 from ferhpo.search.events import EpochEnded, Event, TrialEnded
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.runner import search
-from ferhpo.search.workers import Workers
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, read_spec
 

@@ -20,8 +20,8 @@ from ferhpo.compare.weights import Weights, check_there, check_used, find, kept
 from ferhpo.errors import DataError, FerhpoError, SearchError, UsageError
 from ferhpo.search.budget import limits_of
 from ferhpo.search.events import Emit
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.runner import search
-from ferhpo.search.workers import Workers
 from ferhpo.space.config import SETTINGS
 from ferhpo.space.files import absolute
 from ferhpo.space.spec import StudySpec

@@ -16,8 +16,8 @@ from ferhpo.report import frames
 from ferhpo.report.facts import facts
 from ferhpo.report.frames import PARAM
 from ferhpo.report.pick import chosen, col, rows
-from ferhpo.search.encoding import Encoding, Presence
-from ferhpo.search.fidelity import Curve, Surrogate, curve
+from ferhpo.search.surrogate.encoding import Encoding, Presence
+from ferhpo.search.surrogate.fidelity import Curve, Surrogate, curve
 from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
 

@@ -11,11 +11,11 @@ from ferhpo.search.budget import limits_of
 from ferhpo.search.confirm import confirm_of
 from ferhpo.search.events import Event
 from ferhpo.search.job import train_trial
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.objective import Objective
 from ferhpo.search.prior import of_study
 from ferhpo.search.runner import Outcome
 from ferhpo.search.runner import search as run
-from ferhpo.search.workers import Workers
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import read_tries
 from ferhpo.study.find import ROOT, find_spec

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ferhpo._seeding import derive
 from ferhpo.errors import StudyError, UsageError
-from ferhpo.search.asha import Halving
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
+from ferhpo.search.schedulers.asha import Halving
 from ferhpo.search.session import Assignment, Record, Session
 from ferhpo.study.writer import StudyWriter
 

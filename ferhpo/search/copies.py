@@ -9,8 +9,8 @@ import numpy as np
 
 from ferhpo import _layout
 from ferhpo._atomic import new_folder, write_json
-from ferhpo.search.encoding import Encoding
 from ferhpo.search.recovery import read_record
+from ferhpo.search.surrogate.encoding import Encoding
 from ferhpo.space.config import SETTINGS, TrialConfig
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space, applies

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from ferhpo import _layout
 from ferhpo._versions import versions
 from ferhpo.metrics import COSTS
-from ferhpo.search import cluster, packing
 from ferhpo.search.events import SearchBegan
 from ferhpo.search.failure import cut_off
 from ferhpo.search.job import Job, Trainer, train_trial
+from ferhpo.search.machine import cluster, packing
+from ferhpo.search.machine.workers import Split, Workers, with_usable_gpus
 from ferhpo.search.session import Session
-from ferhpo.search.workers import Split, Workers, with_usable_gpus
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared

@@ -12,7 +12,6 @@ from ferhpo import _layout
 from ferhpo.data.summary import in_one_line
 from ferhpo.errors import UsageError
 from ferhpo.models.registry import check
-from ferhpo.search import cluster
 from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
 from ferhpo.search.events import Emit, Note
@@ -20,12 +19,13 @@ from ferhpo.search.failure import told
 from ferhpo.search.grid import exhausted, within_grid
 from ferhpo.search.job import Trainer, train_trial
 from ferhpo.search.launch import run
+from ferhpo.search.machine import cluster
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.prior import Records
 from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.scheduler import idle
 from ferhpo.search.session import Session
-from ferhpo.search.workers import Workers
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try

@@ -14,10 +14,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._threads import single_thread
-from ferhpo.search.encoding import Encoding, Tried
-from ferhpo.search.fidelity import Curve, Surrogate, curve
-from ferhpo.search.proposal import allowing, proposed
-from ferhpo.search.scalar import directions, scalarised
+from ferhpo.search.surrogate.encoding import Encoding, Tried
+from ferhpo.search.surrogate.fidelity import Curve, Surrogate, curve
+from ferhpo.search.surrogate.proposal import allowing, proposed
+from ferhpo.search.surrogate.scalar import directions, scalarised
 from ferhpo.study.attrs import VOID
 from ferhpo.study.queue import settings
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from math import inf
 
 from ferhpo.metrics import metric
-from ferhpo.search.asha import Halving, PromotingHalving, rungs
-from ferhpo.search.hyperband import Hyperband
-from ferhpo.search.median import MedianRule
-from ferhpo.search.population import Population
-from ferhpo.search.rivals import Rivals
-from ferhpo.search.rule import Scheduler
+from ferhpo.search.schedulers.asha import Halving, PromotingHalving, rungs
+from ferhpo.search.schedulers.hyperband import Hyperband
+from ferhpo.search.schedulers.median import MedianRule
+from ferhpo.search.schedulers.population import Population
+from ferhpo.search.schedulers.rivals import Rivals
+from ferhpo.search.schedulers.rule import Scheduler
 from ferhpo.space.aims import broken
 from ferhpo.space.sections import SchedulerSpec
 from ferhpo.space.spec import StudySpec

@@ -22,8 +22,8 @@ from ferhpo.search.budget import AFTER, Budget, Limits
 from ferhpo.search.copies import copied
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
-from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import rebuilt
+from ferhpo.search.schedulers.rivals import Rivals
 from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
 from ferhpo.study.artifacts import drop_state, keep_best

@@ -12,8 +12,8 @@ import fakes
 from ray import cloudpickle
 
 from ferhpo.search.budget import Limits
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.runner import search
-from ferhpo.search.workers import Workers
 
 cloudpickle.register_pickle_by_value(fakes)
 

@@ -14,9 +14,9 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ferhpo.search import fidelity as fidelity_model
 from ferhpo.search import sampler as module
 from ferhpo.search.sampler import FidelitySampler
+from ferhpo.search.surrogate import fidelity as fidelity_model
 from tests.search.plain import EPOCHS, fidelity, run
 
 

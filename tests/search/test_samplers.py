@@ -14,11 +14,11 @@ from optuna.trial import TrialState
 from ferhpo.errors import SpecError
 from ferhpo.search import sampler as module
 from ferhpo.search.budget import Limits
-from ferhpo.search.fidelity import Surrogate
-from ferhpo.search.proposal import proposed
 from ferhpo.search.recovery import settle
 from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Session
+from ferhpo.search.surrogate.fidelity import Surrogate
+from ferhpo.search.surrogate.proposal import proposed
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
 from tests.search.plain import EPOCHS, run

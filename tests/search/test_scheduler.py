@@ -13,16 +13,16 @@ from optuna.trial import TrialState
 
 from ferhpo import _layout
 from ferhpo.errors import UsageError
-from ferhpo.search.asha import Halving, PromotingHalving
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import EpochEnded, Event, TrialBegan, TrialEnded
-from ferhpo.search.hyperband import Hyperband
-from ferhpo.search.median import MedianRule
-from ferhpo.search.population import Population
 from ferhpo.search.recovery import settle
-from ferhpo.search.rivals import Rivals
 from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.scheduler import idle, judged, rebuilt, scheduler
+from ferhpo.search.schedulers.asha import Halving, PromotingHalving
+from ferhpo.search.schedulers.hyperband import Hyperband
+from ferhpo.search.schedulers.median import MedianRule
+from ferhpo.search.schedulers.population import Population
+from ferhpo.search.schedulers.rivals import Rivals
 from ferhpo.search.session import Session
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 from ferhpo.space.spec import parse_spec
@@ -158,7 +158,7 @@ def test_a_paused_trial_waits_with_its_state_and_another_run_promotes_it(root: P
 def test_no_more_paused_trials_than_the_bound_keep_their_state(
     root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
+    monkeypatch.setattr("ferhpo.search.schedulers.asha.PAUSED", 2)
     spec = fakes.spec(epochs=4, scheduler="asha-promote")
     with open_writer(spec, root, data) as writer:
         most = 0

@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ferhpo.search.fidelity import worst
+from ferhpo.search.surrogate.fidelity import worst
 
 PARTS = {2: 11, 3: 6}  # that a weight of 1 is dealt in, by the number of objectives: 10 directions each
 SUM = 0.05  # share of the sum, so that of two points as far away the one that is nearer otherwise is better

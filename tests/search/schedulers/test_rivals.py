@@ -2,8 +2,8 @@
 
 import pytest
 
-from ferhpo.search.rivals import Rivals
 from ferhpo.search.scheduler import scheduler
+from ferhpo.search.schedulers.rivals import Rivals
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferhpo.errors import UsageError
-from ferhpo.search import workers as module
 from ferhpo.search.events import Event, Note
-from ferhpo.search.workers import Machine, Split, Workers, with_usable_gpus
+from ferhpo.search.machine import workers as module
+from ferhpo.search.machine.workers import Machine, Split, Workers, with_usable_gpus
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from ferhpo.search import proposal
-from ferhpo.search.encoding import Encoding
-from ferhpo.search.fidelity import Surrogate, curve
-from ferhpo.search.proposal import allowing, expected_improvement, proposed
+from ferhpo.search.surrogate import proposal
+from ferhpo.search.surrogate.encoding import Encoding
+from ferhpo.search.surrogate.fidelity import Surrogate, curve
+from ferhpo.search.surrogate.proposal import allowing, expected_improvement, proposed
 
 SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b", "c"])}
 NOTHING = np.empty((0, len(SPACE)))  # is under way

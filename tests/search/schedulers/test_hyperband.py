@@ -1,7 +1,7 @@
 from collections import Counter
 
-from ferhpo.search.asha import rungs
-from ferhpo.search.hyperband import Hyperband
+from ferhpo.search.schedulers.asha import rungs
+from ferhpo.search.schedulers.hyperband import Hyperband
 
 
 def made() -> Hyperband:

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from ferhpo.data.cache import prepare
-from ferhpo.search import probe
-from ferhpo.search.probe import Steps, main
+from ferhpo.search.machine import probe
+from ferhpo.search.machine.probe import Steps, main
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import DataSpec
 from ferhpo.training import cost
@@ -90,6 +90,6 @@ def test_what_goes_wrong_is_an_answer(
 
 @pytest.mark.slow  # imports torch once more
 def test_it_is_a_program(prepared: Path) -> None:
-    command = [sys.executable, "-m", "ferhpo.search.probe", str(prepared), "cpu", CONFIG.to_json()]
+    command = [sys.executable, "-m", "ferhpo.search.machine.probe", str(prepared), "cpu", CONFIG.to_json()]
     ran = subprocess.run(command, input="1\ngo 0\n", capture_output=True, text=True, timeout=120, check=True)
     assert len(ran.stdout.splitlines()) == 3

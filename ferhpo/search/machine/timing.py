@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferhpo._atomic import locked, write_json
 from ferhpo.errors import SearchError
-from ferhpo.search.workers import MOST, Machine
+from ferhpo.search.machine.workers import MOST, Machine
 from ferhpo.space.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def probe(machine: Machine, config: TrialConfig, data: "Prepared") -> Measured:
     """
     device = "cuda" if machine.gpus else "cpu"
     words = [str(data.folder.resolve()), device, config.to_json()]
-    return measure([sys.executable, "-m", "ferhpo.search.probe", *words], machine)
+    return measure([sys.executable, "-m", "ferhpo.search.machine.probe", *words], machine)
 
 
 def remembered(key: str, cache: Path, measured: Callable[[], Measured] | None) -> Measured | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo.search.encoding import Encoding
+from ferhpo.search.surrogate.encoding import Encoding
 
 THIN = 2.0  # epochs of a trial that are looked at lie at least this factor apart
 MOST_ROWS = 300  # observations in one fit

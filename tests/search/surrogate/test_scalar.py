@@ -12,7 +12,7 @@ from optuna.trial import Trial, TrialState
 from ferhpo.errors import SpecError
 from ferhpo.search.sampler import FidelitySampler
 from ferhpo.search.samplers import logged_points, sampler
-from ferhpo.search.scalar import directions, scalarised
+from ferhpo.search.surrogate.scalar import directions, scalarised
 from ferhpo.space.spec import parse_spec
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo.search.encoding import Encoding, Presence
-from ferhpo.search.fidelity import Surrogate
+from ferhpo.search.surrogate.encoding import Encoding, Presence
+from ferhpo.search.surrogate.fidelity import Surrogate
 
 Allowed = Callable[[np.ndarray], np.ndarray]
 SPREAD = 0.5  # share of the proposals that are the best of FEW random configurations

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ferhpo.errors import SearchError, UsageError
-from ferhpo.search.cluster import NOTE, end_leftovers, started
+from ferhpo.search.machine.cluster import NOTE, end_leftovers, started
 
 
 def start(*words: str, log: Path | None = None) -> subprocess.Popen[bytes]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ferhpo.search.rivals import Rivals
-from ferhpo.search.rule import Scheduler
+from ferhpo.search.schedulers.rivals import Rivals
+from ferhpo.search.schedulers.rule import Scheduler
 
 PAUSED = 64  # trials that wait at a rung with their state on disk
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferhpo.search.asha import Halving, PromotingHalving, among_best, rungs
-from ferhpo.search.rivals import Rivals
+from ferhpo.search.schedulers.asha import Halving, PromotingHalving, among_best, rungs
+from ferhpo.search.schedulers.rivals import Rivals
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
@@ -85,7 +85,7 @@ def test_a_trial_among_the_best_goes_on_without_a_pause() -> None:
 def test_of_several_objectives_the_cheapest_is_promoted_and_nobody_on_the_front_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
+    monkeypatch.setattr("ferhpo.search.schedulers.asha.PAUSED", 2)
     rivals = Rivals()
     rule = PromotingHalving(at=(1,), reduction=3, maximize=True, rivals=rivals)
     for number, (value, params) in enumerate([(0.9, 90), (0.8, 80), (0.2, 10), (0.1, 50), (0.85, 95)]):
@@ -114,7 +114,7 @@ def test_when_the_leader_of_a_rung_fails_the_next_best_goes_on() -> None:
 
 
 def test_no_more_than_so_many_wait_and_the_worst_of_the_lowest_rung_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ferhpo.search.asha.PAUSED", 2)
+    monkeypatch.setattr("ferhpo.search.schedulers.asha.PAUSED", 2)
     rule = promoting({0: 0.5, 1: 0.1, 2: 0.3, 3: 0.9}, {3: 0.0})
     assert rule.give_up({0: 1, 1: 1, 2: 1, 3: 3}) == [1, 2]
     assert rule.give_up({0: 1, 3: 3}) == []

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ferhpo.search.asha import Halving
-from ferhpo.search.rivals import Rivals
-from ferhpo.search.rule import Scheduler
+from ferhpo.search.schedulers.asha import Halving
+from ferhpo.search.schedulers.rivals import Rivals
+from ferhpo.search.schedulers.rule import Scheduler
 
 BRACKET = "bracket"  # the trial's user attribute
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferhpo.search.population import Population
+from ferhpo.search.schedulers.population import Population
 
 WAITING = dict.fromkeys(range(6), 2)
 

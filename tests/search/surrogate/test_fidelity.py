@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from scipy.optimize import check_grad
 
-from ferhpo.search import fidelity
-from ferhpo.search.encoding import Encoding
-from ferhpo.search.fidelity import MOST_ROWS, Curve, Process, Surrogate, curve, scaled
+from ferhpo.search.surrogate import fidelity
+from ferhpo.search.surrogate.encoding import Encoding
+from ferhpo.search.surrogate.fidelity import MOST_ROWS, Curve, Process, Surrogate, curve, scaled
 
 X = Encoding({"x": FloatDistribution(0, 1)})
 

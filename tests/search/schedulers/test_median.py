@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferhpo.search.median import ENOUGH, MedianRule
+from ferhpo.search.schedulers.median import ENOUGH, MedianRule
 
 curves = st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=ENOUGH + 1, max_size=12)
 

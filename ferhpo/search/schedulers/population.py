@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ferhpo.search.asha import among_best
-from ferhpo.search.rivals import Rivals
-from ferhpo.search.rule import Scheduler
+from ferhpo.search.schedulers.asha import among_best
+from ferhpo.search.schedulers.rivals import Rivals
+from ferhpo.search.schedulers.rule import Scheduler
 from ferhpo.study.attrs import COPIED_AT
 
 

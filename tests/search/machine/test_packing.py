@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ferhpo.errors import SearchError
-from ferhpo.search import timing
 from ferhpo.search.events import Note
-from ferhpo.search.packing import choose, decide
-from ferhpo.search.timing import FILE, Measured
-from ferhpo.search.workers import Split, Workers
+from ferhpo.search.machine import timing
+from ferhpo.search.machine.packing import choose, decide
+from ferhpo.search.machine.timing import FILE, Measured
+from ferhpo.search.machine.workers import Split, Workers
 from ferhpo.space.config import TrialConfig
 
 GIB = 1 << 30

@@ -6,9 +6,9 @@ import psutil
 import pytest
 
 from ferhpo.errors import SearchError
-from ferhpo.search import timing
-from ferhpo.search.timing import measure
-from ferhpo.search.workers import Machine
+from ferhpo.search.machine import timing
+from ferhpo.search.machine.timing import measure
+from ferhpo.search.machine.workers import Machine
 
 GIB = 1 << 30
 STAND_IN = """

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferhpo.search.rule import Scheduler
 from ferhpo.search.scheduler import scheduler
+from ferhpo.search.schedulers.rule import Scheduler
 from ferhpo.space.sections import SCHEDULERS, SchedulerSpec
 
 EPOCHS = 9

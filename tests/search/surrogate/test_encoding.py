@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial, TrialState
 
-from ferhpo.search.encoding import Encoding, Presence, Tried
+from ferhpo.search.surrogate.encoding import Encoding, Presence, Tried
 from tests.search.plain import fidelity, run
 
 SPACE: dict[str, BaseDistribution] = {

@@ -1,6 +1,6 @@
 """A training's steps in a process of its own, timed on demand: `timing` runs several of them at the same time.
 
-    python -m ferhpo.search.probe DATA DEVICE CONFIG
+    python -m ferhpo.search.machine.probe DATA DEVICE CONFIG
 
 It answers in lines of JSON: once ready its memory, then to each line ``THREADS`` an empty answer once steps with so
 many threads are warm, and to each line ``go SECONDS`` its images a second. It ends with its input, so never outlives

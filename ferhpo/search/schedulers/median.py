@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
-from ferhpo.search.rivals import Rivals
-from ferhpo.search.rule import Scheduler
+from ferhpo.search.schedulers.rivals import Rivals
+from ferhpo.search.schedulers.rule import Scheduler
 
 ENOUGH = 5  # other trials that reached an epoch, before anyone is judged there
 
