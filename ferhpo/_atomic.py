@@ -1,4 +1,4 @@
-"""Writing files and folders so that a crash leaves the old one or the new one, never half of one.
+"""Writing files and folders so that a crash, of the machine too, leaves the old one or the new one, never half of one.
 
 A process that is killed while it replaces a folder may leave the old one beside its place, as `.NAME.HEX`.
 """
@@ -57,7 +57,7 @@ def for_user(path: Path) -> Generator[None]:
 
 @contextmanager
 def new_folder(path: Path) -> Generator[Path]:
-    """Fill a folder aside, then put it at ``path`` in one rename.
+    """Fill a folder aside, then put it at ``path`` in one rename, once its files are on the disk.
 
     A folder that stands at ``path`` is replaced, by the last process where several write it; if anything raises, it
     stays. A link stays one: what it points to is replaced.
@@ -74,9 +74,17 @@ def new_folder(path: Path) -> Generator[Path]:
     part.mkdir()
     try:
         yield part
+        _sync(part)
         _replace(path, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the files below a folder are on the disk, memory-mapped ones too: a rename alone may outlive them."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _replace(path: Path, part: Path) -> None:
@@ -140,13 +148,6 @@ def is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def sync(folder: Path) -> None:
-    """Wait until the files below a folder are on the disk, memory-mapped ones too: a rename alone may outlive them."""
-    for path in filter(Path.is_file, folder.rglob("*")):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def sha256(path: Path) -> str:

@@ -77,6 +77,19 @@ def test_a_folder_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
     assert names(target.parent) == ["folder"]
 
 
+def test_files_are_on_the_disk_before_their_folder_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    with new_folder(target) as part:
+        (part / "deep").mkdir()
+        (part / "deep" / "a").write_text("1")
+    assert [path.name for path in synced] == ["a"]
+    assert not synced[0].is_relative_to(target), "while it had another one"
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()

@@ -269,7 +269,6 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "sha256": {name: _atomic.sha256(folder / f"{name}.npy") for name in arrays if name != "images"},
     }
     _atomic.write_json(folder / PREPARED, card)
-    _atomic.sync(folder)
 
 
 def _counts(raw: RawData, rows: np.ndarray) -> dict[str, int]:

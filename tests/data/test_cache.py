@@ -62,16 +62,6 @@ def test_a_linked_csv_is_read_beside_the_images_of_its_link(tmp_path: Path, stor
     assert prepare(SPEC, link, store).fingerprint != first.fingerprint
 
 
-def test_images_are_on_the_disk_before_their_folder_has_its_name(
-    source: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
-    folder = prepare(SPEC, source, store).folder
-    assert {Path(name).name for name in synced} >= {file.name for file in folder.iterdir()}
-    assert not any(Path(name).is_relative_to(folder) for name in synced), "while it had another one"
-
-
 def test_everything_is_prepared(source: Path, store: Path) -> None:
     data = prepare(SPEC, source, store)
     assert data.format == "fer2013"
