@@ -43,6 +43,7 @@ from ferhpo.training import cost
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.loop import train
+from ferhpo.training.precision import gpu_has_bf16
 
 ACCURACY = metric("accuracy")
 STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
@@ -90,8 +91,9 @@ def macs(config: TrialConfig) -> int:
 
 
 def matmul(side: int = 2048) -> float:
-    """Return GFLOP/s of a bf16 matrix product, of a float32 one on a CPU that would emulate bf16, minutes for each."""
-    kind = torch.bfloat16 if device() == "cuda" or "bf16" in cpu() else torch.float32
+    """Return GFLOP/s of a bf16 matrix product, of a float32 one where bf16 is emulated, minutes for each on a CPU."""
+    has_bf16 = gpu_has_bf16(device()) if device() == "cuda" else "bf16" in cpu()
+    kind = torch.bfloat16 if has_bf16 else torch.float32
     a, b = (torch.randn(side, side, device=device(), dtype=kind) for _ in range(2))
     best, products = float("inf"), 50 if device() == "cuda" else 1  # a GPU has one done before it could be timed
     for _ in range(8):

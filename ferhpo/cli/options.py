@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from ferhpo._atomic import write_json
-from ferhpo.errors import UsageError
+from ferhpo.cli.output import say
+from ferhpo.errors import UsageError, first_line
 from ferhpo.study.find import ROOT as ROOT
 from ferhpo.study.find import find_spec as find_spec
 from ferhpo.study.find import is_path
@@ -79,7 +80,7 @@ def chosen(study: str | None, root: Path) -> str:
 
 
 def device_of(given: str | None) -> str:
-    """Return where nets run: what `--device` says, else cuda where there is one.
+    """Return where nets run: what `--device` says, else cuda where torch can compute on one.
 
     Raises:
         UsageError: it says something else than cpu, cuda or cuda:N, or there is no such GPU.
@@ -93,12 +94,30 @@ def device_of(given: str | None) -> str:
     import torch
 
     have = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(wanted[1] or 0) < have:
+    if int(wanted[1] or 0) >= have:
+        if given is None:
+            return "cpu"
+        msg = f"--device {given} needs a GPU, and torch sees {have} here; leave it out"
+        raise UsageError(msg)
+    reason = unusable(wanted[0])
+    if not reason:
         return wanted[0]
     if given is None:
+        say(f"nets run on the CPU, since torch cannot use this machine's GPU ({reason})")
         return "cpu"
-    msg = f"--device {given} needs a GPU, and torch sees {have} here; leave it out"
+    msg = f"--device {given} needs a GPU that torch can use, and this one it cannot ({reason}); leave it out"
     raise UsageError(msg)
+
+
+def unusable(device: str) -> str:
+    """Return why torch cannot compute on a GPU that it sees, say one too old for its kernels; "" if it can."""
+    import torch
+
+    try:
+        torch.ones(1, device=device).sum().item()
+    except RuntimeError as error:
+        return first_line(error)
+    return ""
 
 
 def named(name: str | None, study: str | None) -> str | None:

@@ -22,6 +22,7 @@ NO_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_NOT_INITIALIZED",
 )
+LOST = ("CUDA error", "illegal memory access", "unspecified launch failure")  # Triton names the latter two by itself
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
 
@@ -91,7 +92,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def device_is_lost(error: BaseException) -> bool:
     """Tell whether later calls of this process to its GPU may fail as well: most errors stay with a CUDA context."""
-    return "CUDA error" in str(error) and not out_of_memory(error)
+    return any(text in str(error) for text in LOST) and not out_of_memory(error)
 
 
 def give_back(device: str) -> None:

@@ -28,15 +28,15 @@ def build(model: nn.Module, config: TrialConfig, dtype: torch.dtype = torch.floa
         for weights, decay in (([w for w in decayed if id(w) not in own], config.weight_decay), (free, 0.0))
         if weights
     ]
-    # fp16 may leave out the first step; fused SGD would then read a momentum that was never written
-    fused = None if dtype == torch.float16 else True
     match config.optimizer:
         case "sgd":
+            # fp16 may leave out the first step; fused SGD would then read a momentum that was never written
+            fused = None if dtype == torch.float16 else True
             return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, config.lr, fused=fused)
+            return torch.optim.Adam(groups, config.lr, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, config.lr, fused=fused)
+            return torch.optim.AdamW(groups, config.lr, fused=True)
         case "muon":
             decay, momentum = config.weight_decay, config.momentum
             return Muon(filters, groups, config.lr, momentum=momentum, weight_decay=decay, dtype=dtype)

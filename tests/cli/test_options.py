@@ -87,7 +87,26 @@ def test_nets_run_on_a_gpu_where_there_is_one_unless_told_otherwise(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(options, "unusable", lambda _: "")
     assert device_of(given) == place
+
+
+def test_a_gpu_that_torch_cannot_compute_on_is_left_alone_and_refused_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    def none(*_: object, **_more: object) -> None:
+        msg = "CUDA error: no kernel image is available for execution on the device\nCompile with"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(torch, "ones", none)
+    assert device_of(None) == "cpu"
+    assert "nets run on the CPU" in capsys.readouterr().err
+    said = r"needs a GPU that torch can use, .* \(CUDA error: no kernel image .* device\); leave it out"
+    with pytest.raises(UsageError, match=said):
+        device_of("cuda")
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,11 @@ def test_memory_that_does_not_suffice_is_told_from_other_errors(error: Exception
 def test_a_lost_device_is_told_from_memory_that_does_not_suffice() -> None:
     said = [
         "CUDA error: an illegal memory access was encountered",
+        "Triton Error [CUDA]: an illegal memory access was encountered",
         "CUDA error: out of memory",
         "mat1 and mat2 shapes cannot be multiplied",
     ]
-    assert [device_is_lost(RuntimeError(text)) for text in said] == [True, False, False]
+    assert [device_is_lost(RuntimeError(text)) for text in said] == [True, True, False, False]
 
 
 def test_a_batch_is_halved_until_memory_suffices_and_for_no_other_error() -> None:

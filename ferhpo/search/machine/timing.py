@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILE = "packing.json"  # beside the prepared images
 SECONDS = 1.0  # of steps timed, a candidate and round
 ROUNDS = 2  # the better one counts: another program may have been at work in the other
-LIMIT = 90.0  # seconds after which a measurement is given up
+LIMIT, LIMIT_GPU = 90.0, 300.0  # seconds after which a measurement is given up; a GPU's libraries load slowly at first
 MARGIN = 1.5  # memory of a trial over that of its first steps: validation, moving average, checkpoint
 
 
@@ -54,7 +54,7 @@ def measure(command: Sequence[str], machine: Machine) -> Measured:
         SearchError: a process failed, or it took too long.
     """
     wanted = machine.candidates(MOST * max(1, machine.gpus))
-    with _processes(command) as start:
+    with _processes(command, LIMIT_GPU if machine.gpus else LIMIT) as start:
         first = start()
         used = _answer(first)
         room = machine.memory // (MARGIN * used["bytes"])
@@ -72,8 +72,8 @@ def measure(command: Sequence[str], machine: Machine) -> Measured:
 
 
 @contextmanager
-def _processes(command: Sequence[str]) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Yield what starts a process; all of them are killed at the end of the context, or after `LIMIT` seconds."""
+def _processes(command: Sequence[str], limit: float) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Yield what starts a process; all of them are killed at the end of the context, or after ``limit`` seconds."""
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
@@ -88,7 +88,7 @@ def _processes(command: Sequence[str]) -> Iterator[Callable[[], subprocess.Popen
         for process in started:
             process.kill()
 
-    watchdog = threading.Timer(LIMIT, kill)
+    watchdog = threading.Timer(limit, kill)
     watchdog.daemon = True
     watchdog.start()
     try:
