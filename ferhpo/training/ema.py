@@ -28,13 +28,12 @@ class Ema:
         pairs = {mine.data_ptr(): (mine, theirs) for mine, theirs in both}.values()  # a tied weight once
         self._mine = [mine for mine, _ in pairs if mine.is_floating_point()]
         self._theirs = [theirs for _, theirs in pairs if theirs.is_floating_point()]
-        counters = [pair for pair in pairs if not pair[0].is_floating_point()]
-        self._my_counters, self._their_counters = [mine for mine, _ in counters], [theirs for _, theirs in counters]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]  # counters
 
     @torch.no_grad()
     def update(self, t: int) -> None:
         """Move towards the trained model after its step ``t``, counted from 0."""
         keep = min(self.decay, (1 + t) / (10 + t))
         get_ema_multi_avg_fn(keep)(self._mine, self._theirs, t)
-        if self._my_counters:
-            torch._foreach_copy_(self._my_counters, self._their_counters)  # at once, as torch averages
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
