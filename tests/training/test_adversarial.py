@@ -102,10 +102,11 @@ def test_a_training_on_attacked_images_learns_and_says_what_it_withstands(
 
 
 def striped(data: Prepared) -> Prepared:
-    """Say each image's class a second time, in stripes fainter than an attack, which nets prefer to the band."""
+    """Say each image's class a second time, in stripes that an attack can level."""
     y, x = np.indices((8, 8))
     stripes = np.stack([x % 2, y % 2, (x + y) % 2])
-    return replace(data, images=data.images + (60 * stripes[data.labels][..., None]).astype(np.uint8))
+    images = data.images + 60 * stripes[data.labels][..., None]
+    return replace(data, images=np.minimum(images, 255).astype(np.uint8))
 
 
 @pytest.mark.slow  # four seeds: one alone shows little with so few images
@@ -113,7 +114,7 @@ def test_it_withstands_more_than_a_training_on_the_images_as_they_are(
     make_data: Callable[..., Prepared], tiny: TrialConfig
 ) -> None:
     data = striped(make_data(train=200, val=60))
-    config = tiny.with_params({"epochs": 20, "lr": 0.01, **WEAK, "adversarial_epsilon": 0.2})
+    config = tiny.with_params({"epochs": 20, "lr": 0.01, **WEAK, "adversarial_epsilon": 0.26})
     plain = config.with_params({"adversarial": "fgsm", "adversarial_share": 0.01})
     robust = [[last(c.with_params({"seed": s}), data).figures[ROBUST] for s in range(4)] for c in (config, plain)]
     assert np.mean(robust[0]) > np.mean(robust[1]) + 0.1
