@@ -17,10 +17,12 @@ import alembic.util
 import fakes
 from optuna.storages import RDBStorage
 
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event
 from ferhpo.search.runner import data_record
 from ferhpo.search.samplers import sampler
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
+from ferhpo.search.under_way import UnderWay
 from ferhpo.space.spec import StudySpec
 from ferhpo.study import store
 from ferhpo.study.study import Study
@@ -88,7 +90,14 @@ def open_writer(
     return StudyWriter(spec, root, storage=storage, data=data_record(data), make_sampler=make, **more)  # pyright: ignore[reportArgumentType]
 
 
-def run_session(session: Session, data: fakes.FakeData, epochs: int | None = None) -> None:
+def session(
+    writer: StudyWriter, trials: int = 6, emit: Callable[[Event], None] = lambda _: None, **limits: object
+) -> Session:
+    """Return a session of a study, its limits by name."""
+    return Session(writer, Limits(trials=trials, **limits), emit=emit)  # pyright: ignore[reportArgumentType]
+
+
+def run_session(session: UnderWay, data: fakes.FakeData, epochs: int | None = None) -> None:
     """Run a session's trials one after the other in this process: what Ray does, without Ray.
 
     Args:

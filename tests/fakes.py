@@ -15,7 +15,7 @@ from ferhpo import _layout, metrics
 from ferhpo._atomic import sha256, write_bytes, write_json
 from ferhpo.errors import CheckpointError
 from ferhpo.search.job import Job
-from ferhpo.search.session import Assignment
+from ferhpo.search.under_way import Assignment
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec

@@ -20,8 +20,9 @@ from torch.utils.data import DataLoader
 
 from ferhpo.data.cache import prepare
 from ferhpo.ensemble.evaluate import METHODS
+from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.surrogate import fidelity
 from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig

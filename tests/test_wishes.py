@@ -11,7 +11,8 @@ import torch
 
 from ferhpo.data.cache import Prepared
 from ferhpo.metrics import metric
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.budget import Limits
+from ferhpo.search.session import Session
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.writer import StudyWriter

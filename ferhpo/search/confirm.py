@@ -5,7 +5,6 @@ again, all with the same seeds, and told by mean and spread. What is queued stan
 confirmation that was cut off goes on, and one that is asked for again trains only what is missing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ferhpo._seeding import derive
@@ -13,7 +12,7 @@ from ferhpo.errors import StudyError, UsageError
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.search.schedulers.asha import Halving
-from ferhpo.search.session import Assignment, Record, Session
+from ferhpo.search.under_way import Assignment, Record, UnderWay
 from ferhpo.study.writer import StudyWriter
 
 SEEDS = 3
@@ -48,7 +47,7 @@ def confirm_of(best: int | None, seeds: int | None) -> Confirm | None:
     return None if best is None else Confirm(best=best, seeds=seeds or SEEDS)
 
 
-class Confirmation(Session):
+class Confirmation(UnderWay):
     """Trains the repeats that wait, each to its end: nothing is sampled, nothing is stopped.
 
     Args:
@@ -64,6 +63,7 @@ class Confirmation(Session):
     def __init__(self, writer: StudyWriter, wanted: Confirm, limits: Limits, *, emit: Emit) -> None:
         super().__init__(writer, Limits(trials=0, max_failures=limits.max_failures), emit=emit)
         self._rule = Halving(at=(), reduction=2, maximize=self._metric.maximize)
+        self._constraints = ()  # the trial that is repeated kept them
         spec, found = writer.spec, writer.reader.trials()
         ended = [t for t in writer.reader.ranking(found) if t.value is not None and t.config is not None]
         ranked = [t for t in ended if t.copied_from is None]  # no one configuration gives a copy's value
@@ -104,7 +104,3 @@ class Confirmation(Session):
         super()._failed(number, record)
         if record.get("cannot_go_on"):
             self.writer.queue_repeats(*self._wanted)
-
-    def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:  # noqa: ARG002
-        """Return nothing: the trial that is repeated kept the constraints."""
-        return None

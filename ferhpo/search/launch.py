@@ -17,13 +17,13 @@ from ferhpo.search.failure import cut_off
 from ferhpo.search.job import Job, Trainer, train_trial
 from ferhpo.search.machine import cluster, packing
 from ferhpo.search.machine.workers import Split, Workers, with_usable_gpus
-from ferhpo.search.session import Session
+from ferhpo.search.under_way import UnderWay
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
 
 
-def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
+def run(session: UnderWay, data: "Prepared", workers: Workers, trainer: Trainer) -> bool:
     """Run a session until it is over; return whether it was interrupted, by Ctrl-C or SIGTERM.
 
     Args:
@@ -85,7 +85,7 @@ def run(session: Session, data: "Prepared", workers: Workers, trainer: Trainer) 
 
 
 def _split(
-    session: Session, data: "Prepared", workers: Workers, trainer: Trainer, nodes: Sequence[Mapping[str, float]]
+    session: UnderWay, data: "Prepared", workers: Workers, trainer: Trainer, nodes: Sequence[Mapping[str, float]]
 ) -> Split:
     """Return how the machine is divided: only a real training can be measured."""
     if trainer is not train_trial:
@@ -106,7 +106,7 @@ def _split(
     )
 
 
-def _tune(session: Session, job: Job, trainer: Trainer, split: Split, *, storage: Path) -> None:
+def _tune(session: UnderWay, job: Job, trainer: Trainer, split: Split, *, storage: Path) -> None:
     from ray import tune
 
     from ferhpo.search.searcher import StudyScheduler, StudySearcher
@@ -128,7 +128,7 @@ def _tune(session: Session, job: Job, trainer: Trainer, split: Split, *, storage
 
 
 @contextmanager
-def _interruptible(session: Session) -> Generator[list[str]]:
+def _interruptible(session: UnderWay) -> Generator[list[str]]:
     """Turn the first Ctrl-C or SIGTERM into a clean end after the running epochs, the second into one at once."""
     seen: list[str] = []
 

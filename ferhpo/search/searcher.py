@@ -1,4 +1,4 @@
-"""The bridge between Ray Tune and a `Session`: Tune's two interfaces, each passing its questions on.
+"""The bridge between Ray Tune and `UnderWay`: Tune's two interfaces, each passing its questions on.
 
 Not `OptunaSearch`: that one tells ASHA-stopped trials COMPLETE, loses trials on a crash and keeps its memory in a
 pickle; here the study database is the only memory, so there is nothing to save or restore.
@@ -12,13 +12,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ferhpo.search.session import Session
+from ferhpo.search.under_way import UnderWay
 
 
 class StudySearcher(Searcher):
     """Asks the session for trials and tells it of workers that died."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: UnderWay) -> None:
         super().__init__()
         self._session = session
         self._numbers: dict[str, int] = {}  # Ray's trial id -> trial number
@@ -49,7 +49,7 @@ class StudySearcher(Searcher):
 class StudyScheduler(FIFOScheduler):
     """Hands every result to the session and passes its verdict back."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: UnderWay) -> None:
         super().__init__()
         self._session = session
 

@@ -20,8 +20,9 @@ from ferhpo.cli.options import remember_ensemble
 from ferhpo.cli.predict import find_ensemble, row
 from ferhpo.ensemble import infer
 from ferhpo.errors import StudyError
+from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job, train_trial
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.work import TrialWork
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.source import open_data

@@ -8,8 +8,9 @@ import fakes
 import pytest
 
 from ferhpo.cli.search import closing
+from ferhpo.search.budget import Limits
 from ferhpo.search.runner import Outcome
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.space.spec import read_spec
 from ferhpo.study.source import open_data
 from ferhpo.study.study import Study

@@ -9,8 +9,9 @@ import fakes
 import pytest
 
 from ferhpo.search import costs
+from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.study import store
 from ferhpo.study.study import Study
 from tests.cli.conftest import Run

@@ -9,9 +9,10 @@ import torch
 
 from ferhpo.compare import run as runs
 from ferhpo.data.cache import Prepared
+from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job, train_trial
 from ferhpo.search.runner import Outcome
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.search.work import TrialWork
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.study import Study

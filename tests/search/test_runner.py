@@ -18,7 +18,8 @@ from ferhpo.errors import SpecError
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Note
 from ferhpo.search.runner import advice, check_architectures, check_choice, search
-from ferhpo.search.session import LOST, Session
+from ferhpo.search.session import Session
+from ferhpo.search.under_way import LOST
 from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
 

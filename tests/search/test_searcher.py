@@ -10,7 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ferhpo.search.searcher import StudyScheduler, StudySearcher
-from ferhpo.search.session import Assignment
+from ferhpo.search.under_way import Assignment
 from ferhpo.space.config import TrialConfig
 
 

@@ -10,7 +10,8 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.search import costs
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.budget import Limits
+from ferhpo.search.session import Session
 from ferhpo.study.artifacts import KEEP, drop_state, keep_best
 from ferhpo.study.study import Study
 

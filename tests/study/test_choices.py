@@ -9,7 +9,8 @@ from conftest import open_writer, run_session
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from ferhpo.errors import SpecError
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.budget import Limits
+from ferhpo.search.session import Session
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.choices import outside

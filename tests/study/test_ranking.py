@@ -8,8 +8,9 @@ import fakes
 import pytest
 from conftest import open_writer, run_session
 
+from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.session import Session
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 

@@ -14,7 +14,8 @@ from conftest import open_writer, run_session
 
 from ferhpo import _layout
 from ferhpo.errors import StudyError
-from ferhpo.search.session import Limits, Session
+from ferhpo.search.budget import Limits
+from ferhpo.search.session import Session
 from ferhpo.study import store
 from ferhpo.study.study import Study, study_names
 from ferhpo.study.writer import StudyWriter
