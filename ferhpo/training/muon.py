@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
+from ferhpo.training.eager import AdamW, Eager
+
 A, B, C = 3.4445, -4.7750, 2.0315  # Jordan's quintic: steepest at 0, singular values end between about 0.7 and 1.2
 STEPS = 5
 RMS = 0.2  # of an update's elements: about that of AdamW, so that one learning rate serves both
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Eager):
     """One optimiser over two kinds of weights.
 
     A filter of shape out x in x k x k is taken as a matrix out x (in k k).
@@ -43,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([*own, *groups], {"lr": lr})
         self._filters = self.param_groups[: len(own)]
         self._momentum, self._dtype = momentum, dtype
-        self._rest = torch.optim.AdamW(self.param_groups[len(own) :], lr, fused=True) if groups else None
+        self._rest = AdamW(self.param_groups[len(own) :], lr, fused=True) if groups else None
         if self._rest is not None:  # one state and one list of groups, whoever looks
             self.param_groups = [*self._filters, *self._rest.param_groups]
             self._rest.state = self.state

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ferhpo.space.config import TrialConfig
+from ferhpo.training import eager
 from ferhpo.training.muon import Muon
 
 
@@ -32,11 +33,11 @@ def build(model: nn.Module, config: TrialConfig, dtype: torch.dtype = torch.floa
         case "sgd":
             # fp16 may leave out the first step; fused SGD would then read a momentum that was never written
             fused = None if dtype == torch.float16 else True
-            return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=fused)
+            return eager.SGD(groups, config.lr, config.momentum, nesterov=config.momentum > 0, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, config.lr, fused=True)
+            return eager.Adam(groups, config.lr, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, config.lr, fused=True)
+            return eager.AdamW(groups, config.lr, fused=True)
         case "muon":
             decay, momentum = config.weight_decay, config.momentum
             return Muon(filters, groups, config.lr, momentum=momentum, weight_decay=decay, dtype=dtype)

@@ -23,6 +23,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune draws a table of its own, whatever its verbosity
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_prestart_worker_first_driver": "0",  # an idle worker a core, which Tune's actors never take: their env differs
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no csv, json and tensorboard files beside the study
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is `launch`'s
     "TUNE_GLOBAL_CHECKPOINT_S": "100000000",  # Ray's experiment state is never used
