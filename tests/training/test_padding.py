@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from ferhpo.training.precision import Precision
+
+BF16 = Precision(format="bf16", channels_last=True)
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 2, 1), (5, 2, 1), (7, 4, 3), (3, 4, 2), (3, 2, 2)])
+def test_the_gradient_of_a_strided_convolution_over_a_small_map_is_right(
+    kernel: int, stride: int, size: int, groups: int
+) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(16, 16, kernel, stride, kernel // 2, groups=groups).to(memory_format=torch.channels_last)
+    x = torch.randn(6, 16, size, size)
+    weight = layer.weight.detach().double().requires_grad_()
+    bias = None if layer.bias is None else layer.bias.detach().double()
+    functional.conv2d(x.double(), weight, bias, stride, kernel // 2, 1, groups).square().sum().backward()
+    for seed in range(5):
+        torch.manual_seed(seed)
+        freed = [torch.full((int(n),), 1e20) for n in torch.randint(10, 9000, (10,))]
+        del freed  # what a wrong gradient would be made of
+        layer.zero_grad()
+        with BF16.training("cpu"):
+            y = layer(x.to(memory_format=torch.channels_last))
+        y.float().square().sum().backward()
+        assert layer.weight.grad is not None
+        assert weight.grad is not None
+        assert (layer.weight.grad - weight.grad).norm() < 0.02 * weight.grad.norm()
+
+
+def test_other_layers_compute_what_they_would() -> None:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Conv2d(3, 4, 3, 2, "valid"), torch.randn(2, 3, 9, 9)
+    with BF16.training("cpu"):
+        ours = layer(x)
+    with BF16.autocast("cpu"):
+        assert torch.equal(ours, layer(x))
