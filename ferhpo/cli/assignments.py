@@ -28,6 +28,6 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return name, 0.0 if name in OPERATIONS else None  # where None is "as the dial says"
     try:
         value = json.loads(raw.lower())
-    except json.JSONDecodeError:
+    except ValueError:  # no JSON, or a number of more digits than Python reads
         value = raw
     return name, setting.check(value)

@@ -5,6 +5,7 @@ again, all with the same seeds, and told by mean and spread. What is queued stan
 confirmation that was cut off goes on, and one that is asked for again trains only what is missing.
 """
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from ferhpo._seeding import derive
@@ -13,6 +14,9 @@ from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.search.schedulers.asha import Halving
 from ferhpo.search.under_way import Assignment, Record, UnderWay
+from ferhpo.space.config import TrialConfig
+from ferhpo.study.attrs import REPEATS
+from ferhpo.study.trial import Trial
 from ferhpo.study.writer import StudyWriter
 
 SEEDS = 3
@@ -47,6 +51,21 @@ def confirm_of(best: int | None, seeds: int | None) -> Confirm | None:
     return None if best is None else Confirm(best=best, seeds=seeds or SEEDS)
 
 
+def configurations(ranked: Sequence[Trial], repeated: Container[int]) -> list[int]:
+    """Return the number of one trial for each configuration, the best first.
+
+    Args:
+        ranked: trials, best first.
+        repeated: numbers of trials that have been trained again: of several of one configuration such a one is taken.
+    """
+    found: dict[TrialConfig | None, int] = {}
+    for trial in ranked:
+        configuration = None if trial.config is None else trial.config.with_params({"seed": 0})
+        if configuration not in found or (trial.number in repeated and found[configuration] not in repeated):
+            found[configuration] = trial.number
+    return list(found.values())
+
+
 class Confirmation(UnderWay):
     """Trains the repeats that wait, each to its end: nothing is sampled, nothing is stopped.
 
@@ -70,7 +89,7 @@ class Confirmation(UnderWay):
         if not ranked:
             msg = "--confirm trains the best trials again, and none has ended with a value; search first"
             raise StudyError(msg)
-        sources = [t.number for t in ranked[: wanted.best]]
+        sources = configurations(ranked, {t.attrs[REPEATS] for t in writer.reader.every() if t.repeats})[: wanted.best]
         self._wanted = sources, [derive(spec.seed, "confirm", i) for i in range(wanted.seeds)]
         writer.queue_repeats(*self._wanted)
         if self.left:
@@ -81,7 +100,7 @@ class Confirmation(UnderWay):
     @property
     def left(self) -> int:
         """Count the repeats that are still to end."""
-        return len(self.writer.waiting_repeats()) + len(self.running)
+        return len(self.writer.waiting_repeats(*self._wanted)) + len(self.running)
 
     @property
     def over(self) -> bool:
@@ -90,7 +109,7 @@ class Confirmation(UnderWay):
 
     def next_trial(self) -> Assignment | None:
         """Return the next repeat, those that go on first."""
-        waiting = {} if self.stopping else self.writer.waiting_repeats()
+        waiting = {} if self.stopping else self.writer.waiting_repeats(*self._wanted)
         if not waiting:
             return None
         number = min(waiting, key=lambda n: (not waiting[n], n))

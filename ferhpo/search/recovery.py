@@ -11,6 +11,7 @@ from typing import Any
 
 from ferhpo import _layout
 from ferhpo.study.artifacts import drop_state
+from ferhpo.study.attrs import COSTS
 from ferhpo.study.writer import StudyWriter
 
 UNJUDGED = "unjudged"  # attribute of a trial: an epoch that no scheduler may have judged
@@ -45,8 +46,7 @@ def settle_one(writer: StudyWriter, number: int, values: Mapping[int, float], *,
     if record is not None:
         return _adopt(writer, number, record, values, judged=judged)
     if values:
-        queued = writer.requeue(number, "interrupted; the files to go on from are missing")
-        then = "its parameters are queued once more" if queued else "another copy is made in its place"
+        then = writer.requeue(number, "interrupted; the files to go on from are missing")
         return f"trial {number} was interrupted and its state is gone: {then}"
     writer.hand_back(number)
     return None
@@ -57,6 +57,8 @@ def _adopt(
 ) -> str | None:
     epoch = record["epoch"]
     new = epoch not in values
+    if costs := record["attrs"].get(COSTS):  # of the training: schedulers and constraints go by them
+        writer.mark(number, {COSTS: costs})
     if new:
         writer.mark(number, {UNJUDGED: epoch})  # before the report: if killed in between, it is judged twice, never not
         writer.report(number, epoch, record["value"], record["history"])

@@ -13,6 +13,7 @@ from ferhpo.search.events import Note
 from ferhpo.search.recovery import UNJUDGED
 from ferhpo.search.under_way import Assignment, UnderWay
 from ferhpo.space.config import TrialConfig
+from ferhpo.study.quantities import known
 
 
 class Session(UnderWay):
@@ -72,10 +73,14 @@ class Session(UnderWay):
         return self._begun(Assignment(number=number, config=config, epoch=epoch), params)
 
     def _passes(self, number: int, epoch: int) -> bool:
-        """Tell whether a waiting trial may go on: its last epoch may have come from files, past the scheduler."""
-        if self._rule.pauses or self.writer.marks(number).get(UNJUDGED) != epoch:
+        """Tell whether a waiting trial may go on: its last epoch may have come from files, past every judgement."""
+        marks = self.writer.marks(number)
+        if marks.get(UNJUDGED) != epoch:
             return True
-        return self._rule.goes_on(number, epoch, self.writer.values(number)[epoch])
+        if self._broken(known(marks), whole=False):
+            self._rule.forget(number)
+            return False
+        return self._rule.pauses or self._rule.goes_on(number, epoch, self.writer.values(number)[epoch])
 
     def _replaced(self, number: int, waiting: Mapping[int, int]) -> int:
         """Return which trial goes on where one would: itself, or a copy of a better one in its place."""

@@ -96,6 +96,8 @@ def settings(trial: FrozenTrial) -> dict[str, object]:
 
 def _fits(trial: FrozenTrial, space: Space) -> bool:
     asked = settings(trial)
+    if trial.params.keys() - {dimension.name for dimension in space.dimensions}:
+        return False  # drawn by a search that was killed then, and fixed since: it would be trained with another value
     try:
         for dimension in space.dimensions:
             if dimension.name in asked:

@@ -23,7 +23,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
-from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, STANDING, TRY, VOID
+from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, SEED, STANDING, TRY, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
@@ -187,10 +187,11 @@ class StudyWriter:
         self._study.add_trial(copy_of(frozen, epoch, params, drawn_from, config.params()))
         return number, config
 
-    def waiting_repeats(self) -> dict[int, int]:
-        """Return the repeats that wait, by number, with the epochs behind each."""
-        found = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return {t.number: max(t.intermediate_values, default=0) for t in found if is_repeat(t)}
+    def waiting_repeats(self, sources: Sequence[int], seeds: Sequence[int]) -> dict[int, int]:
+        """Return the repeats of some trials with some seeds that wait, by number, with the epochs behind each."""
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        found = [t for t in waiting if t.user_attrs.get(REPEATS) in sources and t.user_attrs[SEED] in seeds]
+        return {t.number: max(t.intermediate_values, default=0) for t in found}
 
     def begin_repeat(self, number: int) -> tuple[TrialConfig, dict[str, Any], int]:
         """Start a repeat that waits; return its configuration, its parameters, and the number of what it repeats."""
@@ -291,14 +292,14 @@ class StudyWriter:
         self._history.pop(number, None)
         return running
 
-    def requeue(self, number: int, reason: str) -> bool:
+    def requeue(self, number: int, reason: str) -> str:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
 
         Not those of a repeat, which `queue_repeats` queues again, nor of a copy before its first epoch: they were meant
         for a net under way.
 
         Returns:
-            They are queued.
+            What becomes of it, in words.
         """
         frozen = self._rdb.get_trial(self._id(number))
         others = self._study.get_trials(deepcopy=False)
@@ -308,7 +309,9 @@ class StudyWriter:
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
-        return not unbegun
+        if is_repeat(frozen):
+            return "--confirm trains it again"
+        return "another copy is made in its place" if unbegun else "its parameters are queued once more"
 
     def unsettled(self) -> list[tuple[int, Mapping[int, float]]]:
         """Return number and values of the trials that an earlier run began and did not end.

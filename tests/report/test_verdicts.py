@@ -28,7 +28,9 @@ def confirmed(maker: Maker) -> None:
     for accuracy in (0.6, 0.8, 0.79):
         maker.trial("COMPLETE", values=[accuracy] * 4)
     maker.writer.queue_repeats([1, 2], [11, 12])
-    for number, value in zip(sorted(maker.writer.waiting_repeats()), (0.70, 0.74, 0.72, 0.75), strict=True):
+    for number, value in zip(
+        sorted(maker.writer.waiting_repeats([1, 2], [11, 12])), (0.70, 0.74, 0.72, 0.75), strict=True
+    ):
         maker.writer.begin_repeat(number)
         maker.writer.report(number, 4, value, {"epoch": 4, "seconds": 1.0})
         maker.writer.finish(number, "COMPLETE", value, {"figures": {"accuracy": value}})

@@ -120,6 +120,38 @@ def test_more_seeds_add_only_what_is_missing(study: Callable[..., Study], root: 
     assert len(opened.repeats()) == 6
 
 
+def test_fewer_seeds_of_fewer_trials_leave_waiting_what_more_had_queued(
+    study: Callable[..., Study], root: Path, data: fakes.FakeData
+) -> None:
+    opened = study(6)
+    with open_writer(fakes.spec(), root, data) as writer:
+        confirm(writer, data, best=3, seeds=3, spent=1)
+    with open_writer(fakes.spec(), root, data) as writer:
+        told = confirm(writer, data, best=1, seeds=2)
+    assert any(isinstance(e, Note) and e.text.endswith("with 2 seeds: 2 trainings are left") for e in told)
+    assert [len(c.values) for c in opened.confirmed()] == [2]
+    assert sum(t.state == "WAITING" for t in opened.repeats()) == 7
+
+
+def test_a_configuration_that_several_trials_had_is_confirmed_once(root: Path, data: fakes.FakeData) -> None:
+    choice = '{ choices = ["none", "cbam"], default = "none" }'
+    text = (
+        fakes.spec().text.split("[space]")[0]
+        + f"[space]\nneck = {choice}\nlr = {{ choices = [0.1, 0.2], default = 0.1 }}\n"
+    )
+    spec = parse_spec(text, name="toy")
+    with open_writer(spec, root, data) as writer:
+        run_session(Session(writer, Limits(trials=12), emit=lambda _: None), data)
+        told = confirm(writer, data, best=3, seeds=1)
+        best = [e for e in told if isinstance(e, TrialBegan)]
+        assert len(best) == len({str(e.params) for e in best}) == 3
+        again = [t.attrs["repeats"] for t in writer.reader.repeats()]
+        run_session(Session(writer, Limits(trials=20), emit=lambda _: None), data)
+        confirm(writer, data, best=3, seeds=1)
+        assert [t.attrs["repeats"] for t in writer.reader.repeats()][:3] == again
+        assert len(writer.reader.repeats()) <= 4, "those that stood for a configuration still do"
+
+
 def cut_off(opened: Study, root: Path, data: fakes.FakeData) -> Path:
     """Begin to confirm, break off in the only repeat, and return the folder of its last epoch."""
     with open_writer(fakes.spec(), root, data) as writer:

@@ -7,6 +7,7 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
+from ferhpo.search import costs
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, settle
@@ -102,6 +103,22 @@ def test_an_epoch_that_no_scheduler_saw_is_judged_before_its_trial_goes_on(root:
     run(spec, root, data, trials=4)
     last = Study.open(root, spec.name).trials()[3]
     assert (last.state, list(last.values)) == ("PRUNED", [1])
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha-promote"])
+def test_memory_of_an_epoch_that_was_saved_but_not_stored_is_judged_too(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, scheduler: str
+) -> None:
+    monkeypatch.setattr(costs, "of_net", lambda _config, _job: {})
+    monkeypatch.setattr(costs, "of_training", lambda _job: {"memory_mib": 400.0})
+    spec = fakes.spec(head='constraints = ["memory_mib <= 300"]\n', scheduler=scheduler)
+    with open_writer(spec, root, data) as writer:
+        assignment = Session(writer, Limits(trials=1), emit=lambda _: None).next_trial()
+        assert assignment is not None
+        fakes.worker(assignment, fakes.job(writer.folder, data, spec))()  # and then the search was killed
+    run(spec, root, data, trials=1)
+    trial = Study.open(root, spec.name).trials()[0]
+    assert (trial.state, list(trial.values), trial.attrs["costs"]) == ("PRUNED", [1], {"memory_mib": 400.0})
 
 
 def test_a_trial_killed_while_it_was_being_pruned_is_judged_again(root: Path, data: fakes.FakeData) -> None:

@@ -69,6 +69,8 @@ def test_a_trial_whose_settings_were_being_chosen_is_found_where_they_fit_no_mor
         study.ask().suggest_float("lr", lr, lr)  # and then the search was killed
     narrow = parse_spec("[space]\nlr = { low = 0.01, high = 0.1, default = 0.1 }\n", name="toy").space
     assert [t.number for t in misfits(study, narrow, [])] == [0]
+    fixed = parse_spec("[space]\nlr = 0.2\ndropout = { low = 0.0, high = 0.5, default = 0.1 }\n", name="toy").space
+    assert [t.number for t in misfits(study, fixed, [])] == [0, 1], "it would be trained with another lr than it has"
 
 
 @pytest.mark.parametrize("kills", [0, 1, 2])
