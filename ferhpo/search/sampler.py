@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ferhpo._threads import single_thread
 from ferhpo.search.surrogate.encoding import Encoding, Tried
 from ferhpo.search.surrogate.fidelity import Curve, Surrogate, curve
-from ferhpo.search.surrogate.proposal import allowing, proposed
+from ferhpo.search.surrogate.proposal import allowing, near, proposed
 from ferhpo.search.surrogate.scalar import directions, scalarised
 from ferhpo.study.attrs import VOID
 from ferhpo.study.queue import settings
@@ -24,6 +24,7 @@ from ferhpo.study.queue import settings
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
+NEIGHBOURS = 0.5  # share of the trials before the model is used that lie near `around`
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
 SMALL = 1000  # points of a space in which no trial repeats another one while there are others
 PENDING = 32  # a running trial keeps others away until so many have begun after it: it may be a dead one
@@ -52,6 +53,8 @@ class FidelitySampler(BaseSampler):
         points: returns a trial's values of all objectives by epoch, where the study has several.
         names: parameters to propose, where earlier trials of the study had others too; None proposes whatever they had.
         had: returns a trial's parameters, where it had more than it was asked for: what was fixed then and is not now.
+        around: a configuration that somebody thinks good. Every other one of the trials before the model is used is a
+            neighbour of it (Mallik et al. 2023, PriorBand, arXiv 2306.12370).
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class FidelitySampler(BaseSampler):
         points: Callable[[FrozenTrial], Points] | None = None,
         names: Sequence[str] | None = None,
         had: Callable[[FrozenTrial], Mapping[str, Any]] = attrgetter("params"),
+        around: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         import scipy.optimize  # noqa: F401 - here, so that the first ask that fits the model need not wait for it
 
@@ -72,7 +76,7 @@ class FidelitySampler(BaseSampler):
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
         self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, dict(choices), points
-        self._names, self._had = names, had
+        self._names, self._had, self._around = names, had, dict(around)
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
@@ -130,8 +134,13 @@ class FidelitySampler(BaseSampler):
         curves += self._elsewhere(study, search_space)
         worked = [c for c in curves if c.worked]
         told = len(worked) + sum(c.infeasible for c in curves)
-        if not search_space or not worked or told < self._startup or draw < self._explored(study, told):
-            return self._untried(study, trial, Encoding(search_space)) if search_space else {}
+        if not search_space:
+            return {}
+        early = not worked or told < self._startup
+        if early or draw < self._explored(study, told):
+            encoding = Encoding(search_space)
+            guided = early and self._around and draw < NEIGHBOURS
+            return self._untried(study, trial, encoding, self._neighbours(study, trial, encoding) if guided else ())
         if len(worked) < len(curves):
             known = {c.key for c in worked if not c.elsewhere}
             curves = [c for c in curves if c.worked or c.key not in known]
@@ -160,11 +169,20 @@ class FidelitySampler(BaseSampler):
         if encoding.points > SMALL:
             proposals = map(encoding.params, rows)
             return next((p for p in proposals if _key(p, encoding.distributions) not in self._tried), {})
-        others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
-        seen = np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
+        others, seen = self._seen(study, trial, encoding)
         tried, fixed = Tried(seen, [_whole(t) for t in others]), settings(trial)
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
         return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
+
+    def _neighbours(self, study: Study, trial: FrozenTrial, encoding: Encoding) -> np.ndarray:
+        """Return a few rows near the configuration that is thought good."""
+        allowed = allowing(encoding, self._seen(study, trial, encoding)[1], self._choices, settings(trial), self._rng)
+        return allowed(near(encoding, encoding.row(self._around), self._rng))
+
+    def _seen(self, study: Study, trial: FrozenTrial, encoding: Encoding) -> tuple[list[FrozenTrial], np.ndarray]:
+        """Return the other trials that have parameters, and their rows."""
+        others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
+        return others, np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
 
     def _explored(self, study: Study, told: int) -> float:
         """Return the share of random trials: large while few of those that tell something have seen the end."""

@@ -56,6 +56,7 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
                 points=partial(logged_points, spec.objectives),
                 names=[d.name for d in space.dimensions],
                 had=partial(filled, space),
+                around=space.defaults(),
             )
         case "random":
             return RandomSampler(seed=seed)

@@ -35,6 +35,7 @@ optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
 lr = { low = 0.001, high = 1.0, log = true, default = 0.1 }
 momentum = { low = 0.5, high = 0.99, default = 0.9 }
 """
+DIALS = ("flip", "shift", "rotation", "scale", "cutout")
 CHOICES = """
 optimizer = { choices = ["sgd", "adamw"], default = "sgd" }
 batch_size = { choices = [64, 128], default = 64 }
@@ -113,6 +114,26 @@ def test_the_default_one_searches_what_the_study_file_does_whatever_trials_had_b
             )
         )
     assert made.infer_relative_search_space(study, study.ask()._cached_frozen_trial).keys() == {"lr"}
+
+
+@pytest.mark.parametrize(("around", "least", "most"), [({f"c{i}": "d" for i in range(8)}, 30, 62), ({}, 0, 10)])
+def test_every_other_one_of_the_first_trials_is_near_what_somebody_thinks_good(
+    around: dict[str, str], least: int, most: int
+) -> None:
+    """A neighbour has three of four choices in common with it, a random configuration one."""
+    study = optuna.create_study(sampler=module.FidelitySampler(EPOCHS, seed=0, startup=1000, around=around))
+    asked = run(
+        study, lambda t: [t.suggest_categorical(f"c{i}", list("abcd")) for i in range(8)], lambda _p, e: 1 / e, 101
+    )
+    assert least <= sum(choices.count("d") >= 5 for choices in asked[1:]) <= most
+
+
+def test_the_default_one_begins_near_the_defaults_of_the_study_file() -> None:
+    dials = "".join(f"{name} = {{ low = 0.0, high = 1.0, default = 0.5 }}\n" for name in DIALS)
+    made = parse_spec(spec("fidelity", dials).text.replace("startup = 3", "startup = 99"), name="toy")
+    study = optuna.create_study(sampler=sampler(made, 0))
+    asked = run(study, lambda t: (made.space.sample(t), t.params)[1], lambda _p, e: 1 / e, 61)
+    assert 20 <= sum(list(params.values()).count(0.5) >= 2 for params in asked[1:]) <= 40
 
 
 def test_what_was_fixed_in_past_trials_counts_with_its_value_for_the_default_one(

@@ -24,6 +24,8 @@ Allowed = Callable[[np.ndarray], np.ndarray]
 SPREAD = 0.5  # share of the proposals that are the best of FEW random configurations
 FEW = 20
 RANDOM, NEAR, PARENTS = 400, 320, 12  # candidates, those near the best trials, and how many of these
+WIDE, CLOSE = 0.2, 0.05  # how far neighbours lie, as a share of a range
+NEIGHBOURS = 8
 CLOSER = (0.1, 0.03, 0.01)  # how far the neighbours of the best candidates lie, round by round
 
 
@@ -44,6 +46,11 @@ def proposed(
     if rng.random() < SPREAD:
         return _best_of_few(surrogate, allowed, rng)
     return _improving(surrogate, pending, allowed, rng)
+
+
+def near(encoding: Encoding, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return NEIGHBOURS rows near one, about a third of whose cells move (n, parameters)."""
+    return encoding.mutated(rng, np.repeat(row[None], NEIGHBOURS, axis=0), WIDE)
 
 
 def allowing(
@@ -84,8 +91,8 @@ def _improving(surrogate: Surrogate, pending: np.ndarray, allowed: Allowed, rng:
         return rows, expected_improvement(*process.predict(surrogate.at_end(rows)), best_so_far)
 
     parents = _ranked(surrogate.rows, reached)[:PARENTS]
-    near = parents[rng.integers(len(parents), size=NEAR)]
-    wide, close = encoding.mutated(rng, near[: NEAR // 2], 0.2), encoding.mutated(rng, near[NEAR // 2 :], 0.05)
+    around = parents[rng.integers(len(parents), size=NEAR)]
+    wide, close = encoding.mutated(rng, around[: NEAR // 2], WIDE), encoding.mutated(rng, around[NEAR // 2 :], CLOSE)
     rows, gain = scored(np.concatenate([encoding.random(rng, RANDOM), wide, close]))
     for width in CLOSER:
         best = np.repeat(_ranked(rows, gain)[:5], 20, axis=0)
