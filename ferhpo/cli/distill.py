@@ -57,10 +57,11 @@ def distill(
 
     folder = find_ensemble(ensemble, study, root)
     opened = study_of(folder, study, root, storage)
-    if any(word.partition("=")[0] == "arch" for word in set_ or []):
+    names = {word.partition("=")[0] for word in set_ or []}
+    if "arch" in names:
         msg = f"--into names the student's net, got arch in --set beside {into}; leave it out"
         raise UsageError(msg)
-    settings = [f"arch={into}", "distill=1", *(set_ or [])]
+    settings = [f"arch={into}", *(() if "distill" in names else ("distill=1",)), *(set_ or [])]
     config = configure(opened.spec, settings, epochs=epochs, minutes=minutes)
     if not config.distill:
         msg = "a student learns from its teacher, got distill=0, the labels alone; take more, or run `ferhpo train`"

@@ -144,7 +144,7 @@ def search(
             address=address,
         )
     show_study(outcome.study, output)
-    if outcome.interrupted:
+    if outcome.interrupted and (confirm or not outcome.reached):
         say(f"interrupted with {outcome.done} of {outcome.trials} trials; the same command goes on")
         return 130
     if outcome.gave_up:

@@ -1,5 +1,6 @@
 """`ferhpo train`: one configuration, without Ray."""
 
+from collections import Counter
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,7 +128,12 @@ def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, 
         msg = f"--minutes must be a number above 0, got {minutes:g}"
         raise UsageError(msg)
     given = {"epochs": spec.budget.epochs if epochs is None else epochs, "seed": spec.seed}
-    changes = in_tables(dict(map(parse_assignment, assignments)), Path())  # a path is seen from here
+    pairs = list(map(parse_assignment, assignments))
+    twice = next((name for name, n in Counter(name for name, _ in pairs).items() if n > 1), None)
+    if twice:
+        msg = f"--set takes each setting once, got {twice} more than once; leave one out"
+        raise UsageError(msg)
+    changes = in_tables(dict(pairs), Path())  # a path is seen from here
     if "epochs" in changes and (epochs is not None or minutes is not None):
         msg = "a training has one budget, got epochs in --set beside --epochs or --minutes; leave one out"
         raise UsageError(msg)

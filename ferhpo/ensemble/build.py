@@ -137,8 +137,8 @@ def notes(report: EnsembleReport) -> tuple[str, ...]:
         {"test": report.test.evaluation["ensemble"]} if report.test else {}
     )
     told += [
-        f"the {split} accuracy {found['accuracy']:.4f} does not beat always naming the commonest class "
-        f"({found['majority']:.4f})"
+        f"the {split} accuracy {found['accuracy']:.4f} ({found['ci95'][0]:.3f} to {found['ci95'][1]:.3f}) is not "
+        f"clearly above what always naming the commonest class gives, {found['majority']:.4f}"
         for split, found in shown.items()
         if not found["beats_majority"]
     ]

@@ -184,12 +184,17 @@ def _scores(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    lines = [[_plain(str(cell)).replace("|", r"\|") for cell in line] for line in (head, ["---"] * len(head), *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _bullets(facts: Iterable[str]) -> str:
-    return "".join(f"- {fact}\n" for fact in facts)
+    return "".join(f"- {_plain(fact)}\n" for fact in facts)
+
+
+def _plain(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line: names of classes and files may be anything."""
+    return " ".join(text.replace("<", "&lt;").split())
 
 
 def _number(value: float | None) -> str:

@@ -58,8 +58,8 @@ def fit(found: Members, metric: str, *, method: str, limits: Limits, calibrate: 
     if calibrate and len(found.y_n) < MIN_ROWS:
         skipped = f"{len(found.y_n)} validation rows are too few, it takes {MIN_ROWS}"
     fits = methods(metric, budget)
-    if metric in PROBABILISTIC and not skipped:
-        fits = {name: calibrated(one) for name, one in fits.items()}
+    finish = calibrated if metric in PROBABILISTIC and not skipped else lambda one: one
+    fits = {name: finish(one) for name, one in fits.items()}
     held = {name: cross_fit(one, *rows, fold_n) for name, one in fits.items()}
     name = choose(held, found.y_n, found.groups_n, metric) if method == "auto" else method
     before_nc = after_nc = held[name]
@@ -81,7 +81,14 @@ def fit(found: Members, metric: str, *, method: str, limits: Limits, calibrate: 
             after=_quality(after_nc, found.y_n),
             skipped=skipped,
         ),
-        front=front(found, fold_n, metric=metric, budget=budget, chosen=(name, combination.weights_m, after_nc)),
+        front=front(
+            found,
+            fold_n,
+            metric=metric,
+            budget=budget,
+            chosen=(name, combination.weights_m, after_nc),
+            finish=finish,
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Value against cost: what a smaller ensemble, or a single trial, gives for less."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 
 from ferhpo import metrics
 from ferhpo.ensemble.cost import Budget
-from ferhpo.ensemble.folds import cross_fit
+from ferhpo.ensemble.folds import Fit, cross_fit
 from ferhpo.ensemble.members import Members
 from ferhpo.ensemble.select import fit_selected
 
@@ -59,6 +59,7 @@ def front(
     metric: str,
     budget: Budget | None,
     chosen: tuple[str, np.ndarray, np.ndarray],
+    finish: Callable[[Fit], Fit] = lambda fit: fit,
 ) -> tuple[Point, ...]:
     """Return single trials, greedy ensembles under growing budgets and the chosen one, cheapest first.
 
@@ -68,6 +69,7 @@ def front(
         metric: the study's.
         budget: the user's, which holds for all ensembles.
         chosen: name, weights and cross-fitted ``probs_nc`` of the method in use.
+        finish: what is done to the chosen method's fit, a temperature where the metric asks for probabilities.
 
     References:
         Maier et al. 2024, Hardware Aware Ensemble Selection for Balancing Predictive Accuracy and Cost,
@@ -95,7 +97,7 @@ def front(
         members = np.flatnonzero(fit(found.probs_mnc, found.y_n, found.groups_n).weights_m)
         if len(members) > 1 and tuple(members) not in taken:
             taken.add(tuple(members))
-            held_nc = cross_fit(fit, found.probs_mnc, found.y_n, found.groups_n, fold_n)
+            held_nc = cross_fit(finish(fit), found.probs_mnc, found.y_n, found.groups_n, fold_n)
             points.append(point(f"greedy of {len(members)}", "greedy", members, held_nc))
     return _marked(points, metric)
 

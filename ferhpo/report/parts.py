@@ -10,7 +10,7 @@ from ferhpo.report.frames import AIM
 from ferhpo.report.markup import Html, duration, join, tag, text
 from ferhpo.report.plots import Figure, near
 
-BARELY = "barely above always answering the commonest class"
+BARELY = "no clearly better than always answering the commonest class"
 SCORES = frozenset({"value", "best", "weight", "precision", "recall", "f1", "robust_accuracy", *FIGURES})
 
 

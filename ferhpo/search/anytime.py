@@ -117,7 +117,9 @@ class RunningEnsemble:
             held_nc[held] = np.tensordot(weights_m.astype(np.float32), probs_mnc[:, held], 1)
         weights_m = greedy(probs_mnc, y_n, ROUNDS, metric=metric)
         self.members = tuple(chosen[m].number for m in np.flatnonzero(weights_m))
-        ensemble, single = (metrics.figures(probs_nc, y_n)[metric] for probs_nc in (held_nc, probs_mnc[0]))
+        alone = (m for m, t in enumerate(chosen) if m == 0 or t.repeats)  # the best trial, or a repeat that is better
+        ensemble, *singles = (metrics.figures(p, y_n)[metric] for p in (held_nc, *(probs_mnc[m] for m in alone)))
+        single = max(singles) if metrics.metric(metric).maximize else min(singles)
         scored = EnsembleScored(trials=trials, ensemble=ensemble, single=single, members=self.members)
         self.points.append([trials, ensemble, single])
         if len(self.points) > POINTS:

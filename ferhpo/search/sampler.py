@@ -227,7 +227,12 @@ class FidelitySampler(BaseSampler):
     def _elsewhere(self, study: Study, space: Mapping[str, BaseDistribution]) -> list[Curve]:
         """Return the prior curves; those of a choice that this study never offered are left out."""
         lists = {name: d.choices for name, d in space.items() if isinstance(d, CategoricalDistribution)}
-        fit = [t for t in self._prior if all(t.params.get(name, c[0]) in c for name, c in lists.items())]
+        fit = [
+            t
+            for t in self._prior
+            if all(t.params.get(name, c[0]) in c for name, c in lists.items())
+            and not any(isinstance(t.distributions.get(name), CategoricalDistribution) for name in space.keys() - lists)
+        ]
         return [replace(c, elsewhere=True) for c in (self._curve(study, t) for t in fit) if c is not None]
 
     def _surrogate(

@@ -117,6 +117,7 @@ def test_the_test_split_is_scored_where_the_net_was_trained(run: Run, monkeypatc
         (["--minutes", "inf"], "--minutes must be a number above 0, got inf"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--epochs", "2", "--set", "epochs=3"], "a training has one budget, got epochs in --set beside --epochs"),
+        (["--set", "lr=0.1", "--set", "lr=0.2"], "--set takes each setting once, got lr more than once"),
         (["--set", "pretrained=true"], "must have an effect, got pretrained, which has none beside the others"),
         (["--set", "weights=no.safetensors"], "must have an effect, got weights"),
     ],

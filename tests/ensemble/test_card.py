@@ -64,6 +64,15 @@ def test_rows_of_every_class_and_split_are_counted(stored: artifact.Artifact) ->
     assert "| all | 1,203 | 5 |" in text
 
 
+def test_names_of_classes_are_shown_as_they_are(stored: artifact.Artifact) -> None:
+    counts = {"train": {"zeb|ra": 3, "<script>": 4}}
+    known = {**stored.provenance, "data": {"format": "folders", "counts": counts}}
+    text = card.render(replace(stored, classes=("zeb|ra", "<script>"), provenance=known), stored.cards())
+    assert r"| zeb\|ra | 3 |" in text
+    assert "| &lt;script> | 4 |" in text
+    assert "<script>" not in text
+
+
 def test_a_temperature_and_the_card_of_a_single_net(stored: artifact.Artifact) -> None:
     warm = Combination(method="uniform", weights_m=np.ones(1), temperature=1.25)
     one = replace(stored, combination=warm, numbers=(0,), folders=stored.folders[:1], report={}, provenance={})

@@ -93,6 +93,15 @@ def test_where_probabilities_are_scored_methods_are_compared_with_their_temperat
     assert found.calibration.after["nll"] < found.calibration.before["nll"]
 
 
+def test_on_the_front_of_a_loss_every_ensemble_has_its_temperature(made: Any) -> None:
+    probs, y = made(6, 800)
+    found = members(np.stack([tempered(p, 4.0) for p in probs]), y)
+    warm, cold = (run(found, metric="nll", method="uniform", calibrate=calibrate).front for calibrate in (True, False))
+    values = [[point.value for point in points if point.kind == "greedy"] for points in (warm, cold)]
+    assert values[0]
+    assert max(values[0]) < min(values[1])
+
+
 def test_limits_hold_for_the_members_that_are_used(made: Any) -> None:
     probs, y = made(6, 200)
     found = run(members(probs, y), method="greedy", limits=Limits(parameters=7000, members=2))

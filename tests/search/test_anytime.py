@@ -60,16 +60,22 @@ def test_the_single_figure_is_the_best_trials_own(root: Path, data: fakes.FakeDa
     assert found.standing["points"][-1][2] == own
 
 
-def test_repeats_take_no_place_in_the_pool_and_are_never_the_single_one(guessed: Study) -> None:
+def test_repeats_take_no_place_from_trials_in_the_pool(guessed: Study) -> None:
     found = guessed.candidates()
     repeats = [replace(t, number=100 + t.number, attrs={**t.attrs, "repeats": t.number}) for t in found] * 9
     running = RunningEnsemble(study=guessed)
     scored = running.update([*repeats, *found], 8)
     assert scored is not None
     assert running._pool >= {t.number for t in found}
-    assert found[0].checkpoint is not None
-    own = np.load(found[0].checkpoint / _layout.PROBABILITIES)
-    assert scored.single == metrics.accuracy(own, LABELS)
+
+
+def test_a_repeat_that_is_the_best_of_all_is_the_single_one(guessed: Study) -> None:
+    *found, sure = guessed.candidates()
+    assert sure.checkpoint is not None
+    np.save(sure.checkpoint / _layout.PROBABILITIES, np.eye(3, dtype=np.float32)[LABELS])
+    scored = RunningEnsemble(study=guessed).update([*found, replace(sure, attrs={**sure.attrs, "repeats": 0})], 8)
+    assert scored is not None
+    assert scored.single == scored.ensemble == 1.0, "what it gives is no gain of the ensemble"
 
 
 def test_members_that_guess_score_at_chance(guessed: Study) -> None:

@@ -148,6 +148,14 @@ def test_prior_trials_are_kept_once_and_are_no_trials_of_the_study(
         assert [row["number"] for row in writer.reader.prior["toy"]] == [r["number"] for r in records(other, new())]
 
 
+def test_a_prior_choice_of_what_is_a_number_here_is_left_out() -> None:
+    other = optuna.create_study()
+    other.optimize(lambda t: (t.suggest_categorical("lr", ["low", "high"]) == "low") + t.suggest_float("x", 0, 1), 5)
+    study = optuna.create_study(sampler=FidelitySampler(1, seed=0, startup=3, prior=other.trials))
+    study.optimize(lambda t: t.suggest_float("lr", 1e-3, 1, log=True) + t.suggest_float("x", 0, 1), n_trials=6)
+    assert len(study.trials) == 6
+
+
 def test_a_search_with_prior_knowledge_begins_where_the_other_ended(
     study: Callable[..., Study], root: Path, data: fakes.FakeData
 ) -> None:

@@ -98,7 +98,10 @@ def _header(path: Path) -> list[str]:
     if missing:
         got = ", ".join(names) or "an empty line"
         rule = f"{path}:1: the header must name {', '.join(COLUMNS)} once each"
-        msg = f"{rule}, got {got[:200]}; name the column '{missing[0]}', in a csv of paths image and label"
+        name, twice = missing[0], names.count(missing[0]) > 1
+        then = f"leave one '{name}' out" if twice else f"name the column '{name}', in a csv of paths image and label"
+        then = "separate the columns by commas" if len(names) == 1 and any(mark in got for mark in ";\t") else then
+        msg = f"{rule}, got {got[:200]}; {then}"
         raise DataError(msg)
     return names
 

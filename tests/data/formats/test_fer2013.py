@@ -170,8 +170,12 @@ HEADS = {
     "header only": (b"emotion,pixels,Usage\n", ":1: a csv must have rows below its header, got none"),
     "header only, cut": (b"emotion,pixels,Usage", ":1: a csv must have rows below its header, got none"),
     "missing column": (b"emotion,pixels\n0,1 2\n", "got emotion, pixels; name the column 'Usage'"),
+    "semicolons": (b"emotion;pixels;Usage\n0;1 2;T\n", "got emotion;pixels;Usage; separate the columns by commas"),
     "other columns": (b"a,b,c\n1,2,3\n", "got a, b, c; name the column 'emotion'"),
-    "a column twice": (b"emotion,emotion,pixels,Usage\n0,0,1,Training\n", "once each"),
+    "a column twice": (
+        b"emotion,emotion,pixels,Usage\n0,0,1,Training\n",
+        "Usage; leave one 'emotion' out",
+    ),
     "no header": (row(3).encode(), "must be a csv with the columns emotion, pixels, Usage, got something else"),
     "blank first line": (b"\nemotion,pixels,Usage\n", "got an empty line"),
     "text": (b"hello\nworld\n", "got hello; name the column 'emotion'"),
