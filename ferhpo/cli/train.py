@@ -63,8 +63,12 @@ def train(
     target, place = checked(out or root / spec.name / "train"), device_of(device)
     from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
+    from ferhpo.space.config import SETTINGS
     from ferhpo.study.source import open_data, recorded_data
 
+    for name in spec.space.fixed:
+        if not SETTINGS[name].matters(config.params()):
+            say(f"{name} of the study file has no effect beside the other settings")
     prepared = open_data(spec, _layout.cache(root), given=data, record=recorded_data(root, spec.name))
     say(in_one_line(prepared))
     opened = None

@@ -28,6 +28,7 @@ epochs = 1
 [space]
 width = 4
 precision = "fp32"
+momentum = 0.8
 ema = 0.9
 augment = { low = 0.0, high = 1.0, default = 0.0 }
 """
@@ -56,6 +57,9 @@ def test_a_training_prints_the_promised_keys_and_keeps_its_checkpoint(run: Run, 
     assert (card["config"]["lr"], card["config"]["optimizer"], card["config"]["width"]) == (0.05, "adamw", 4)
     assert (folder / _layout.WEIGHTS).is_file()
     assert "epoch 1: accuracy" in ran.err
+    assert [line for line in ran.err.splitlines() if "no effect" in line] == [
+        "momentum of the study file has no effect beside the other settings"
+    ]
     assert not (root / "tiny" / "study.db").exists(), "one training is no study"
 
 
