@@ -118,6 +118,9 @@ class Encoding:
 class Presence:
     """When a parameter is asked for, learned from trials: where the others have values that they had with it.
 
+    Others are those with few values. Of two that every trial had together, or neither, nobody knows yet which depends
+    on which, if one does: as long as that is so neither tells when the other is asked for.
+
     Args:
         encoding: of the rows.
         rows: of the trials seen, NaN where a parameter was not asked for (n, parameters).
@@ -125,12 +128,15 @@ class Presence:
 
     def __init__(self, encoding: Encoding, rows: np.ndarray) -> None:
         there = ~np.isnan(rows)
-        discrete = [len(np.unique(column[~np.isnan(column)].round(6))) <= MOST_VALUES for column in rows.T]
+        few = [
+            n > 0 or _count(d) <= MOST_VALUES
+            for n, d in zip(encoding.choices, encoding.distributions.values(), strict=True)
+        ]
         self._rules = {
             p: [
                 (q, np.unique(rows[there[:, p], q].round(6)))
                 for q in range(len(encoding.names))
-                if q != p and discrete[q] and there[there[:, p], q].all()
+                if few[q] and there[there[:, p], q].all() and not (there[:, p] == there[:, q]).all()
             ]
             for p in range(len(encoding.names))
             if there[:, p].any() and not there[:, p].all()

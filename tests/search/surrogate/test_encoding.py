@@ -156,6 +156,17 @@ def test_presence_is_learned_through_nested_and_numeric_conditions(seed: int) ->
     assert [set(params) for params in learned] == [set(params) for params in wanted]
 
 
+def test_what_few_trials_of_a_branch_had_does_not_bind_its_other_parameters() -> None:
+    encoding = Encoding(NESTED)
+    branch = {"arch": "c", "deep": True, "layers": 1, "x": 0.5}
+    seen = [branch | {"levels": 0.1 * i, "x": 0.09 * i} for i in range(3)] + [{"arch": "a", "layers": 1, "x": 0.3}]
+    new = branch | {"levels": 0.77, "x": 0.66}
+    learned = Presence(encoding, np.array([encoding.row(params) for params in seen]))
+    assert encoding.params(learned(encoding.row(new)[None])[0]) == pytest.approx(new)
+    unseen = encoding.params(learned(encoding.row(new | {"deep": False})[None])[0])
+    assert unseen["deep"] is False, "it may be that levels depends on it, not that it depends on levels"
+
+
 def test_a_space_without_conditions_loses_nothing() -> None:
     encoding = Encoding(SPACE)
     np.testing.assert_array_equal(Presence(encoding, rows(0))(rows(1)), rows(1))
