@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from sys import float_info
 from typing import Any
 
 from ferhpo.errors import UsageError, did_you_mean
 
 Params = Mapping[str, Any]  # settings by name
-MOST = 2**63 - 1  # of whole numbers: 64 bits, as seeds have
 _A = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -51,8 +51,8 @@ class Setting:
         """
         if value is None and self.optional:
             return None
-        if isinstance(value, int) and abs(value) > MOST:
-            msg = f"{self.name} must lie between -2**63 and 2**63, got a whole number beyond"
+        if isinstance(value, int) and abs(value) > float_info.max:  # neither a float nor, in full, a message
+            msg = f"{self.name} must lie within +-{float_info.max:g}, got a whole number beyond"
             raise UsageError(msg)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
