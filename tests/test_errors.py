@@ -35,3 +35,4 @@ def test_the_nearest_name_is_offered() -> None:
 
 def test_without_a_near_name_all_are_listed_in_order() -> None:
     assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
+    assert did_you_mean("zzz", []) == "; known: none"
