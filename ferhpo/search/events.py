@@ -70,8 +70,8 @@ class EnsembleScored:
     Args:
         trials: trials that count so far.
         ensemble: the study's metric of the greedy ensemble, cross-fitted: no row is scored by a selection that saw it.
-        single: the same metric, on the same rows, of the best single trial, which was picked on them, or of a repeat of `--confirm`
-            that is better.
+        single: the same metric, on the same rows, of the best single trial, which was picked on them, or of a repeat of
+            `--confirm` that is better.
         members: numbers of the trials in the ensemble that is selected on all rows.
     """
 
