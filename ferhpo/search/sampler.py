@@ -53,8 +53,8 @@ class FidelitySampler(BaseSampler):
         points: returns a trial's values of all objectives by epoch, where the study has several.
         names: parameters to propose, where earlier trials of the study had others too; None proposes whatever they had.
         had: returns a trial's parameters, where it had more than it was asked for: what was fixed then and is not now.
-        around: a configuration that somebody thinks good. Every other one of the trials before the model is used is a
-            neighbour of it (Mallik et al. 2023, PriorBand, arXiv 2306.12370).
+        around: a configuration that somebody thinks good. About every other one of the trials before the model is
+            used is a neighbour of it (Mallik et al. 2023, PriorBand, arXiv 2306.12370).
     """
 
     def __init__(
