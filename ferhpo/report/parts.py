@@ -57,5 +57,7 @@ def whole(value: float) -> str:
 
 
 def _state(state: str, *, barely: bool) -> Html:
-    mark = tag("span", " \N{ALMOST EQUAL TO} commonest class", class_="soft", title=BARELY) if barely else None
+    mark = (
+        tag("span", " \N{LESS-THAN OR EQUIVALENT TO} commonest class", class_="soft", title=BARELY) if barely else None
+    )
     return join([tag("span", state, class_=f"state {state}"), mark])

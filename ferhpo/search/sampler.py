@@ -24,7 +24,7 @@ from ferhpo.study.queue import settings
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
 EXPLORE = 0.15  # share of random trials, at least, which never ends: under a scheduler most of them cost little
-NEIGHBOURS = 0.5  # share of the trials before the model is used that lie near `around`
+GUIDED = 0.5  # share of the trials before the model is used that lie near `around`
 REFIT = 1.1  # the model's lengths are fitted anew once there are so many times the observations
 SMALL = 1000  # points of a space in which no trial repeats another one while there are others
 PENDING = 32  # a running trial keeps others away until so many have begun after it: it may be a dead one
@@ -139,7 +139,7 @@ class FidelitySampler(BaseSampler):
         early = not worked or told < self._startup
         if early or draw < self._explored(study, told):
             encoding = Encoding(search_space)
-            guided = early and self._around and draw < NEIGHBOURS
+            guided = early and self._around and draw < GUIDED
             return self._untried(study, trial, encoding, self._neighbours(study, trial, encoding) if guided else ())
         if len(worked) < len(curves):
             known = {c.key for c in worked if not c.elsewhere}

@@ -5,28 +5,35 @@ of images of 16 pixels, the weights' gradient in bf16 is what happened to be in 
 errors up to 1e34, another one each time). Where the zeros are put around the map first it is right.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn import functional
 from torch.nn.modules.utils import _pair
-from torch.overrides import TorchFunctionMode
+
+from ferhpo.training.convolution import Convolution
 
 
-class Padded(TorchFunctionMode):
-    """A block in which `torch.conv2d`, which the layers call, pads such maps itself."""
+class Padded(Convolution):
+    """Convolutions that pad such maps themselves."""
 
-    def __torch_function__(
+    def conv2d(
         self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Do what a call of torch asks for."""
-        return (_conv2d if func is torch.conv2d else func)(*args, **(kwargs or {}))
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> torch.Tensor:
+        """Return the convolution, of a padded map where the stride is larger than the map."""
+        if not isinstance(padding, str) and any(step > n for step, n in zip(_pair(stride), x.shape[-2:], strict=True)):
+            down, right = _pair(padding)
+            x, padding = functional.pad(x, (right, right, down, down)), 0
+        return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 @contextmanager
@@ -34,18 +41,3 @@ def padded(inner: torch.autocast) -> Generator[None]:
     """Return the context ``inner`` with such maps padded first."""
     with inner, Padded():
         yield
-
-
-def _conv2d(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> torch.Tensor:
-    if not isinstance(padding, str) and any(step > n for step, n in zip(_pair(stride), x.shape[-2:], strict=True)):
-        down, right = _pair(padding)
-        x, padding = functional.pad(x, (right, right, down, down)), 0
-    return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)

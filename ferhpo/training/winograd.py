@@ -7,14 +7,14 @@ Arithmetic Complexity of Computations; Lavin & Gray 2016, Fast Algorithms for Co
 1509.09308). The sums are closer to float64's than oneDNN's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.utils import _pair
-from torch.overrides import TorchFunctionMode
+
+from ferhpo.training.convolution import Convolution
 
 BLOCK = 4 << 20  # bytes of transformed tiles at a time: caches hold them; 1 MiB is slower on two threads, 8 MiB on one
 # The additions go with the channels of input and output, what they save with their product: 64 and 64 are 1.1 to 1.7
@@ -25,21 +25,27 @@ IMAGES = 4  # dimensions of a batch
 TO_WEIGHTS = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, -1.0))
 
 
-class Winograd(TorchFunctionMode):
-    """A block in which `torch.conv2d`, which the layers call, returns the same numbers with that gradient.
+class Winograd(Convolution):
+    """Convolutions that return the same numbers, with that gradient.
 
-    Only where `_serves` says so. A gradient of the images alone, in the block, costs the weights' too.
+    A gradient of the images alone, in the block, costs the weights' too.
     """
 
-    def __torch_function__(
+    def conv2d(
         self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Do what a call of torch asks for."""
-        return (_conv2d if func is torch.conv2d else func)(*args, **(kwargs or {}))
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> torch.Tensor:
+        """Return the convolution, with that gradient where `_serves` says so."""
+        learns = weight.requires_grad and torch.is_grad_enabled()
+        if learns and x.ndim == IMAGES and _serves(weight, stride, padding, dilation, groups):
+            return _Conv.apply(x, weight, bias, _pair(padding))
+        return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def has_layers(model: nn.Module) -> bool:
@@ -125,21 +131,6 @@ class _Conv(torch.autograd.Function):
             dx = torch.ops.aten.convolution_backward(dy, x, weight, *given)[0]
         dw = weight_gradient(x, dy, ctx.padding) if of_weight else None
         return dx, dw, dy.sum((0, 2, 3)) if of_bias else None, None
-
-
-def _conv2d(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> torch.Tensor:
-    learns = weight.requires_grad and torch.is_grad_enabled()
-    if learns and x.ndim == IMAGES and _serves(weight, stride, padding, dilation, groups):
-        return _Conv.apply(x, weight, bias, _pair(padding))
-    return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def _serves(weight: torch.Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
