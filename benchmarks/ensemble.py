@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ferhpo import metrics
+from ferhpo import metrics, scoring
 from ferhpo._atomic import write_json
 from ferhpo.ensemble.evaluate import METHODS, choose
 from ferhpo.ensemble.folds import cross_fit, deal
@@ -58,7 +58,7 @@ def all_methods(probs_mnc: np.ndarray, y_n: np.ndarray) -> tuple[float, dict[str
         start = time.perf_counter()
         fit(probs_mnc, y_n, groups_n)
         held[name] = cross_fit(fit, probs_mnc, y_n, groups_n, fold_n)
-        told[name] = metrics.scored(held[name], y_n, groups_n) | {"seconds": time.perf_counter() - start}
+        told[name] = scoring.scored(held[name], y_n, groups_n) | {"seconds": time.perf_counter() - start}
     chosen = choose(held, y_n, groups_n, "accuracy")
     return time.perf_counter() - begun, {"chosen": chosen, "methods": told}
 

@@ -105,7 +105,7 @@ def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path,
     """Open the sealed test split for student and ensemble: first recorded in the study, then scored."""
     from ferhpo import __version__
     from ferhpo.export.distill import probabilities
-    from ferhpo.metrics import scored
+    from ferhpo.scoring import scored
 
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")

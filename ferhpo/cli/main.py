@@ -3,9 +3,10 @@
 import io
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ferhpo import __version__
 from ferhpo.cli import compare, data, distill, ensemble, export, models, predict, report, search, study, train
@@ -13,8 +14,21 @@ from ferhpo.errors import FerhpoError
 
 INTERRUPTED = 130
 
+
+class Commands(TyperGroup):
+    """The commands, left by `typer.Abort` on Ctrl-C: by itself typer makes an exit code of it, and nobody says why."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="ferhpo",
+    cls=Commands,
     help="Hyperparameter search and ensembling for image classification, at home with facial expressions.",
     epilog="Every command takes --debug, which shows the traceback of an error.",
     no_args_is_help=True,
@@ -67,7 +81,8 @@ def main(args: list[str] | None = None) -> None:
         code = app([word for word in words if word != "--debug"], prog_name="ferhpo", standalone_mode=False)
     except FerhpoError as error:
         code = _fail(str(error), error.exit_code, debug=debug)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
         code = INTERRUPTED
     except OSError as error:  # a full disk, a folder of somebody else: no fault of ferhpo
         code = _fail(_refused(error), 1, debug=debug) if error.errno else _unexpected(error, debug=debug)
@@ -77,8 +92,6 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _unexpected(error: Exception, *, debug: bool) -> int:
-    if isinstance(error, typer.Abort):
-        return INTERRUPTED
     usage = getattr(error, "format_message", None)  # an error of the command line itself
     if usage is not None:
         show = getattr(error, "show", None)

@@ -46,7 +46,7 @@ def print_facts(facts: Iterable[tuple[str, object]], *, title: str | None = None
 
 
 def score_row(name: str, figures: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return a classifier's line of a table under `SCORES`, from `metrics.scored`."""
+    """Return a classifier's line of a table under `SCORES`, from `scoring.scored`."""
     interval = "{:.3f}-{:.3f}".format(*figures["ci95"])
     more = (figures[key] for key in ("balanced_accuracy", "macro_f1", "nll", "ece"))
     return name, figures["accuracy"], interval, *more

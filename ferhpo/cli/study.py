@@ -71,10 +71,10 @@ def show(
     """Show a study: its trials, states, best trial, what it learned, and every opening of the test split."""
     opened = open_study(named(name, study), root, storage)
     if output is Format.json:
-        print_json(summary(opened) | {"learned": learned_json(opened)})
+        print_json(summary(opened) | {"built": built_json(opened), "learned": learned_json(opened)})
         return
     show_study(opened, output, every=True)
-    print_facts(_told(learned_json(opened), opened.metric))
+    print_facts([*_built(built_json(opened)), *_told(learned_json(opened), opened.metric)])
 
 
 @app.command(short_help="Show the best trial and its configuration.")
@@ -146,6 +146,29 @@ def standing_json(study: "Study") -> dict[str, Any] | None:
     """Return the running ensemble as the last search left it, None if there is none."""
     points, members = study.standing["points"], study.standing["members"]
     return {"value": points[-1][1], "single": points[-1][2], "members": members} if points else None
+
+
+def built_json(study: "Study") -> dict[str, Any] | None:
+    """Return what `ferhpo ensemble` last made of the study, None if nothing; a damaged file has a ``problem`` alone."""
+    from ferhpo.report.ensemble_frames import ensemble
+    from ferhpo.report.pick import records
+
+    found = ensemble(study.folder)
+    if found is None:
+        return None
+    if found.problem:
+        return {"problem": found.problem}
+    value = next((row["value"] for row in records(found.front) if row["kind"] == "chosen"), None)
+    return {"method": found.method, "metric": found.metric, "value": value, "members": found.members["number"].tolist()}
+
+
+def _built(found: dict[str, Any] | None) -> list[tuple[str, object]]:
+    if found is None:
+        return []
+    if "problem" in found:
+        return [("ensemble", found["problem"])]
+    value = "" if found["value"] is None else f": {found['metric']} {found['value']:.4f} cross-fitted"
+    return [("ensemble", f"{found['method']} of {len(found['members'])} trials{value}")]
 
 
 def learned_json(study: "Study") -> dict[str, Any]:
@@ -227,7 +250,7 @@ def show_study(study: "Study", output: Format, *, every: bool = False) -> None:
             *(("confirmed", _again(one, study.metric)) for one in facts["confirmed"]),
             *([("winner", _winner(facts["confirmed"]))] if facts["confirmed"] else []),
             *([("constraints", _kept(facts))] if facts["constraints"] else []),
-            ("ensemble", _standing(facts["ensemble"], study.metric)),
+            ("running ensemble", _standing(facts["ensemble"], study.metric)),
             *(("prior", f"{n} trials of '{name}'") for name, n in facts["prior"].items()),
             ("test split", f"opened {len(study.openings)} times" if study.openings else "sealed"),
             *(("opened", f"{opening['date']} by {opening['command']}") for opening in study.openings),

@@ -171,7 +171,7 @@ def open_test(study: "Study", prepared: "Prepared", checkpoint: Path, device: st
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
     from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
-    from ferhpo.metrics import scored
+    from ferhpo.scoring import scored
 
     times = study.record_opening(command_line(), __version__)
     say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")

@@ -19,8 +19,8 @@ from ferhpo._layout import CARD
 from ferhpo.ensemble import infer, members
 from ferhpo.ensemble.build import build, sealed_data
 from ferhpo.errors import StudyError
-from ferhpo.metrics import evaluated
 from ferhpo.models.flops import flops
+from ferhpo.scoring import evaluated
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -49,7 +49,7 @@ def judge(study: "Study", data: "Prepared", command: str, device: str) -> Found:
 
     Returns:
         of: the trials by number and checksum; all: what is told of each; single and, of two trials or more, ensemble:
-        trials, val and test (each `metrics.evaluated`), parameters, flops, epochs, images_per_second, configs, method;
+        trials, val and test (each `scoring.evaluated`), parameters, flops, epochs, images_per_second, configs, method;
         test_openings, split and classes.
 
     Raises:

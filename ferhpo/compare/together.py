@@ -11,8 +11,9 @@ from ferhpo.compare import judge
 from ferhpo.ensemble.cost import Limits
 from ferhpo.ensemble.fit import fit
 from ferhpo.ensemble.members import Members
-from ferhpo.metrics import evaluated, metric
 from ferhpo.metrics import figures as figures_of
+from ferhpo.metrics import metric
+from ferhpo.scoring import evaluated
 
 MOST = 16  # members to choose from, by validation value: more cost minutes and are the weaker ones
 

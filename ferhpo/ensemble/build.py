@@ -20,7 +20,8 @@ from ferhpo.ensemble.fit import fit
 from ferhpo.ensemble.front import priced
 from ferhpo.ensemble.outcome import EnsembleReport, Opened
 from ferhpo.errors import DataError, UsageError, did_you_mean
-from ferhpo.metrics import evaluated, metric, scored
+from ferhpo.metrics import metric
+from ferhpo.scoring import evaluated, scored
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared

@@ -13,7 +13,7 @@ from ferhpo.data.splits import DROPPED, TEST, hashes
 from ferhpo.ensemble.evaluate import mcnemar
 from ferhpo.ensemble.infer import Ensemble, member_probabilities
 from ferhpo.errors import DataError
-from ferhpo.metrics import evaluated
+from ferhpo.scoring import evaluated
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -34,7 +34,7 @@ class Elsewhere:
         other_classes: test rows left out because the study has no such class.
         seen: test rows left out because their image trained or validated in the study.
         sealed: scored rows whose image stands in the study's own sealed test split: with any it is an opening of that.
-        ensemble: `metrics.evaluated`.
+        ensemble: `scoring.evaluated`.
         best_single: likewise.
         mcnemar_p: exact two-sided p that the two are right equally often.
     """

@@ -19,7 +19,7 @@ class Opened:
         mcnemar_p: exact two-sided p that the two are right equally often.
         without_copies: n, ensemble and best_single over the rows whose image stands in no other split of the source;
             None if all rows are such. No net was trained on the others either: the split takes copies out of training.
-        evaluation: `metrics.evaluated` of ensemble and best_single.
+        evaluation: `scoring.evaluated` of ensemble and best_single.
     """
 
     n: int
@@ -64,7 +64,7 @@ class EnsembleReport:
         best_val: its figures on all validation rows, which chose it.
         calibration: what the temperature did.
         front: accuracy against cost, cheapest first.
-        evaluation: `metrics.evaluated` of ensemble and best_single on the validation rows.
+        evaluation: `scoring.evaluated` of ensemble and best_single on the validation rows.
         test: None unless the test split was opened by this call.
         test_openings: how often the study's test split was opened so far.
         notes: what a reader must know before the figures, a sentence each.

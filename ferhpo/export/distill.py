@@ -17,7 +17,8 @@ import numpy as np
 from ferhpo._atomic import write_bytes
 from ferhpo.data.cache import Part, Prepared
 from ferhpo.ensemble import artifact, infer
-from ferhpo.metrics import Metric, scored
+from ferhpo.metrics import Metric
+from ferhpo.scoring import scored
 from ferhpo.space.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Distilled:
         folder: the student's checkpoint.
         epochs: it was trained for.
         seconds: training and validation took.
-        student: `metrics.scored` on the validation rows, which ended its training at most.
+        student: `scoring.scored` on the validation rows, which ended its training at most.
         ensemble: the same of the ensemble; cross-fitted, or of the rows that fitted it where only those are known.
         best_single: the same of the best single trial, which these rows chose; None where it is not known.
         parameters: of student and ensemble.

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ferhpo import _atomic
-from ferhpo.report import frames, plots, validation_frames
+from ferhpo.report import classifier_plots, frames, plots, validation_frames
 from ferhpo.report.html import document
 from ferhpo.report.markup import Html, join, prose, table, tag
 from ferhpo.report.parts import chart
@@ -99,4 +99,6 @@ def _curves(title: str, study: Study) -> list[Html]:
 def _matrix(title: str, counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Html:
     index = pd.Index(list(classes))
     found = pd.DataFrame([list(row) for row in counts], index=index, columns=index)
-    return chart(plots.confusion(found, validation_frames.shares(found)), f"{title}: test rows, by label and answer.")
+    return chart(
+        classifier_plots.confusion(found, validation_frames.shares(found)), f"{title}: test rows, by label and answer."
+    )

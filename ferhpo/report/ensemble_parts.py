@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from ferhpo.report import plots, validation_frames
+from ferhpo.report import classifier_plots, validation_frames
 from ferhpo.report.ensemble_frames import MORE, EnsembleTables
 from ferhpo.report.markup import Html, table, tag
 from ferhpo.report.parts import cells, chart
@@ -32,7 +32,7 @@ def _front(found: EnsembleTables) -> list[Html]:
     heads |= {column: title for column, title in COSTS.items() if col(best, column).notna().any()}
     return [
         tag("h3", "What less gives"),
-        chart(plots.front(found.front, axis, COSTS[axis], f"validation {found.metric}"), told),
+        chart(classifier_plots.front(found.front, axis, COSTS[axis], f"validation {found.metric}"), told),
         tag("p", "Nothing as cheap as one of these is better, but perhaps than the one in use.", class_="soft"),
         table(
             heads, map(cells, records(best)), marked=[i for i, r in enumerate(records(best)) if r["kind"] == "chosen"]
@@ -72,7 +72,7 @@ def _classes(found: EnsembleTables) -> list[Html]:
         "f1": "F1",
     }
     told = f"The ensemble on {SPLITS[split]} rows: counts, coloured by share of the label."
-    drawn = chart(plots.confusion(found.confusion, validation_frames.shares(found.confusion)), told)
+    drawn = chart(classifier_plots.confusion(found.confusion, validation_frames.shares(found.confusion)), told)
     return [tag("h3", "Classes"), tag("div", drawn, tag("div", table(heads, map(cells, records(some)))), class_="pair")]
 
 

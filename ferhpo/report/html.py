@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ferhpo import __version__, _atomic
-from ferhpo.report import plots, sections, verdicts
+from ferhpo.report import drawing, sections, verdicts
 from ferhpo.report.content import Content
 from ferhpo.report.markup import Html, count, duration, prose, tag, text
 from ferhpo.report.pick import records, total
@@ -96,7 +96,7 @@ def document(name: str, kind: str, subtitle: str, links: Sequence[tuple[str, str
         tag("noscript", tag("p", "The charts need JavaScript; every number is in the tables as well.", class_="note")),
         *parts,
         tag("footer", written),
-        tag("script", Html(plots.library())),
+        tag("script", Html(drawing.library())),
         tag("script", _own("page.js")),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from ferhpo.report.drawing import Figure, near
 from ferhpo.report.ensemble_frames import FIGURES
 from ferhpo.report.frames import AIM
 from ferhpo.report.markup import Html, duration, join, tag, text
-from ferhpo.report.plots import Figure, near
 
 BARELY = "no clearly better than always answering the commonest class"
 SCORES = frozenset({"value", "best", "weight", "precision", "recall", "f1", "robust_accuracy", *FIGURES})

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ferhpo.report import frames, plots, validation_frames
+from ferhpo.report import classifier_plots, frames, plots, validation_frames
 from ferhpo.report.content import Content
 from ferhpo.report.ensemble_frames import FIGURES
 from ferhpo.report.ensemble_parts import details, notes_of
@@ -162,8 +162,8 @@ def mistakes(content: Content) -> Html | None:
     told = f"All {len(y_n)} validation rows: counts, coloured by share of the label."
     sure = "How often it is right by how sure it is; on the dotted line a probability means what it says."
     charts = [
-        chart(plots.confusion(counts, validation_frames.shares(counts)), told),
-        chart(plots.reliability(validation_frames.reliability(probs_nc, y_n)), f"{sure} Larger: more rows."),
+        chart(classifier_plots.confusion(counts, validation_frames.shares(counts)), told),
+        chart(classifier_plots.reliability(validation_frames.reliability(probs_nc, y_n)), f"{sure} Larger: more rows."),
     ]
     heads = {"class": "class", "rows": "validation rows", "precision": "precision", "recall": "recall", "f1": "F1"}
     lines = map(cells, records(validation_frames.by_class(counts)))
@@ -263,7 +263,7 @@ def _scores(scores: pd.DataFrame, title: str, caption: str) -> Html:
     lines = [cells(row) | {"ci": f"{row['low']:.4f} to {row['high']:.4f}" if row["known"] else None} for row in found]
     marked = [i for i, row in enumerate(found) if row["kind"] == "chosen"]
     drawn = rows(scores, col(scores, "accuracy").notna())
-    figure = chart(plots.scores(drawn, title), caption) if len(drawn) else None
+    figure = chart(classifier_plots.scores(drawn, title), caption) if len(drawn) else None
     return join([figure, table(heads, lines, marked=marked)])
 
 

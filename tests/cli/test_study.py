@@ -8,6 +8,7 @@ from pathlib import Path
 import fakes
 import pytest
 
+from ferhpo import _layout
 from ferhpo.search import costs
 from ferhpo.search.budget import Limits
 from ferhpo.search.confirm import Confirm, Confirmation
@@ -39,6 +40,28 @@ def test_show_prints_the_promised_keys_and_nothing_else_on_stdout(study: Make, r
     assert found["ensemble"]["members"] == opened.standing["members"]
     assert [found["ensemble"]["value"], found["ensemble"]["single"]] == opened.standing["points"][-1][1:]
     assert "cross-fitted, best single 0." in run("study", "show", "--study", "toy").out
+
+
+def test_show_tells_the_running_ensemble_from_the_one_that_was_made(study: Make, run: Run) -> None:
+    opened = study(6)
+    assert run("study", "show", "toy", "-f", "json").json["built"] is None
+    assert "\nensemble " not in run("study", "show", "toy").out
+    made = run("ensemble", "--study", "toy", "--top", 3, "--method", "weighted", "-f", "json").json
+    found = run("study", "show", "toy", "-f", "json").json["built"]
+    value = next(point["value"] for point in made["front"] if point["kind"] == "chosen")
+    assert found == {
+        "method": "weighted",
+        "metric": "accuracy",
+        "value": value,
+        "members": [m["number"] for m in made["members"]],
+    }
+    out = run("study", "show", "toy").out
+    assert f"weighted of {len(found['members'])} trials: accuracy {value:.4f} cross-fitted" in out
+    assert "running ensemble" in out
+    index = opened.folder / _layout.ENSEMBLE / _layout.INDEX
+    index.write_text("{")
+    assert "ensemble.json cannot be read" in run("study", "show", "toy", "-f", "json").json["built"]["problem"]
+    assert run("study", "show", "toy").code == 0
 
 
 @pytest.mark.parametrize("command", ["show", "best"])
@@ -278,6 +301,6 @@ def test_prior_knowledge_is_shown_as_such(
     study(4)
     with open_writer(fakes.spec(), root, data, prior={"other": kept}):
         pass
-    assert "prior       1 trials of 'other'" in run("study", "show", "--study", "toy").out
+    assert "prior             1 trials of 'other'" in run("study", "show", "--study", "toy").out
     shown = run("study", "show", "--study", "toy", "--format", "json").json
     assert (shown["prior"], shown["n_trials"]) == ({"other": 1}, 4)

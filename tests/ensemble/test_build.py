@@ -14,7 +14,7 @@ from ferhpo.ensemble import artifact, card, infer
 from ferhpo.ensemble.build import build, recounted
 from ferhpo.ensemble.evaluate import METHODS
 from ferhpo.errors import CheckpointError, DataError, UsageError
-from ferhpo.metrics import scored
+from ferhpo.scoring import scored
 
 FIGURES = {"accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ci95"}
 

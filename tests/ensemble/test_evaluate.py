@@ -11,7 +11,7 @@ from ferhpo.ensemble.cost import Budget, Limits
 from ferhpo.ensemble.evaluate import METHODS, choose, mcnemar, methods, row_scores
 from ferhpo.ensemble.folds import cross_fit, deal
 from ferhpo.ensemble.select import SELECTIONS
-from ferhpo.metrics import scored
+from ferhpo.scoring import scored
 
 MEANS = ("uniform", "diverse", "weighted", "greedy", "bagged")  # methods that are a weighted mean of probabilities
 LOGISTIC = ("logistic_shared", "logistic")

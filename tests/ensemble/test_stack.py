@@ -6,19 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferhpo.ensemble.combine import FLOOR, apply_meta, centred_logs, features, softmax
+from ferhpo.ensemble.combine import FLOOR, apply_meta, features, softmax
+from ferhpo.ensemble.logistic import TOL, PerClass, solver
 from ferhpo.ensemble.simplex import GAP
 from ferhpo.ensemble.stack import (
     STRENGTHS,
-    PerClass,
-    Shared,
     fit_log_pool,
     fit_logistic,
     fit_logistic_shared,
     fit_weighted,
     linear_weights,
     log_weights,
-    solve,
 )
 from ferhpo.metrics import nll
 
@@ -82,32 +80,6 @@ def test_a_log_pool_is_the_normalised_geometric_mean(made: Any) -> None:
     assert fitted.meta.strength is None
 
 
-@seeds
-@few
-def test_shared_coefficients_are_where_the_penalised_loss_is_flat(made: Any, seed: int) -> None:
-    probs, y = made(3, 80, classes=4, seed=seed)
-    logs = centred_logs(probs)
-
-    def loss(theta: np.ndarray) -> float:
-        pooled = softmax(np.tensordot(theta[:3], logs, 1) + theta[3:])
-        return 0.05 * 80 * nll(pooled, y) + float(theta[:3] @ theta[:3]) / 2
-
-    found = solve(Shared, probs, y, 0.05)
-    theta = np.r_[found.coef_cmk[0, :, 0], found.bias_c]
-    assert np.allclose(found.coef_cmk, np.eye(4)[:, None, :] * theta[None, :3, None])
-    slopes = [(loss(theta + step) - loss(theta - step)) / 2e-5 for step in 1e-5 * np.eye(7)]
-    assert np.abs(slopes).max() < 1e-4
-
-
-def test_a_shared_weight_turns_a_flattened_member_back(made: Any) -> None:
-    probs, _ = made(1, 20_000, classes=3)
-    y = (np.random.default_rng(1).random((20_000, 1)) > probs[0].cumsum(1)).sum(1)  # labels drawn by the member
-    flat = probs**0.5
-    fitted = solve(Shared, flat / flat.sum(2, keepdims=True), y, 1.0)
-    assert fitted.coef_cmk[0, 0, 0] == pytest.approx(2, abs=0.1)
-    assert np.allclose(fitted.bias_c - fitted.bias_c.mean(), 0, atol=0.1)
-
-
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_logistic_is_that_of_scikit_learn(made: Any, classes: int) -> None:
     from sklearn.linear_model import LogisticRegression
@@ -121,30 +93,13 @@ def test_logistic_is_that_of_scikit_learn(made: Any, classes: int) -> None:
     assert np.allclose(fitted.predict(probs), model.predict_proba(features(probs)), atol=1e-3)
 
 
-@pytest.mark.parametrize("form", [PerClass, Shared])
-def test_where_the_solver_starts_does_not_matter(made: Any, form: Any) -> None:
-    probs, y = made(3, 200)
-    first = solve(form, probs, y, 1e-2)
-    warm = solve(form, probs, y, 1e-1, start=first)
-    cold = solve(form, probs, y, 1e-1)
-    assert np.allclose(apply_meta(probs, warm), apply_meta(probs, cold), atol=1e-3)
-
-
-@pytest.mark.parametrize("form", [PerClass, Shared])
-def test_copies_of_all_members_are_half_the_penalty(made: Any, form: Any) -> None:
-    probs, y = made(2, 200)
-    doubled = np.concatenate([probs, probs])
-    single, double = solve(form, probs, y, 0.2), solve(form, doubled, y, 0.1)
-    assert np.allclose(apply_meta(probs, single), apply_meta(doubled, double), atol=1e-3)
-
-
 def test_the_penalty_is_chosen_on_rows_the_fit_did_not_see(made: Any) -> None:
     probs, _ = made(10, 150)
     y = np.random.default_rng(1).integers(7, size=150)
     noise = fit_logistic(probs, y, np.arange(150))
     assert noise.meta is not None
     assert noise.meta.strength in STRENGTHS[:2]
-    loose = apply_meta(probs, solve(PerClass, probs, y, STRENGTHS[-1]))
+    loose = apply_meta(probs, solver(PerClass, probs, y)(STRENGTHS[-1], TOL, None))
     assert nll(loose, y) < 1.2 < 1.8 < nll(noise.predict(probs), y)
 
 

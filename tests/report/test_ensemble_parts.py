@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ferhpo import metrics
+from ferhpo import scoring
 from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
 from ferhpo.report.ensemble_parts import details, notes_of
 from tests.report.made_up_study import LABELS, probabilities, write_ensemble
@@ -16,7 +16,7 @@ CLASSES = [f"class <{c}>" for c in range(probabilities().shape[1])]
 
 def stored(*, test: bool) -> dict[str, Any]:
     """Return what an ensemble stores beside its accuracies."""
-    figures = metrics.evaluated(probabilities(), LABELS, np.arange(len(LABELS)))
+    figures = scoring.evaluated(probabilities(), LABELS, np.arange(len(LABELS)))
     both = {"ensemble": figures, "best_single": figures}
     quality = {"nll": 0.5, "ece": 0.25, "brier": 0.75}
     costs = {"members": 1, "parameters": 1000.0, "latency_ms": None}
@@ -34,7 +34,7 @@ def stored(*, test: bool) -> dict[str, Any]:
         "n_test": 100,
         "without_copies": {
             "n": 93,
-            "ensemble": metrics.scored(probabilities(), LABELS, np.arange(len(LABELS))),
+            "ensemble": scoring.scored(probabilities(), LABELS, np.arange(len(LABELS))),
             "best_single": figures,
         },
     }
@@ -61,7 +61,7 @@ def test_all_that_is_stored_is_shown_and_nothing_of_it_becomes_a_tag(tmp_path: P
 
 def test_tables_hold_what_is_stored(tmp_path: Path) -> None:
     found = read(tmp_path, test=True)
-    figures = metrics.evaluated(probabilities(), LABELS, np.arange(len(LABELS)))
+    figures = scoring.evaluated(probabilities(), LABELS, np.arange(len(LABELS)))
     assert found.front["value"].tolist() == [0.5, 0.625]
     assert found.front["trials"].tolist() == ["3", "3 5"]
     assert found.confusion.to_numpy().tolist() == figures["confusion"]
@@ -74,7 +74,7 @@ def test_tables_hold_what_is_stored(tmp_path: Path) -> None:
 
 def test_an_interval_that_few_groups_do_not_tell_is_left_out(tmp_path: Path) -> None:
     assert " to 0." in "".join(details(read(tmp_path, test=False)))
-    figures = metrics.evaluated(probabilities(), LABELS, np.zeros(len(LABELS), int))
+    figures = scoring.evaluated(probabilities(), LABELS, np.zeros(len(LABELS), int))
     page = "".join(details(read(tmp_path, test=False, evaluation={"val": {"ensemble": figures}, "test": None})))
     assert "macro F1, 95 % by bootstrap" in page
     assert " to 0." not in page

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ferhpo.report import frames, plots
+from ferhpo.report.drawing import Figure
 from ferhpo.report.facts import facts
 from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
@@ -24,12 +25,12 @@ ENDED = pd.DataFrame(
 )
 
 
-def traces(figure: plots.Figure) -> list[dict[str, Any]]:
+def traces(figure: Figure) -> list[dict[str, Any]]:
     """What a browser is given of each trace."""
     return json.loads(str(figure.to_json()))["data"]
 
 
-def axis(figure: plots.Figure) -> dict[str, Any]:
+def axis(figure: Figure) -> dict[str, Any]:
     return json.loads(str(figure.to_json()))["layout"]["xaxis"]
 
 
@@ -82,42 +83,9 @@ def test_budget_stacks_the_shares_of_each_state(full: Study) -> None:
     assert sum(trace["x"][2] for trace in drawn) == pytest.approx(1)
 
 
-def test_scores_without_an_interval_have_no_arms() -> None:
-    row = {
-        "name": "x",
-        "kind": "chosen",
-        "split": "val",
-        "accuracy": 0.5,
-        "low": float("nan"),
-        "high": float("nan"),
-        "known": False,
-    }
-    assert traces(plots.scores(pd.DataFrame([row]), "accuracy"))[0]["error_x"]["visible"] is False
-
-
 def test_importances_are_one_bar_each() -> None:
     (bars,) = traces(plots.importances(pd.DataFrame({"parameter": ["lr", "width"], "importance": [0.8, 0.2]})))
     assert (bars["y"], bars["x"]) == (["lr", "width"], [0.8, 0.2])
-
-
-@pytest.mark.parametrize(("value", "ends"), [(0.8, [0.76, 0.84]), (-2, [-2.1, -1.9]), (0.0, [-0.01, 0.01])])
-def test_equal_values_have_an_axis_close_to_them(value: float, ends: list[float]) -> None:
-    table = pd.DataFrame({"trials": [2, 5], "ensemble": [value] * 2, "single": [value] * 2})
-    figure = plots.near(plots.standing(table, "accuracy"))
-    assert figure.layout.yaxis.range == pytest.approx(ends)
-    assert figure.layout.xaxis.range is None
-
-
-def test_an_axis_of_counts_names_or_several_values_is_plotlys_own() -> None:
-    one = ENDED.head(1).assign(known=False, low=0.4, high=0.6, kind="single", name="a", accuracy=0.5)
-    figure = plots.near(plots.scores(one, "accuracy"))
-    assert figure.layout.xaxis.range == pytest.approx([0.475, 0.525])
-    assert figure.layout.yaxis.range is None
-    assert plots.near(plots.scores(one.assign(known=True), "accuracy")).layout.xaxis.range is None
-    several = plots.near(plots.slices(ENDED, "arch", "params_arch", "accuracy", None))
-    assert several.layout.yaxis.range is None
-    bars = plots.importances(pd.DataFrame({"parameter": ["a", "b"], "importance": [0.5, 0.5]}))
-    assert plots.near(bars).layout.xaxis.range is None
 
 
 def test_a_whole_number_among_choices_keeps_its_name_where_some_trials_lack_it() -> None:
