@@ -11,6 +11,7 @@ from ferhpo.report.drawing import Figure
 from ferhpo.report.facts import facts
 from ferhpo.space.dimension import Dimension
 from ferhpo.study.study import Study
+from tests.report.drawn import traces
 from tests.report.made_up_study import BEST
 
 ENDED = pd.DataFrame(
@@ -23,11 +24,6 @@ ENDED = pd.DataFrame(
     }
     | {"params_lr": [0.1, 0.01], "params_arch": ["<b>", "resnet9s"]}
 )
-
-
-def traces(figure: Figure) -> list[dict[str, Any]]:
-    """What a browser is given of each trace."""
-    return json.loads(str(figure.to_json()))["data"]
 
 
 def axis(figure: Figure) -> dict[str, Any]:
