@@ -3,11 +3,11 @@
 It holds no weights and takes normalised images: both filters give the same before and after a normalisation.
 """
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional
-
-NAME = "denoise"  # of the module, within the net
 
 
 class Denoise(nn.Module):
@@ -44,13 +44,12 @@ class Denoise(nn.Module):
 
 
 def add(model: nn.Module, kind: str) -> None:
-    """Let a net filter its images first; its weights keep their names."""
-    model.add_module(NAME, Denoise(kind))
-    model.register_forward_pre_hook(_first)
+    """Let a net filter its images first; it gets no module more, since a sequence would run that at its end as well."""
+    model.register_forward_pre_hook(partial(_first, Denoise(kind)))
 
 
-def _first(model: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return model.get_submodule(NAME)(args[0]), *args[1:]
+def _first(denoise: Denoise, _: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return denoise(args[0]), *args[1:]
 
 
 def _three(x: torch.Tensor, axis: int) -> tuple[torch.Tensor, ...]:

@@ -11,7 +11,7 @@ MOST = 200  # prior trials in the table
 
 
 def front(content: Content) -> Html | None:
-    """The trials that no other one beats in every objective."""
+    """The trials that no other one dominates."""
     facts, found = content.facts, content.front
     on = rows(found, col(found, "best")) if len(found) else found
     if not len(on):

@@ -46,7 +46,7 @@ class FidelitySampler(BaseSampler):
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
         seed: of every draw; the same study and seed give the same proposals.
-        startup: trials with a value before the model is used; until then trials are random.
+        startup: trials with a value before the model is used; until then trials are random, or near ``around``.
         choices: those that may be proposed of a parameter, where that is fewer than trials may have.
         prior: trials of another study of as many epochs, with values by epoch, whose greater or smaller values mean the
             same; they count towards ``startup``, and how far they hold here is learned.
@@ -263,10 +263,10 @@ def _identity(study: Study) -> tuple[Any, ...]:
 def _key(params: Mapping[str, Any], drawn_from: Mapping[str, BaseDistribution]) -> Key:
     """Return what tells one configuration from another: of a choice, which may be a list, its place.
 
-    What cannot vary is left out, as it is of a proposal.
+    What cannot vary is left out, as it is of a proposal, and so is what the logarithm of a range rounds.
     """
     varied = ((name, d) for name, d in drawn_from.items() if name in params and not d.single())
-    return frozenset((name, d.to_internal_repr(params[name])) for name, d in varied)
+    return frozenset((name, float(f"{d.to_internal_repr(params[name]):.9g}")) for name, d in varied)
 
 
 def _whole(trial: FrozenTrial) -> bool:

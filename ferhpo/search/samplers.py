@@ -111,6 +111,11 @@ def _check_space(spec: StudySpec) -> None:
             "on another one; choose fidelity or tpe, or fix it"
         )
         raise spec.error(msg, "sampler", "name")
+    unseen = [str(c) for c in spec.constraints if name == "cmaes" or (name == "gp" and c.quantity in COSTS)]
+    if unseen:  # the model would propose nets that are too large again and again
+        which = "no constraints" if name == "cmaes" else "no constraints on what ends a trial early"
+        msg = f"{name} takes {which}, of which it sees nothing, got {unseen[0]}; choose fidelity, tpe or nsga2"
+        raise spec.error(msg, "sampler", "name")
     if name == "cmaes" and all(d.choices or d.name in space.unreachable for d in space.dimensions):
         msg = "cmaes needs at least one range, got choices only; choose fidelity, tpe or grid"
         raise spec.error(msg, "sampler", "name")

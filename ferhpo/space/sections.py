@@ -120,7 +120,7 @@ class SamplerSpec:
     Args:
         name: fidelity (a model over configuration and epoch, `search/sampler.py`), grid, or Optuna's tpe, gp, cmaes,
             random, qmc, nsga2.
-        startup: random trials before the sampler's model is used (fidelity, tpe, gp, cmaes).
+        startup: trials before the sampler's model is used: with a value (fidelity, tpe), COMPLETE (gp, cmaes).
         points: values that grid takes of a range without a step.
     """
 

@@ -30,7 +30,7 @@ class Aims:
 
 
 def front(trials: Sequence[Trial], aims: Aims) -> list[Trial]:
-    """Return the COMPLETE trials that keep the constraints and that no other one beats in every objective.
+    """Return the COMPLETE trials that keep the constraints and that no other one dominates.
 
     The best by the metric comes first; with one objective that is the best trial, followed by its equals.
     """

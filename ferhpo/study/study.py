@@ -211,7 +211,7 @@ class Study:
         return ranking(self.trials() if found is None else found, self.aims)
 
     def front(self, found: Sequence[Trial] | None = None) -> list[Trial]:
-        """Return the COMPLETE trials that keep the constraints and that no other one beats in every objective.
+        """Return the COMPLETE trials that keep the constraints and that no other one dominates.
 
         Args:
             found: the study's trials where they were read already.

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from ferhpo.models.denoise import Denoise
+from ferhpo.models.denoise import Denoise, add
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
 
@@ -31,6 +32,14 @@ def test_a_filter_commutes_with_normalisation_and_calms_noise(kind: str) -> None
     spots = torch.full((1, 1, 16, 16), 0.5)
     spots[..., ::5, ::5] = 1.0
     assert Denoise(kind)(spots).std() < 0.7 * spots.std()
+
+
+def test_a_sequence_of_layers_filters_its_images_once() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    x = torch.rand(2, 1, 8, 8)
+    want = net(Denoise("median")(x))
+    add(net, "median")
+    assert torch.equal(net(x), want)
 
 
 @pytest.mark.parametrize("arch", ["resnet9s", "timm:test_resnet"])

@@ -1,5 +1,7 @@
 """Every sampler by name through one suite."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Session
 from ferhpo.search.surrogate.fidelity import Surrogate
 from ferhpo.search.surrogate.proposal import proposed
+from ferhpo.space.aims import Constraint
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
 from tests.search.plain import EPOCHS, run
@@ -100,6 +103,43 @@ def test_a_study_of_running_failed_pruned_and_queued_trials_is_survived(name: st
 def test_a_space_that_a_sampler_cannot_take_is_refused_in_one_sentence(name: str, space: str, message: str) -> None:
     with pytest.raises(SpecError, match=message.replace("toy.*:4", ":4")):
         sampler(spec(name, space), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "constraint", "message"),
+    [
+        (
+            "cmaes",
+            "accuracy >= 0.5",
+            "cmaes takes no constraints, of which it sees nothing, got accuracy >= 0.5; choose",
+        ),
+        (
+            "gp",
+            "params <= 700",
+            "gp takes no constraints on what ends a trial early, of which .* got params <= 700; choose",
+        ),
+        ("gp", "accuracy >= 0.5", ""),
+        ("tpe", "params <= 700", ""),
+    ],
+)
+def test_a_sampler_that_would_not_see_a_constraint_is_refused_with_it(name: str, constraint: str, message: str) -> None:
+    made = replace(spec(name), constraints=(Constraint.parse(constraint),))
+    with pytest.raises(SpecError, match=message) if message else nullcontext():
+        sampler(made, 0)
+
+
+def test_the_first_trials_do_not_repeat_the_defaults() -> None:
+    """Whose logarithm is not to the bit what it was."""
+    lr = "lr = { low = 0.001, high = 0.5, log = true, default = 0.1 }"
+    for seed in range(20):
+        made = replace(
+            spec("fidelity", f"arch = {{ choices = ['resnet9s', 'vgg8'], default = 'resnet9s' }}\n{lr}"), seed=seed
+        )
+        study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
+        study.enqueue_trial(made.space.defaults())
+        run(study, made.space.sample, lambda _p, e: 1 / e, 10)
+        asked = {(t.params["arch"], round(t.params["lr"], 9)) for t in study.trials}
+        assert len(asked) == 10
 
 
 def test_the_default_one_searches_what_the_study_file_does_whatever_trials_had_before() -> None:

@@ -59,7 +59,7 @@ class Encoding:
         return self._snapped(np.where(self.choices > 0, np.floor(rows * self.choices), rows))
 
     def mutated(self, rng: np.random.Generator, rows: np.ndarray, width: float) -> np.ndarray:
-        """Return rows near others: about a third of the cells move, at least one, ranges by ``width``.
+        """Return rows near others: about a third of the cells are drawn anew, at least one, ranges by ``width``.
 
         Absent cells are drawn anew, since another choice may make them present.
         """
