@@ -1,7 +1,7 @@
 """The sampler `grid`: every point once, in random order, however often a search is begun again; and where that ends.
 
 Optuna's goes by a point's place in a list that its seed shuffles, so after a changed seed or range it would repeat
-points and leave others out. Here a point was visited if a trial has its settings.
+points and leave others out. Here a point was visited if a trial has its whole configuration.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,10 @@ from optuna.trial import FrozenTrial
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Emit, Note
 from ferhpo.space.dimension import Dimension
+from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
-from ferhpo.study.queue import QUEUED, settings
+from ferhpo.study.queue import QUEUED, point_of, settings
 
 if TYPE_CHECKING:
     from ferhpo.study.writer import StudyWriter
@@ -36,11 +37,13 @@ class Grid(BaseSampler):
 
     Args:
         values: of each parameter.
+        space: the study file's.
         seed: of the order of the points.
     """
 
-    def __init__(self, values: Values, seed: int) -> None:
-        self._names = tuple(values)
+    def __init__(self, values: Values, space: Space, seed: int) -> None:
+        self._names, self._space = tuple(values), space
+        self._known: dict[int, Key | None] = {}  # points of the trials that have a configuration
         points = list(product(*values.values()))
         order = np.random.default_rng(seed).permutation(len(points))
         self._points = {_key(points[i]): points[i] for i in order}
@@ -62,7 +65,8 @@ class Grid(BaseSampler):
     ) -> Any:
         """Return the parameter's value at the first point left that has the parameters that the trial has so far."""
         del param_distribution
-        visited = _visited([t for t in study.get_trials(deepcopy=False) if t.number != trial.number], self._names)
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        visited = _visited(others, self._names, self._space, self._known)
         given = settings(trial)
         told = [(i, _key([given[name]])[0]) for i, name in enumerate(self._names) if name in given]
         fits = [key for key in self._points if all(key[i] == value for i, value in told)] or list(self._points)
@@ -120,7 +124,7 @@ def _counted(writer: "StudyWriter") -> tuple[int, int]:
     """Return how many points a study's grid has, and how many of them no trial has."""
     values = grid(writer.spec)
     points = {_key(point) for point in product(*values.values())}
-    visited = _visited(writer.reader.searched.get_trials(deepcopy=False), tuple(values))
+    visited = _visited(writer.reader.searched.get_trials(deepcopy=False), tuple(values), writer.spec.space, {})
     return len(points), len(points - visited)
 
 
@@ -129,9 +133,24 @@ def _steps(dimension: Dimension) -> int:
     return 1 if low is None or high is None or step is None else 1 + round((high - low) / step)
 
 
-def _visited(trials: Sequence[FrozenTrial], names: Sequence[str]) -> set[Key]:
-    every = (settings(t) for t in trials if not t.user_attrs.get(VOID))  # which may never have begun
-    return {_key([given[name] for name in names]) for given in every if given.keys() >= set(names)}
+def _visited(
+    trials: Sequence[FrozenTrial], names: Sequence[str], space: Space, known: dict[int, Key | None]
+) -> set[Key]:
+    """Return the points of trials; ``known`` keeps those of trials that have begun, whose points stay."""
+    found: set[Key | None] = set()
+    for t in trials:
+        if t.user_attrs.get(VOID):  # it may never have begun
+            continue
+        point = known[t.number] if t.number in known else _point(t, names, space)
+        if "config" in t.user_attrs:
+            known[t.number] = point
+        found.add(point)
+    return {point for point in found if point is not None}
+
+
+def _point(trial: FrozenTrial, names: Sequence[str], space: Space) -> Key | None:
+    given = point_of(trial, space)
+    return None if given is None or not given.keys() >= set(names) else _key([given[name] for name in names])
 
 
 def _key(values: Sequence[Any]) -> Key:

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from optuna import samplers
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
@@ -17,6 +18,7 @@ from ferhpo.metrics import COSTS
 from ferhpo.search.grid import Grid, grid
 from ferhpo.search.prior import Records, trials
 from ferhpo.search.sampler import FidelitySampler, Points
+from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.current import Current, filled
 from ferhpo.study.quantities import by_epoch
@@ -29,6 +31,29 @@ class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under t
         """Return the parents, none where one alone could be crossed with nobody: the trial is then random."""
         found = super().get_parent_population(study, generation)
         return found if len(found) > 1 else []
+
+
+class QMCSampler(samplers.QMCSampler):
+    """Optuna's, with one sequence over what always applies: its own begins anew with every other set of parameters.
+
+    Args:
+        space: the study file's.
+        seed: of the scrambling.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        super().__init__(seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False)
+        now_and_then = {*space.conditional, *space.unreachable}
+        every = {d.name: d.distribution() for d in space.dimensions if d.name not in now_and_then}
+        self._own = {name: d for name, d in every.items() if not d.single()}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what always applies, with the lists of choices that the study has."""
+        del trial
+        lists: dict[str, BaseDistribution] = {}
+        for other in study.get_trials(deepcopy=False):
+            lists |= {n: d for n, d in other.distributions.items() if isinstance(d, CategoricalDistribution)}
+        return {name: lists.get(name, d) for name, d in self._own.items()}
 
 
 def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
@@ -61,7 +86,7 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
         case "random":
             return RandomSampler(seed=seed)
         case "grid":
-            return Grid(grid(spec), derive(spec.seed, "sampler") % 2**32)
+            return Grid(grid(spec), space, derive(spec.seed, "sampler") % 2**32)
         case _:
             return Current(_optunas(spec, seed), space)
 
@@ -78,12 +103,7 @@ def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
             case "cmaes":
                 return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
             case "qmc":
-                return samplers.QMCSampler(
-                    seed=derive(spec.seed, "sampler") % 2**32,
-                    scramble=True,
-                    warn_independent_sampling=False,
-                    warn_asynchronous_seeding=False,
-                )
+                return QMCSampler(spec.space, derive(spec.seed, "sampler") % 2**32)
             case _:
                 return NSGAIISampler(seed=seed)
 

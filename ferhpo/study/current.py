@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from ferhpo.errors import UsageError
-from ferhpo.space.config import TrialConfig
+from ferhpo.space.config import RUN_SETTINGS, SETTINGS, TrialConfig
 from ferhpo.space.space import Space, applies
 from ferhpo.study.view import Around, view
 
@@ -68,6 +68,20 @@ def filled(space: Space, trial: FrozenTrial) -> Mapping[str, Any]:
     fixed = [d for d in space.dimensions if d.name not in trial.params and applies(d, settings)]
     values = {d.name: settings[d.name] for d in fixed if not d.choices or settings[d.name] in d.choices}
     return trial.params | {name: value for name, value in values.items() if value is not None}
+
+
+def fixed_alike(space: Space, trial: FrozenTrial) -> bool:
+    """Tell whether what a space does not search was so in a trial too, as far as it mattered there.
+
+    Args:
+        space: the study file's.
+        trial: a study's; one without a whole configuration will have what the space fixes.
+    """
+    if "config" not in trial.user_attrs:
+        return True
+    had, now = DEFAULTS | trial.user_attrs["config"], space.default_config().params()
+    varied = {*RUN_SETTINGS, *(d.name for d in space.dimensions)}
+    return all(had[name] == now[name] or not SETTINGS[name].matters(had) for name in now.keys() - varied)
 
 
 class Current(Around):

@@ -10,6 +10,7 @@ from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
 from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
+from ferhpo.study.current import filled, fixed_alike
 from ferhpo.study.repeats import is_repeat
 
 QUEUED = "fixed_params"  # Optuna's attribute of a trial: settings that it was queued with
@@ -31,22 +32,23 @@ def refresh(study: optuna.Study, space: Space, tries: Sequence[Try], end: Callab
     outdated, there = (any(t.user_attrs.get(DEFAULT) for t in some) for some in (stale.values(), kept))
     if not kept or (outdated and not there):
         study.enqueue_trial(space.defaults(), user_attrs={DEFAULT: True})
-    queue_tries(study, (*tries, *again(list(stale.values()), space)), stale)
+    queue_tries(study, space, (*tries, *again(list(stale.values()), space)), stale)
     for number in stale:
         end(number)
 
 
-def queue_tries(study: optuna.Study, tries: Sequence[Try], stale: Container[int] = ()) -> None:
-    """Queue each try that no run queued before, unless a trial has its settings anyway.
+def queue_tries(study: optuna.Study, space: Space, tries: Sequence[Try], stale: Container[int] = ()) -> None:
+    """Queue each try that no run queued before, unless a trial has its whole configuration anyway.
 
     Args:
         study: takes the trials.
+        space: the study file's.
         tries: what the user asks for.
         stale: numbers of queued trials that are about to end.
     """
     trials = _kept(study, stale)
     given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
-    there = [settings(t) for t in trials]
+    there = [point for t in trials if (point := point_of(t, space)) is not None]
     for one in tries:
         if one.given not in given and one.params not in there:
             study.enqueue_trial(dict(one.params), user_attrs={TRY: dict(one.given)})
@@ -92,6 +94,16 @@ def again(trials: Sequence[FrozenTrial], space: Space) -> list[Try]:
 def settings(trial: FrozenTrial) -> dict[str, object]:
     """Return what a trial runs with, known before it begins where it was queued."""
     return {**trial.system_attrs.get(QUEUED, {}), **trial.params}
+
+
+def point_of(trial: FrozenTrial, space: Space) -> dict[str, object] | None:
+    """Return where a trial stands in a space, None if it was trained with other settings beside those searched."""
+    if "config" not in trial.user_attrs:
+        return settings(trial)
+    if not fixed_alike(space, trial):
+        return None
+    had = filled(space, trial)
+    return {d.name: had[d.name] for d in space.dimensions if d.name in had}
 
 
 def _fits(trial: FrozenTrial, space: Space) -> bool:

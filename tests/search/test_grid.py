@@ -124,6 +124,25 @@ def test_a_grid_that_nobody_could_write_down_is_refused(space: str, size: int) -
         sampler(spec(space, points=50), 0)
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "new"),
+    [
+        ("optimizer = 'sgd'", "optimizer = 'adamw'", 3),
+        ("optimizer = 'sgd'\nmomentum = 0.8", "optimizer = 'sgd'", 3),
+        ("optimizer = 'sgd'\nfocal_gamma = 2.0", "optimizer = 'sgd'", 0),
+        ("head = 0", "head = { choices = [0, 64], default = 0 }", 3),
+        ("dropout = { choices = [0.1, 0.5], default = 0.5 }", "dropout = 0.1", 0),
+        ("dropout = { choices = [0.1, 0.5], default = 0.5 }", "dropout = 0.3", 3),
+    ],
+)
+def test_a_point_counts_as_visited_with_what_is_fixed_now(
+    root: Path, data: fakes.FakeData, then: str, now: str, new: int
+) -> None:
+    before = len(searched(root, data, spec(LR + then), []).trials())
+    trials = searched(root, data, spec(LR + now), []).trials()
+    assert len({str(t.config.with_params({"seed": 0})) for t in trials if t.config}) == len(trials) == before + new
+
+
 def test_a_dimension_that_never_applies_is_no_axis_of_the_grid(
     root: Path, data: fakes.FakeData, events: list[Event]
 ) -> None:

@@ -142,6 +142,19 @@ def test_the_first_trials_do_not_repeat_the_defaults() -> None:
         assert len(asked) == 10
 
 
+def test_qmc_repeats_no_point_where_trials_run_side_by_side() -> None:
+    more = "head = { choices = [0, 64], default = 0 }\nfeature_dropout = { low = 0.0, high = 0.5, default = 0.1 }"
+    made = spec("qmc", CONDITIONAL + more)
+    study, running = optuna.create_study(direction="maximize", sampler=sampler(made, 0)), []
+    for number in range(40):
+        trial = study.ask()
+        made.space.sample(trial)
+        running.append(trial)
+        if len(running) == 4:
+            study.tell(running.pop(number % 3), 1.0)
+    assert len({t.params["lr"] for t in study.trials}) == 40
+
+
 def test_the_default_one_searches_what_the_study_file_does_whatever_trials_had_before() -> None:
     study = optuna.create_study(direction="maximize")
     made = sampler(spec("fidelity", "lr = { low = 0.001, high = 1.0, default = 0.1 }\ndropout = 0.3"), 12)
