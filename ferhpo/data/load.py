@@ -31,6 +31,7 @@ FOLDERS = {  # format -> its module, in the order they are looked for
     "folders": folders,
 }
 COLUMNS = tuple(f"{use}_column" for use in table.USUAL)
+WITH_COLUMNS = ("table", "huggingface")
 SEQUENCES = ("ckplus", "prepared")  # formats whose samples may have several frames
 FILES = {"ferplus": ferplus, "table": table, "fer2013": fer2013}
 
@@ -106,6 +107,10 @@ def _read(spec: DataSpec, path: Path | None) -> RawData:
     if spec.frames > 1 and kind not in SEQUENCES:
         wanted = " or ".join(SEQUENCES)
         msg = f'frames = {spec.frames} needs a set of sequences ({wanted}), got format "{kind}"; take frames = 1'
+        raise DataError(msg)
+    named = [column for column in COLUMNS if getattr(spec, column) not in {"auto", ""}]
+    if named and kind not in WITH_COLUMNS:
+        msg = f'{named[0]} names a column of a table or a Hugging Face data set, got format "{kind}"; leave it out'
         raise DataError(msg)
     if path is None or kind == "synthetic":
         raw = synthetic.render(spec.rows)

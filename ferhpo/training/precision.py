@@ -21,8 +21,8 @@ from torch import nn
 from ferhpo._atomic import locked, write_json
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import winograd
+from ferhpo.training.bf16 import safely
 from ferhpo.training.guard import give_back, out_of_memory, seeded
-from ferhpo.training.padding import padded
 
 PROBE_SECONDS = 1.0  # at least; two turns of a large net take three
 PROBE_ROWS = {"cpu": 64, "cuda": 256}  # at most
@@ -75,7 +75,7 @@ class Precision:
         if self.winograd:
             return winograd.Winograd()
         on_cpu = torch.device(device).type == "cpu"
-        return padded(self.autocast(device)) if self.format == "bf16" and on_cpu else self.autocast(device)
+        return safely(self.autocast(device)) if self.format == "bf16" and on_cpu else self.autocast(device)
 
 
 def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path | None = None) -> Precision:

@@ -87,6 +87,7 @@ def _sequences(found: Listing, spec: DataSpec) -> RawData:
         part=peaks.part,
         group=peaks.group,
         files=peaks.files,
+        left_out=peaks.left_out,
     )
 
 

@@ -4,7 +4,8 @@
     SPLIT/state.json, SPLIT/dataset_info.json, SPLIT/data-00000-of-00001.arrow
 
 The image column is of type Image (its bytes, or a path from SPLIT), the label column a ClassLabel, whose names count,
-or text. Columns are found by type and usual name, or given in the study file.
+or text. Columns are found by type and usual name, or given in the study file; one of splits is asked only where the set
+has no splits of its own, or where it is given.
 """
 
 import io
@@ -19,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from ferhpo.data import names
-from ferhpo.data.formats.table import USUAL
+from ferhpo.data.formats.table import USUAL, groups
+from ferhpo.data.formats.table import columns as by_name
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import RawData, read_image
 from ferhpo.errors import DataError
@@ -39,7 +41,7 @@ def read(path: Path, spec: DataSpec) -> RawData:
     """Read all splits.
 
     Raises:
-        DataError: a file is damaged, there is no image or label column, or an image cannot be read.
+        DataError: a file is damaged, a column is missing, a split unknown, or an image cannot be read.
     """
     with _as_saved(path):
         rows = [(split, cell) for split in _splits(path) for cell in _cells(path / split, spec)]
@@ -50,8 +52,11 @@ def read(path: Path, spec: DataSpec) -> RawData:
     for i, (split, cell) in enumerate(rows):
         images[i] = _image(cell.image, path / split, f"{path / split}, row {cell.row}", spec)
     codes, classes = names.encode([cell.label for _, cell in rows])
-    parts = [names.split_name(split, str(path)) for split, _ in rows]
-    return RawData(images=images, labels=codes, classes=classes, part=np.array(parts, dtype=str))
+    parts = [names.split_name(cell.split or split, str(path)) for split, cell in rows]
+    group = None
+    if rows[0][1].group is not None:
+        group = np.unique(groups([cell.group or "" for _, cell in rows]) or [], return_inverse=True)[1].astype(np.int64)
+    return RawData(images=images, labels=codes, classes=classes, part=np.array(parts, dtype=str), group=group)
 
 
 def columns(path: Path) -> list[str]:
@@ -86,11 +91,16 @@ def _features(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cell:
-    """One row of a split: its number, its image (which Arrow has mapped, not read) and its class."""
+    """One row of a split: its number, its image (which Arrow has mapped, not read), its class, and what columns say.
+
+    ``split`` is empty and ``group`` None where no column says them.
+    """
 
     row: int
     image: pa.Scalar
     label: str
+    split: str
+    group: str | None
 
 
 class _Bytes(io.BytesIO):
@@ -107,6 +117,7 @@ class _Bytes(io.BytesIO):
 def _cells(folder: Path, spec: DataSpec) -> Iterator[_Cell]:
     features = _features(folder)
     image, label = _column("image", features, folder, spec), _column("label", features, folder, spec)
+    split, group = _found("split", features, folder, spec), _found("group", features, folder, spec)
     classes, row = features[label].get("names"), 0
     for entry in _json(folder / STATE)["_data_files"]:
         file = folder / entry["filename"]
@@ -114,12 +125,26 @@ def _cells(folder: Path, spec: DataSpec) -> Iterator[_Cell]:
             with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as stream:
                 table = stream.read_all()
             images, codes = table.column(image), table.column(label).to_pylist()
+            splits, people = (_texts(table, name, features) for name in (split, group))
         except (OSError, pa.ArrowException, KeyError) as error:
             msg = f"{file}: a file of the data set must be readable, got '{error}'; save it again"
             raise DataError(msg) from None
-        for cell, code in zip(images, codes, strict=True):
-            yield _Cell(row=row, image=cell, label=_name(code, classes, f"{folder}, row {row}"))
+        for i, (cell, code) in enumerate(zip(images, codes, strict=True)):
+            label_name = _name(code, classes, f"{folder}, row {row}")
+            person = people[i] if people else None
+            yield _Cell(row=row, image=cell, label=label_name, split=splits[i] if splits else "", group=person)
             row += 1
+
+
+def _texts(table: pa.Table, column: str | None, features: dict[str, Any]) -> list[str]:
+    """Return a column as text, nothing without one; an empty cell is an empty text."""
+    if column is None:
+        return []
+    named = features[column].get("names") if isinstance(features[column], dict) else None
+    cells = table.column(column).to_pylist()
+    if named:
+        cells = [named[cell] if isinstance(cell, int) and 0 <= cell < len(named) else None for cell in cells]
+    return ["" if cell is None else str(cell) for cell in cells]
 
 
 def _image(cell: pa.Scalar, folder: Path, place: str, spec: DataSpec) -> np.ndarray:
@@ -154,9 +179,22 @@ def _column(use: str, features: dict[str, Any], folder: Path, spec: DataSpec) ->
     typed = [name for name, feature in features.items() if isinstance(feature, dict) and feature.get("_type") == kind]
     found = ([given] if given != "auto" else typed or [n for n in USUAL[use] if n in features])[:1]
     if not found or found[0] not in features:
-        msg = f"{folder}: there must be a column of {use}s, got {', '.join(features)[:200]}; set {use}_column in [data]"
-        raise DataError(msg)
+        raise _no_column(use, features, folder)
     return found[0]
+
+
+def _no_column(use: str, features: dict[str, Any], folder: Path) -> DataError:
+    got = ", ".join(features)[:200]
+    return DataError(f"{folder}: there must be a column of {use}s, got {got}; set {use}_column in [data]")
+
+
+def _found(use: str, features: dict[str, Any], folder: Path, spec: DataSpec) -> str | None:
+    """Return the column of splits or groups, None where there is none or it is left aside."""
+    given, found = getattr(spec, f"{use}_column"), by_name(list(features), spec)[use]
+    if found is None and given not in {"auto", ""}:
+        raise _no_column(use, features, folder)
+    own = use == "split" and given == "auto" and (folder.parent / DICTIONARY).is_file()
+    return None if own else found
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -109,10 +109,10 @@ def find(path: Path, spec: DataSpec) -> Listing:
         raise DataError(msg)
     files = [base / name for name in values["image"]]
     missing(files, str(path))
-    return listing(files, values["label"], values.get("split", ""), group=_groups(values.get("group")))
+    return listing(files, values["label"], values.get("split", ""), group=groups(values.get("group")))
 
 
-def _groups(names: list[str] | None) -> list[str] | None:
+def groups(names: list[str] | None) -> list[str] | None:
     """Return a group a row: where none is named, one of its own, which no name is, since none begins with a space."""
     return names and [name or f" {row}" for row, name in enumerate(names)]
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,43 @@ def test_a_damaged_image_is_named_by_its_row(tmp_path: Path, monkeypatch: pytest
 def test_a_data_set_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a data set must have rows, got none"):
         huggingface.read(split(tmp_path / "faces", [], files=0), SPEC)
+
+
+def with_people(folder: Path, people: Sequence[str | None], parts: Sequence[str]) -> Path:
+    split(folder, [0, 1, 2, 1], files=1)
+    file = folder / "data-00000-of-00001.arrow"
+    with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as stream:
+        table = stream.read_all()
+    table = table.append_column("Subject", pa.array(people)).append_column("usage", pa.array(parts))
+    table = pa.Table.from_batches(table.to_batches(), table.schema)
+    content = pa.BufferOutputStream()
+    with pa.ipc.new_stream(content, table.schema) as stream:
+        stream.write_table(table)
+    file.write_bytes(content.getvalue().to_pybytes())
+    features = {**FEATURES, "Subject": {"_type": "Value"}, "usage": {"_type": "Value"}}
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
+    return folder
+
+
+def test_people_and_splits_that_columns_name_are_kept(tmp_path: Path) -> None:
+    path = with_people(tmp_path / "faces", ["a", "b", None, "a"], ["train", "test", "train", "val"])
+    raw = load(SPEC, path)
+    assert raw.part.tolist() == ["train", "test", "train", "val"]
+    assert raw.group is not None
+    assert raw.group[0] == raw.group[3]
+    assert len(set(raw.group.tolist())) == 3, "a row without a person is alone"
+    aside = load(replace(SPEC, group_column="", split_column=""), path)
+    assert (aside.group, set(aside.part.tolist())) == (None, {""})
+
+
+def test_splits_of_the_set_go_before_a_column_that_nobody_named(tmp_path: Path) -> None:
+    with_people(tmp_path / "train", ["a"] * 4, ["test"] * 4)
+    (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train"]}))
+    assert set(load(SPEC, tmp_path).part.tolist()) == {"train"}
+    assert set(load(replace(SPEC, split_column="usage"), tmp_path).part.tolist()) == {"test"}
+
+
+def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = split(tmp_path / "faces", [0, 1, 2])
+    with pytest.raises(DataError, match="there must be a column of groups, got photo, emotion, note; set group_column"):
+        load(replace(SPEC, group_column="subject"), path)

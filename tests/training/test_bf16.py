@@ -31,6 +31,18 @@ def test_the_gradient_of_a_strided_convolution_over_a_small_map_is_right(
         assert (layer.weight.grad - weight.grad).norm() < 0.02 * weight.grad.norm()
 
 
+@pytest.mark.parametrize(("channels", "out"), [(16, 8), (16, 64), (24, 16)])
+@pytest.mark.parametrize(("size", "padding"), [(4, 0), (2, 1)])
+def test_a_kernel_as_large_as_its_map_has_the_right_output(channels: int, out: int, size: int, padding: int) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(channels, out, 4, 4, padding).to(memory_format=torch.channels_last)
+    x = torch.randn(4, channels, size, size).to(memory_format=torch.channels_last)
+    with BF16.training("cpu"):
+        y = layer(x)
+    exact = layer(x)
+    assert (y.float() - exact).norm() < 0.02 * exact.norm()
+
+
 def test_other_layers_compute_what_they_would() -> None:
     torch.manual_seed(0)
     layer, x = torch.nn.Conv2d(3, 4, 3, 2, "valid"), torch.randn(2, 3, 9, 9)
