@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferhpo import _layout
-from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, find_spec
+from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, find_spec, replaceable
 from ferhpo.cli.output import print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -115,9 +115,8 @@ def prepare(
     Test images always stay, so that figures can be compared. Of identical images in two splits the training image is
     always dropped, and the validation image before the test image.
     """
-    from ferhpo.data.cache import write_prepared
+    from ferhpo.data.cache import ARRAYS, write_prepared
     from ferhpo.data.summary import in_one_line
-    from ferhpo.errors import UsageError
 
     spec, path = _spec(data, size), data[0] if data else None
     if study is not None:
@@ -128,9 +127,7 @@ def prepare(
         spec, path = replace(own, size=own.size if size is None else size, also=spec.also or own.also), named
     spec = replace(spec, drop_leaks=drop_leaks or spec.drop_leaks, drop_blank=drop_blank or spec.drop_blank)
     folder = _folder_for(path, spec) if out is None else out
-    if folder.exists() and any(folder.iterdir()) and not (folder / _layout.PREPARED).is_file():
-        msg = f"--out must be a new folder or one that was prepared, got {folder} with other files; name another"
-        raise UsageError(msg)
+    replaceable(folder, (_layout.PREPARED, *(f"{name}.npy" for name in ARRAYS)), "prepared images")
     made = write_prepared(spec, path, folder, _aligner(spec.frames) if align else lambda raw: raw)
     if output is Format.json:
         print_json({"folder": str(made.folder.resolve()), "counts": made.counts, "dropped": made.dropped})
@@ -212,7 +209,13 @@ def _of_study(study: str, data: Path | None, root: Path, storage: str | None) ->
 
 
 def _name(data: Sequence[Path] | None, study: str | None) -> str:
-    return " + ".join(path.name for path in data) if data else f"images of {study}" if study else "rendered faces"
+    return (
+        " + ".join(path.absolute().name for path in data)
+        if data
+        else f"images of {study}"
+        if study
+        else "rendered faces"
+    )
 
 
 def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:

@@ -20,10 +20,11 @@ from ferhpo.cli.options import (
     TestOption,
     command_line,
     device_of,
+    replaceable,
 )
 from ferhpo.cli.output import SCORES, cell, print_json, print_table, say, score_row
 from ferhpo.cli.predict import EnsembleOption, find_ensemble
-from ferhpo.cli.train import checked, configure
+from ferhpo.cli.train import CHECKPOINT, configure
 from ferhpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def distill(
     if not config.distill:
         msg = "a student learns from its teacher, got distill=0, the labels alone; take more, or run `ferhpo train`"
         raise UsageError(msg)
-    target, place = checked(out or root / opened.name / "student"), device_of(device)
+    target = replaceable(out or root / opened.name / "student", CHECKPOINT, "a checkpoint")
+    place = device_of(device)
     if target.is_relative_to(folder.resolve()):
         msg = f"a student needs a folder apart from its teacher's, got {target}; name another with --out"
         raise UsageError(msg)
@@ -125,4 +127,6 @@ def show(found: dict[str, Any]) -> None:
                 SCORES, body, title="validation" if split == "val" else f"test, opened {rows['openings']} times"
             )
     costs = [(name, found["parameters"][name], found["latency_ms"][name]) for name in ("student", "ensemble")]
-    print_table(("", "parameters", "ms an image"), costs, title=f"{found['accuracy_kept']:.1%} of the accuracy is kept")
+    kept = found["accuracy_kept"]
+    title = None if kept is None else f"{kept:.1%} of the accuracy is kept"
+    print_table(("", "parameters", "ms an image"), costs, title=title)

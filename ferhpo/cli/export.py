@@ -58,6 +58,9 @@ def export(
     if data is not None and not int8:
         msg = f"--data names the images that --int8 measures, got {data} without it; leave it out"
         raise UsageError(msg)
+    if ensemble is not None and study is not None and not int8:
+        msg = f"--study with --ensemble names the images that --int8 measures, got '{study}' without it; leave it out"
+        raise UsageError(msg)
     folder = find_ensemble(ensemble, study, root)
     say(f"ensemble: {folder}")
     if card:

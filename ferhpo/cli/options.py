@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -118,6 +119,27 @@ def unusable(device: str) -> str:
     except RuntimeError as error:
         return first_line(error)
     return ""
+
+
+def replaceable(out: Path, names: Sequence[str], what: str) -> Path:
+    """Return the absolute path of the folder that a command replaces.
+
+    Args:
+        out: as given.
+        names: of the files that such a command leaves, first the one without which a folder is none of its.
+        what: they are, for people.
+
+    Raises:
+        UsageError: there is something else.
+    """
+    target = out.resolve()
+    inside = sorted(path.name for path in target.iterdir()) if target.is_dir() else None
+    other = [target.name] if inside is None else [name for name in inside if name not in names]
+    if target.exists() and (other or (inside and names[0] not in inside)):
+        got = f"{target} with {other[0]}" if inside and other else target
+        msg = f"--out must be a new folder or one with {what} alone, which is replaced, got {got}; name another"
+        raise UsageError(msg)
+    return target
 
 
 def named(name: str | None, study: str | None) -> str | None:

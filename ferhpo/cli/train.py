@@ -25,9 +25,12 @@ from ferhpo.cli.options import (
     device_of,
     find_spec,
     remember,
+    replaceable,
 )
 from ferhpo.cli.output import cell, print_facts, print_json, say
 from ferhpo.errors import UsageError
+
+CHECKPOINT = (_layout.CARD, _layout.WEIGHTS, _layout.PROBABILITIES)
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -60,7 +63,7 @@ def train(
     named = chosen(study, root)
     spec = find_spec(named, root)
     config = configure(spec, set_ or [], epochs=epochs, minutes=minutes)
-    target, place = checked(out or root / spec.name / "train"), device_of(device)
+    target, place = replaceable(out or root / spec.name / "train", CHECKPOINT, "a checkpoint"), device_of(device)
     from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
     from ferhpo.space.config import SETTINGS
@@ -95,23 +98,6 @@ def train(
     )
     scores = open_test(opened, prepared, target, place) if opened else None
     show(summary(result, spent, target, scores) | {"config": config.params()}, output)
-
-
-def checked(out: Path) -> Path:
-    """Return the absolute path of the folder that training will replace.
-
-    Raises:
-        UsageError: something other than a checkpoint is there.
-    """
-    target = out.resolve()
-    if (
-        target.exists()
-        and not (target / _layout.CARD).is_file()
-        and not (target.is_dir() and not any(target.iterdir()))
-    ):
-        msg = f"--out must be a new folder or one with a checkpoint, which is replaced, got {target}; name another"
-        raise UsageError(msg)
-    return target
 
 
 def configure(spec: "StudySpec", assignments: list[str], *, epochs: int | None, minutes: float | None) -> "TrialConfig":

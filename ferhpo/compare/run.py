@@ -207,9 +207,9 @@ def _prepared(spec: StudySpec, scale: Scale, place: Place) -> "tuple[StudySpec, 
 
 def _weights(spec: StudySpec, data: "Prepared", place: Place) -> Weights:
     name = f"{spec.name}-{KINDS[0]}"
+    check_there(place.weights)
     if recorded_data(place.out, name) is not None:
         return kept(spec, Study.open(place.out, name).spec, place.weights)
-    check_there(place.weights)
     return find(spec, place.weights, classes=len(data.classes), channels=data.images.shape[-1])
 
 
@@ -240,7 +240,8 @@ def _run(
     if outcome.interrupted:
         return None
     if outcome.study.best() is None:
-        reasons = [t.attrs["error"] for t in outcome.study.trials() if t.attrs.get("error")]
+        told = [t.attrs.get("error") or t.attrs.get("broken") for t in outcome.study.trials()]
+        reasons = [reason for reason in told if reason]
         msg = f"study '{name}' needs a trial that works, and none did: {reasons[-1] if reasons else 'it had none'}"
         raise SearchError(msg)
     return outcome.study
@@ -256,7 +257,8 @@ def _study_spec(
     if recorded_data(place.out, name) is not None:
         begun = Study.open(place.out, name)
         over = sum(trial.counts for trial in begun.trials()) >= begun.spec.budget.trials
-        if begun.running or not over or begun.best() is not None:
+        ended_well = any(trial.state in {"COMPLETE", "PRUNED"} for trial in begun.trials())  # constraints kept or not
+        if begun.running or not over or ended_well:
             return begun.spec
         shutil.rmtree(begun.folder)
     changes = {**({} if scale.image_size is None else {"image_size": scale.image_size}), **how.changes}

@@ -62,9 +62,10 @@ def kept(spec: StudySpec, begun: StudySpec, files: Sequence[Path]) -> Weights:
     Args:
         spec: the system's.
         begun: the study as described, as it was begun.
-        files: those of this call; none of them is looked at any more.
+        files: those of this call, of which one may be what it took then.
     """
-    used, config = frozenset(files), begun.space.default_config()
+    config = begun.space.default_config()
+    used = frozenset(file for file in files if str(file.resolve()) == config.weights)
     if not _wanting(spec, spec.space.default_config()):
         return Weights(changes={}, used=used)
     if not config.pretrained:
@@ -93,7 +94,8 @@ def check_used(files: Sequence[Path], used: frozenset[Path]) -> None:
     """
     left = [str(file) for file in files if file not in used]
     if left:
-        msg = f"--weights must fit the net of a system that is compared, got {', '.join(left)}, which fits none of them"
+        msg = f"--weights must fit the net of a system that is compared, got {', '.join(left)}, which "
+        msg += "fits none of them, or came after they were begun; leave it out, or name another --out"
         raise UsageError(msg)
 
 

@@ -1,6 +1,7 @@
 """An image set as it was read: what every format returns and every later step begins with."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ ROLES = {  # what a split name found in the data (in lower case) stands for
     "testing": "test",
     "privatetest": "test",
 }
-MAX_PIXELS = 1 << 26  # an image file with more is refused before it fills the memory
+MAX_PIXELS = 1 << 26  # an image file with more is refused before it fills the memory, where Pillow only warns
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ def upright(image: Image.Image, channels: int, name: object = "an image") -> Ima
             raise DataError(msg)
     if turned.mode.startswith("I;16"):  # Pillow would clip 16 bits to white
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+    if isinstance(turned.info.get("transparency"), bytes):  # of a palette, from which Pillow asks for this step
+        turned = turned.convert("RGBA")
     return turned.convert("L" if channels == 1 else "RGB")
 
 
@@ -126,6 +130,21 @@ def stored(image: Image.Image, size: int, channels: int) -> np.ndarray:
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(size, size, channels)
+
+
+def picture(image: Image.Image, size: int, channels: int) -> np.ndarray:
+    """Return an image that somebody opened as `read_image` does a file's.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return stored(upright(image, channels), size, channels)
+    except DataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as of files
+        msg = f"an image must be readable, got '{error}'; open it again or leave it out"
+        raise DataError(msg) from None
 
 
 def read_image(

@@ -6,6 +6,7 @@ References:
     Mitchell et al. 2019, Model Cards for Model Reporting, arXiv 1810.03993.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,17 +73,17 @@ def _head(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
     kind = "grey" if grey else "RGB"
     taken = f"{kind} images" if frames == 1 else f"sequences of {frames} {kind} images"
     name = stored.provenance.get("study")
-    nets = f"{len(cards)} nets, combined by `{stored.combination.method}`" if len(cards) > 1 else "one net"
+    nets = f"{len(cards)} nets, combined by {_code(stored.combination.method)}" if len(cards) > 1 else "one net"
     temperature = stored.combination.temperature
     facts = [
         f"Input: {taken}, scaled to {size} x {size} pixels.",
-        f"Output: probabilities of {len(stored.classes)} classes: {', '.join(stored.classes)}.",
+        f"Output: probabilities of {len(stored.classes)} classes: {', '.join(map(_plain, stored.classes))}.",
         f"Made of {nets}; {_count(sum(card.get('parameters', 0) for card in cards))} parameters in all.",
         f"A net's probabilities are averaged over {VIEWS[stored.tta]}.",
     ]
     if temperature != 1:
         facts.append(f"Pooled probabilities are sharpened or softened by temperature {temperature:.3f}.")
-    return f"# Model card: {f'study {name}' if name else 'an image classifier'}\n\n{_bullets(facts)}"
+    return f"# Model card: {f'study {_plain(name)}' if name else 'an image classifier'}\n\n{_bullets(facts)}"
 
 
 def _use(classes: Sequence[str]) -> str:
@@ -97,12 +98,12 @@ def _use(classes: Sequence[str]) -> str:
 
 def _data(stored: "Artifact") -> str:
     data, mark = stored.provenance.get("data") or {}, stored.provenance.get("fingerprint", "unknown")
-    text = f"Fingerprint of the images: `{mark}`.\n"
+    text = f"Fingerprint of the images: {_code(mark)}.\n"
     counts = data.get("counts")
     if counts:
         rows = [(name, *(f"{counts[part].get(name, 0):,}" for part in counts)) for name in stored.classes]
         rows.append(("all", *(f"{sum(counts[part].values()):,}" for part in counts)))
-        text = f"Format: {data['format']}. {text}\n{_table(('class', *counts), rows)}"
+        text = f"Format: {_plain(data['format'])}. {text}\n{_table(('class', *counts), rows)}"
     return (
         f"## Data and split\n\n{text}\nTraining rows train; validation rows end trainings, choose members and fit how "
         "they are combined; test rows\nare sealed until they are opened. Identical images never stand in two splits.\n"
@@ -129,7 +130,8 @@ def _members(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
         said = (config.get("arch", "unknown"), _count(card.get("parameters", 0)), card.get("epoch", ""))
         rows.append((number, f"{weight:.3f}", *said, _number(scored.get("accuracy"))))
     head = ("trial", "weight", "architecture", "parameters", "epochs", "validation accuracy")
-    return f"## Members\n\n{_table(head, rows)}"
+    shown = 0 if stored.report else 1  # the net of a checkpoint is no trial that anybody knows of
+    return f"## Members\n\n{_table(head[shown:], [row[shown:] for row in rows])}"
 
 
 def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
@@ -138,7 +140,7 @@ def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
         figures = cards[0].get("figures", {})
         return f"## Figures\n\nOn validation rows:\n\n{_scores({'this net': figures})}" if figures else ""
     single = report["best_single"]
-    notes = "".join(f"- {note[0].upper()}{note[1:]}.\n" for note in report.get("notes", ()))
+    notes = "".join(f"- {_plain(note[0].upper() + note[1:])}.\n" for note in report.get("notes", ()))
     text = notes and f"{notes}\n"
     text += (
         f"On {report['n_val']:,} validation rows; the ensemble's by cross-fitting, so that no row is scored by a fit "
@@ -171,7 +173,7 @@ def _limits(stored: "Artifact") -> str:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
-    facts = [f"{key}: `{provenance[key]}`" for key in ("study", "command", "date", "ferhpo") if key in provenance]
+    facts = [f"{key}: {_code(provenance[key])}" for key in ("study", "command", "date", "ferhpo") if key in provenance]
     return f"## Provenance\n\n{_bullets(facts)}" if facts else ""
 
 
@@ -184,17 +186,26 @@ def _scores(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [[_plain(str(cell)).replace("|", r"\|") for cell in line] for line in (head, ["---"] * len(head), *rows)]
+    lines = [[_plain(str(cell)) for cell in line] for line in (head, ["---"] * len(head), *rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _bullets(facts: Iterable[str]) -> str:
-    return "".join(f"- {_plain(fact)}\n" for fact in facts)
+    return "".join(f"- {fact}\n" for fact in facts)
 
 
 def _plain(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line: names of classes and files may be anything."""
-    return " ".join(text.replace("<", "&lt;").split())
+    marked = re.sub(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    return marked.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _code(text: object) -> str:
+    """Return a text as code, in a fence that it does not hold."""
+    line = " ".join(str(text).split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    room = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{room}{line}{room}{fence}"
 
 
 def _number(value: float | None) -> str:

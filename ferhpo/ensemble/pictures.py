@@ -9,7 +9,7 @@ from PIL import Image
 
 from ferhpo.data.formats.folders import scan
 from ferhpo.data.listing import EXTENSIONS
-from ferhpo.data.raw import read_image, stored, upright
+from ferhpo.data.raw import picture, read_image
 from ferhpo.ensemble.members import GREY
 from ferhpo.errors import DataError, UsageError
 
@@ -83,8 +83,10 @@ def rows(images: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
             images = images.reshape(-1, size, size, channels)
         if images.ndim == 4 and images.shape[1:] == (size, size, channels) and not preprocessing.get(GREY):
             return images
-        if images.ndim not in (3, 4):
+        if images.ndim not in (3, 4) or 0 in images.shape[1:]:
             _refuse("an array of shape", images.shape)
+        if images.ndim == 3 and images.shape[2] in (1, 3):  # which as many narrow grey ones would be
+            _refuse("one image of shape", images.shape)
     elif isinstance(images, str | bytes | Path | Image.Image) or not hasattr(images, "__len__"):
         _refuse("one", type(images).__name__)
     _stills(preprocessing)
@@ -103,13 +105,13 @@ def _row(image: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:
     if isinstance(image, str | Path):
         return read_image(Path(image), size, channels)
     if isinstance(image, Image.Image):
-        return stored(upright(image, channels), size, channels)
+        return picture(image, size, channels)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         _refuse("among them", type(image).__name__)
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
         _refuse("an image of shape", image.shape)
     pixels = image[..., 0] if image.shape[2:] == (1,) else image
-    return stored(upright(Image.fromarray(pixels), channels), size, channels)
+    return picture(Image.fromarray(pixels), size, channels)
 
 
 def _stills(preprocessing: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ References:
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -58,7 +59,7 @@ class Distilled:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "val": {"student": self.student, "ensemble": self.ensemble, "best_single": self.best_single},
-            "accuracy_kept": self.student["accuracy"] / self.ensemble["accuracy"],
+            "accuracy_kept": self.student["accuracy"] / whole if (whole := self.ensemble["accuracy"]) else None,
             "parameters": dict(self.parameters),
             "latency_ms": dict(self.latency_ms),
         }
@@ -156,7 +157,8 @@ def taught(
     probs_nc = np.concatenate(said).astype(np.float32)
     buffer = BytesIO()
     np.save(buffer, probs_nc, allow_pickle=False)
-    write_bytes(path, buffer.getvalue())
+    with suppress(OSError):  # where it cannot be kept it is asked again
+        write_bytes(path, buffer.getvalue())
     return probs_nc
 
 

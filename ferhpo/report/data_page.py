@@ -87,8 +87,13 @@ def _subtitle(facts: Mapping[str, Any]) -> str:
 
 
 def _classes(facts: Mapping[str, Any]) -> Html:
-    head = {"split": "split", "rows": "rows"} | {name: name for name in facts["classes"]}
-    return table(head, [{"split": name, "rows": s["rows"]} | s["counts"] for name, s in facts["splits"].items()])
+    classes = {name: f"class {name}" for name in facts["classes"]}  # one may be called as a column is
+    head = {"split": "split", "rows": "rows"} | {key: name for name, key in classes.items()}
+    body = [
+        {"split": split, "rows": found["rows"]} | {key: found["counts"][name] for name, key in classes.items()}
+        for split, found in facts["splits"].items()
+    ]
+    return table(head, body)
 
 
 def _between(facts: Mapping[str, Any]) -> Html:

@@ -92,9 +92,10 @@ def by_architecture(table: pd.DataFrame, *, maximize: bool) -> pd.DataFrame:
     """Return the best trial of each architecture, best first.
 
     Returns:
-        arch, trials (COMPLETE and PRUNED), best, state, number, parameters, images_per_second, seconds.
+        arch, trials (COMPLETE and PRUNED ones that keep the constraints), best, state, number, parameters,
+        images_per_second, seconds.
     """
-    found = frames.ended(table)
+    found = _eligible(table)
     found = frames.ranked(rows(found, col(found, "arch").notna()), maximize=maximize)
     best = found.drop_duplicates("arch").rename(columns={"value": "best"})
     best = best.assign(trials=col(best, "arch").map(col(found, "arch").value_counts()))
@@ -106,9 +107,9 @@ def by_choice(table: pd.DataFrame, dimensions: Mapping[str, Dimension], *, maxim
     """Return the best trial of each value of each choice: COMPLETE ones before PRUNED ones, as everywhere.
 
     Returns:
-        parameter, choice, trials (COMPLETE and PRUNED), best, state, number; by parameter, best first.
+        parameter, choice, trials (as in `by_architecture`), best, state, number; by parameter, best first.
     """
-    found, parts = frames.ranked(frames.ended(table), maximize=maximize), []
+    found, parts = frames.ranked(_eligible(table), maximize=maximize), []
     for name in (n for n, d in dimensions.items() if d.choices and PARAM + n in table.columns):
         given = rows(found, col(found, PARAM + name).notna())
         values = col(given, PARAM + name).map(lambda v, of=dimensions[name].choices: str(chosen(v, of)))
@@ -116,6 +117,11 @@ def by_choice(table: pd.DataFrame, dimensions: Mapping[str, Dimension], *, maxim
         parts.append(best.drop_duplicates("choice").rename(columns={"value": "best"}))
     columns = ["parameter", "choice", "trials", "best", "state", "number"]
     return pd.DataFrame(pd.concat(parts)[columns]).reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _eligible(table: pd.DataFrame) -> pd.DataFrame:
+    found = frames.ended(table)
+    return rows(found, col(found, "feasible"))
 
 
 def importances(study: Study) -> Importances:

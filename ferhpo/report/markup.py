@@ -102,12 +102,14 @@ def duration(seconds: float) -> str:
 
     >>> duration(3725), duration(95), duration(4.2)
     ('1 h 2 min', '1 min 35 s', '4.2 s')
+    >>> duration(59.7), duration(9.97)
+    ('1 min 0 s', '10 s')
     """
     if not isfinite(seconds):
         return text(None)
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
     for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // smaller} {name}"

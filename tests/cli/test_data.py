@@ -142,6 +142,15 @@ def test_prepare_never_replaces_a_folder_of_other_files(run: Run, tmp_path: Path
     assert (tmp_path / "a/1.png").is_file()
 
 
+def test_prepared_images_are_not_replaced_where_there_are_other_files(run: Run, tmp_path: Path) -> None:
+    small_csv(tmp_path / "a.csv")
+    assert run("data", "prepare", "-d", "a.csv", "--out", "made").code == 0
+    assert run("data", "prepare", "-d", "a.csv", "--out", "made").code == 0
+    (tmp_path / "made" / "notes.txt").write_text("mine")
+    assert "made with notes.txt; name another" in run("data", "prepare", "-d", "a.csv", "--out", "made").failed(2)
+    assert (tmp_path / "made" / "notes.txt").read_text() == "mine"
+
+
 def test_a_missing_file_is_one_line(run: Run) -> None:
     assert "none.csv: there is no such file or folder" in run("data", "inspect", "--data", "none.csv").failed(1)
 

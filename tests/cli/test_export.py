@@ -89,6 +89,9 @@ def test_one_form_has_to_be_chosen(run: Run, ensemble: Path) -> None:
 def test_what_would_be_ignored_is_refused(run: Run, ensemble: Path, asked: list[Any], tmp_path: Path) -> None:
     assert "--data names the images that --int8 measures" in run("export", "--onnx", "--data", "a.csv").failed(2)
     assert run("export", "--onnx", tmp_path).code == 2
+    for form in ("--onnx", "--card"):
+        words = ("export", form, "--ensemble", ensemble, "--study", "toy")
+        assert "names the images that --int8 measures, got 'toy' without it" in run(*words).failed(2)
     assert asked == []
 
 

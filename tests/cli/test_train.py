@@ -137,8 +137,18 @@ def test_a_folder_of_other_things_is_never_replaced(run: Run, tmp_path: Path) ->
     precious.write_text("years of work")
     for out in ("home", "home/thesis.tex", "."):
         line = run("train", "--study", "tiny", "--out", out).failed(2)
-        assert "--out must be a new folder or one with a checkpoint, which is replaced" in line
+        assert "--out must be a new folder or one with a checkpoint alone, which is replaced" in line
     assert precious.read_text() == "years of work"
+
+
+def test_a_file_beside_a_checkpoint_keeps_its_folder(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "net"
+    out.mkdir()
+    for name in (_layout.CARD, _layout.WEIGHTS, "notes.txt"):
+        (out / name).write_text("mine")
+    assert "which is replaced, got" in (line := run("train", "--study", "tiny", "--out", "net").failed(2))
+    assert "net with notes.txt; name another" in line
+    assert (out / "notes.txt").read_text() == "mine"
 
 
 def test_an_unknown_study_is_misuse(run: Run) -> None:

@@ -77,6 +77,15 @@ def test_a_system_that_fails_leaves_the_others_their_rows(root: Path, searches: 
     assert sum(name.startswith("tiny") for name in searches) == 3
 
 
+def test_nets_that_break_a_constraint_are_told_as_such_and_trained_once(root: Path, searches: list[str]) -> None:
+    small = parse_spec(f'constraints = ["accuracy >= 0.9999"]\n{SYSTEM}', name="small")
+    for _ in range(2):
+        ((system,), _) = compare([small], SCALE, place(root), watch=quiet, tell=lambda _: None)
+        assert "none did: accuracy >= 0.9999, got " in system.errors["reproduced"]
+    assert len(Study.open(root, "small-reproduced").trials()) == 1
+    assert len(searches) < 6
+
+
 def test_an_interrupted_comparison_says_so_and_opens_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def search(*_: object, **__: object) -> Outcome:
         return Outcome(study=None, done=0, trials=4, interrupted=True, gave_up=False, spent=False, new=0)  # pyright: ignore[reportArgumentType]

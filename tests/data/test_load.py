@@ -139,6 +139,6 @@ def test_the_state_of_a_source_changes_with_every_file_that_is_read(tmp_path: Pa
 def test_a_named_column_is_refused_where_nothing_has_columns(tmp_path: Path) -> None:
     spec = DataSpec(group_column="subject")
     with pytest.raises(
-        DataError, match='group_column names a column of a table or .*, got format "folders"; leave it out'
+        DataError, match=r'group_column names a column of a table or .*, got format "folders"; leave it out'
     ):
         load(spec, write_images(tmp_path, ["a/1.png", "b/1.png"]))

@@ -73,6 +73,14 @@ def test_names_of_classes_are_shown_as_they_are(stored: artifact.Artifact) -> No
     assert "<script>" not in text
 
 
+def test_names_and_commands_mark_nothing_up(stored: artifact.Artifact) -> None:
+    names = ("[a](javascript:x)", "![b](http://c/d.png)", "*e* _f_", "&lt;g>", "snake_case")
+    known = {**stored.provenance, "command": "ferhpo ensemble --data 'a<b`c'"}
+    text = card.render(replace(stored, classes=names, provenance=known), stored.cards())
+    assert r"\[a\](javascript:x), !\[b\](http://c/d.png), \*e\* \_f\_, &amp;lt;g>, snake_case." in text
+    assert "command: ``ferhpo ensemble --data 'a<b`c'``" in text
+
+
 def test_a_temperature_and_the_card_of_a_single_net(stored: artifact.Artifact) -> None:
     warm = Combination(method="uniform", weights_m=np.ones(1), temperature=1.25)
     one = replace(stored, combination=warm, numbers=(0,), folders=stored.folders[:1], report={}, provenance={})
@@ -80,4 +88,5 @@ def test_a_temperature_and_the_card_of_a_single_net(stored: artifact.Artifact) -
     assert "temperature 1.250" in text
     assert "Made of one net" in text
     assert "0.5123" in text
+    assert "| trial |" not in text
     assert "## Search" not in text

@@ -61,12 +61,22 @@ def test_rows_that_fit_are_taken_as_they_are_flat_or_not() -> None:
         (Image.new("L", (4, 4)), "one Image"),
         ([np.zeros((4, 4))], "among them ndarray"),
         ([None], "among them NoneType"),
+        (np.zeros((48, 48, 3), np.uint8), r"one image of shape \(48, 48, 3\)"),
+        (np.zeros((2, 0, 4), np.uint8), r"an array of shape \(2, 0, 4\)"),
+        ([np.zeros((0, 4), np.uint8)], r"an image of shape \(0, 4\)"),
         (np.zeros((1, 4, 4, 2), np.uint8), r"an image of shape \(4, 4, 2\)"),
     ],
 )
 def test_what_holds_no_images_is_refused(images: Any, got: str) -> None:
     with pytest.raises(UsageError, match=f"got {got}; put it into that form"):
         pictures.rows(images, GREY)
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_as_of_a_file(tmp_path: Path) -> None:
+    Image.new("L", (64, 64), 128).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(DataError, match="an image must be readable, got"):
+        pictures.rows([image], GREY)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture", b"{}"])

@@ -57,6 +57,13 @@ def test_the_page_loads_nothing_and_a_name_is_no_tag(tmp_path: Path) -> None:
     assert not re.search(r"<script|https?://|src=\"(?!data:)", html)
 
 
+def test_a_class_may_be_called_as_a_column_is() -> None:
+    one = replace(raw([0, 1, 1], ["train"] * 3, smooth(3)), classes=("split", "rows"))
+    html = page("x", one, inspect(one, problems(one)), [])
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html[: html.index("Between the splits")])
+    assert cells == ["split", "rows", "split", "rows", "train", "3", "1", "2"]
+
+
 @pytest.mark.parametrize(("channels", "frames", "mode"), [(1, 3, "L"), (3, 1, "RGB"), (3, 2, "RGB"), (1, 1, "L")])
 def test_of_a_sequence_the_last_frame_is_shown(channels: int, frames: int, mode: str) -> None:
     images = np.zeros((4, 8, 8, channels * frames), np.uint8)

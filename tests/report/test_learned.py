@@ -90,6 +90,20 @@ def test_the_best_of_each_choice_is_complete_before_pruned() -> None:
     assert [(r["choice"], r["trials"], r["best"], r["number"]) for r in found] == [("x", 2, 0.6, 0), ("y", 1, 0.5, 2)]
 
 
+def test_the_best_of_a_choice_keeps_the_constraints() -> None:
+    lines = [(0.3, "x", False), (0.9, "x", False), (0.5, "y", True), (0.99, "y", False)]
+    table = pd.DataFrame(
+        [
+            {"number": i, "state": "COMPLETE", "value": v, "params_kind": k, "arch": k, "feasible": kept}
+            for i, (v, k, kept) in enumerate(lines)
+        ]
+    ).assign(parameters=1.0, images_per_second=1.0, seconds=1.0)
+    dimension = Dimension(name="optimizer", choices=("sgd", "adamw"), default="sgd")
+    found = records(learned.by_choice(table, {"kind": dimension}, maximize=True))
+    assert [(r["choice"], r["trials"], r["best"]) for r in found] == [("y", 1, 0.5)]
+    assert [(r["arch"], r["best"]) for r in records(learned.by_architecture(table, maximize=True))] == [("y", 0.5)]
+
+
 def test_a_choice_is_called_as_it_was_written_where_some_trials_lack_it() -> None:
     lines = [("COMPLETE", 0.6, 32), ("COMPLETE", 0.5, None)]
     table = pd.DataFrame(
