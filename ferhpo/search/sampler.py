@@ -87,6 +87,7 @@ class FidelitySampler(BaseSampler):
         self._space: dict[str, tuple[int, BaseDistribution]] = {}
         self._mixed: set[str] = set()  # parameters of several kinds: another study's trials were added
         self._fits: dict[tuple[float, ...], tuple[int, Encoding, np.ndarray]] = {}  # by direction
+        self._exhausted: Mapping[str, BaseDistribution] = {}  # a small space of which no point was left
 
     def reseed_rng(self) -> None:
         """Draw other numbers than a copy in another process."""
@@ -101,7 +102,7 @@ class FidelitySampler(BaseSampler):
         """Return every parameter that a trial was asked for and may be now, each with its latest range."""
         if (which := _identity(study)) != self._study:
             self._study, self._finished, self._tried, self._space, self._fits = which, {}, set(), {}, {}
-            self._mixed = set()
+            self._mixed, self._exhausted = set(), {}
         for other in study.get_trials(deepcopy=False):
             number, drawn_from = other.number, other.distributions
             if number == trial.number or number in self._finished:
@@ -169,10 +170,15 @@ class FidelitySampler(BaseSampler):
         if encoding.points > SMALL:
             proposals = map(encoding.params, rows)
             return next((p for p in proposals if _key(p, encoding.distributions) not in self._tried), {})
+        if encoding.distributions == self._exhausted:
+            return {}
         others, seen = self._seen(study, trial, encoding)
         tried, fixed = Tried(seen, [_whole(t) for t in others]), settings(trial)
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
-        return next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
+        found = next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
+        if not (found or fixed):
+            self._exhausted = encoding.distributions
+        return found
 
     def _neighbours(self, study: Study, trial: FrozenTrial, encoding: Encoding) -> np.ndarray:
         """Return a few rows near the configuration that is thought good."""

@@ -5,13 +5,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from optuna import samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._seeding import derive
 from ferhpo.metrics import COSTS
@@ -31,6 +32,18 @@ class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under t
         """Return the parents, none where one alone could be crossed with nobody: the trial is then random."""
         found = super().get_parent_population(study, generation)
         return found if len(found) > 1 else []
+
+
+class GPSampler(samplers.GPSampler):
+    """Optuna's, which sees COMPLETE trials alone: what ended early it would propose again and again."""
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the proposal, nothing where a trial has failed or been stopped with it: this one is then random."""
+        found = super().sample_relative(study, trial, search_space)
+        others = study.get_trials(deepcopy=False, states=(TrialState.PRUNED, TrialState.FAIL))
+        return {} if any(found.items() <= other.params.items() for other in others) else found
 
 
 class QMCSampler(samplers.QMCSampler):
@@ -99,7 +112,7 @@ def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
             case "tpe":  # `group` is what conditional spaces need
                 return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
             case "gp":
-                return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+                return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
             case "cmaes":
                 return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
             case "qmc":
@@ -131,10 +144,8 @@ def _check_space(spec: StudySpec) -> None:
             "on another one; choose fidelity or tpe, or fix it"
         )
         raise spec.error(msg, "sampler", "name")
-    unseen = [str(c) for c in spec.constraints if name == "cmaes" or (name == "gp" and c.quantity in COSTS)]
-    if unseen:  # the model would propose nets that are too large again and again
-        which = "no constraints" if name == "cmaes" else "no constraints on what ends a trial early"
-        msg = f"{name} takes {which}, of which it sees nothing, got {unseen[0]}; choose fidelity, tpe or nsga2"
+    if name == "cmaes" and spec.constraints:
+        msg = f"cmaes takes no constraints, got {spec.constraints[0]}; choose fidelity, tpe or nsga2"
         raise spec.error(msg, "sampler", "name")
     if name == "cmaes" and all(d.choices or d.name in space.unreachable for d in space.dimensions):
         msg = "cmaes needs at least one range, got choices only; choose fidelity, tpe or grid"
