@@ -209,13 +209,9 @@ def _of_study(study: str, data: Path | None, root: Path, storage: str | None) ->
 
 
 def _name(data: Sequence[Path] | None, study: str | None) -> str:
-    return (
-        " + ".join(path.absolute().name for path in data)
-        if data
-        else f"images of {study}"
-        if study
-        else "rendered faces"
-    )
+    if data:
+        return " + ".join(path.absolute().name for path in data)
+    return f"images of {study}" if study else "rendered faces"
 
 
 def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:

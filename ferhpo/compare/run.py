@@ -257,8 +257,8 @@ def _study_spec(
     if recorded_data(place.out, name) is not None:
         begun = Study.open(place.out, name)
         over = sum(trial.counts for trial in begun.trials()) >= begun.spec.budget.trials
-        ended_well = any(trial.state in {"COMPLETE", "PRUNED"} for trial in begun.trials())  # constraints kept or not
-        if begun.running or not over or ended_well:
+        worked = any(trial.state in {"COMPLETE", "PRUNED"} for trial in begun.trials())  # whatever it breaks
+        if begun.running or not over or worked:
             return begun.spec
         shutil.rmtree(begun.folder)
     changes = {**({} if scale.image_size is None else {"image_size": scale.image_size}), **how.changes}

@@ -58,7 +58,7 @@ def add(
         tried = averaged([members.folders[i] for i in (*taken, m)], data, device)
         tried_nc = forward(tried, card, part.images, part.rows, device, tta)
         before, after = (figures(found_nc, members.y_n)[name] for found_nc in (probs_nc, tried_nc))
-        if not metric(name).better(before, after):
+        if np.isfinite(tried_nc).all() and not metric(name).better(before, after):
             taken, probs_nc, soup = [*taken, m], tried_nc, tried
     numbers = [members.numbers[m] for m in taken]
     if soup is None:

@@ -53,9 +53,9 @@ def read(path: Path, spec: DataSpec) -> RawData:
         images[i] = _image(cell.image, path / split, f"{path / split}, row {cell.row}", spec)
     codes, classes = names.encode([cell.label for _, cell in rows])
     parts = [names.split_name(cell.split or split, str(path)) for split, cell in rows]
-    group = None
-    if rows[0][1].group is not None:
-        group = np.unique(groups([cell.group or "" for _, cell in rows]) or [], return_inverse=True)[1].astype(np.int64)
+    told = any(cell.group is not None for _, cell in rows)
+    people = groups([cell.group or "" for _, cell in rows] if told else None)
+    group = None if people is None else np.unique(people, return_inverse=True)[1].astype(np.int64)
     return RawData(images=images, labels=codes, classes=classes, part=np.array(parts, dtype=str), group=group)
 
 
