@@ -22,6 +22,7 @@ from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
+from ferhpo.study.current import held
 from ferhpo.study.queue import QUEUED, point_of, settings
 
 if TYPE_CHECKING:
@@ -137,19 +138,19 @@ def _visited(
     trials: Sequence[FrozenTrial], names: Sequence[str], space: Space, known: dict[int, Key | None]
 ) -> set[Key]:
     """Return the points of trials; ``known`` keeps those of trials that have begun, whose points stay."""
-    found: set[Key | None] = set()
+    fixed, found = held(space), set[Key | None]()
     for t in trials:
         if t.user_attrs.get(VOID):  # it may never have begun
             continue
-        point = known[t.number] if t.number in known else _point(t, names, space)
+        point = known[t.number] if t.number in known else _point(t, names, space, fixed)
         if "config" in t.user_attrs:
             known[t.number] = point
         found.add(point)
     return {point for point in found if point is not None}
 
 
-def _point(trial: FrozenTrial, names: Sequence[str], space: Space) -> Key | None:
-    given = point_of(trial, space)
+def _point(trial: FrozenTrial, names: Sequence[str], space: Space, fixed: Mapping[str, Any]) -> Key | None:
+    given = point_of(trial, space, fixed)
     return None if given is None or not given.keys() >= set(names) else _key([given[name] for name in names])
 
 

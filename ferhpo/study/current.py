@@ -70,18 +70,23 @@ def filled(space: Space, trial: FrozenTrial) -> Mapping[str, Any]:
     return trial.params | {name: value for name, value in values.items() if value is not None}
 
 
-def fixed_alike(space: Space, trial: FrozenTrial) -> bool:
-    """Tell whether what a space does not search was so in a trial too, as far as it mattered there.
+def held(space: Space) -> dict[str, Any]:
+    """Return every setting that a space does not search, with its value."""
+    varied = {*RUN_SETTINGS, *(d.name for d in space.dimensions)}
+    return {name: value for name, value in space.default_config().params().items() if name not in varied}
+
+
+def had_them(trial: FrozenTrial, fixed: Mapping[str, Any]) -> bool:
+    """Tell whether a trial was trained with settings, as far as they mattered to it.
 
     Args:
-        space: the study file's.
-        trial: a study's; one without a whole configuration will have what the space fixes.
+        trial: a study's; one without a whole configuration will have them.
+        fixed: the settings, as of `held`.
     """
     if "config" not in trial.user_attrs:
         return True
-    had, now = DEFAULTS | trial.user_attrs["config"], space.default_config().params()
-    varied = {*RUN_SETTINGS, *(d.name for d in space.dimensions)}
-    return all(had[name] == now[name] or not SETTINGS[name].matters(had) for name in now.keys() - varied)
+    had = DEFAULTS | trial.user_attrs["config"]
+    return all(had[name] == value or not SETTINGS[name].matters(had) for name, value in fixed.items())
 
 
 class Current(Around):

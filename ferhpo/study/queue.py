@@ -1,6 +1,6 @@
 """Trials that wait to be run: what a user asked for, and what no longer fits the study file."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 
 import optuna
@@ -10,7 +10,7 @@ from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
 from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
-from ferhpo.study.current import filled, fixed_alike
+from ferhpo.study.current import filled, had_them, held
 from ferhpo.study.repeats import is_repeat
 
 QUEUED = "fixed_params"  # Optuna's attribute of a trial: settings that it was queued with
@@ -48,7 +48,8 @@ def queue_tries(study: optuna.Study, space: Space, tries: Sequence[Try], stale: 
     """
     trials = _kept(study, stale)
     given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
-    there = [point for t in trials if (point := point_of(t, space)) is not None]
+    fixed = held(space)
+    there = [point for t in trials if (point := point_of(t, space, fixed)) is not None]
     for one in tries:
         if one.given not in given and one.params not in there:
             study.enqueue_trial(dict(one.params), user_attrs={TRY: dict(one.given)})
@@ -96,11 +97,17 @@ def settings(trial: FrozenTrial) -> dict[str, object]:
     return {**trial.system_attrs.get(QUEUED, {}), **trial.params}
 
 
-def point_of(trial: FrozenTrial, space: Space) -> dict[str, object] | None:
-    """Return where a trial stands in a space, None if it was trained with other settings beside those searched."""
+def point_of(trial: FrozenTrial, space: Space, fixed: Mapping[str, object]) -> dict[str, object] | None:
+    """Return where a trial stands in a space, None if it was trained with other settings beside those searched.
+
+    Args:
+        trial: a study's.
+        space: the study file's.
+        fixed: what the space does not search, see `current.held`.
+    """
     if "config" not in trial.user_attrs:
         return settings(trial)
-    if not fixed_alike(space, trial):
+    if not had_them(trial, fixed):
         return None
     had = filled(space, trial)
     return {d.name: had[d.name] for d in space.dimensions if d.name in had}
