@@ -168,7 +168,7 @@ def _built(found: dict[str, Any] | None) -> list[tuple[str, object]]:
     if "problem" in found:
         return [("ensemble", found["problem"])]
     value = "" if found["value"] is None else f": {found['metric']} {found['value']:.4f} cross-fitted"
-    return [("ensemble", f"{found['method']} of {len(found['members'])} trials{value}")]
+    return [("ensemble", f"{found['method']} of trials {', '.join(map(str, found['members']))}{value}")]
 
 
 def learned_json(study: "Study") -> dict[str, Any]:

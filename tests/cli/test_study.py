@@ -56,7 +56,7 @@ def test_show_tells_the_running_ensemble_from_the_one_that_was_made(study: Make,
         "members": [m["number"] for m in made["members"]],
     }
     out = run("study", "show", "toy").out
-    assert f"weighted of {len(found['members'])} trials: accuracy {value:.4f} cross-fitted" in out
+    assert f"weighted of trials {', '.join(map(str, found['members']))}: accuracy {value:.4f} cross-fitted" in out
     assert "running ensemble" in out
     index = opened.folder / _layout.ENSEMBLE / _layout.INDEX
     index.write_text("{")
