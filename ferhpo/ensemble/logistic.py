@@ -41,15 +41,12 @@ class PerClass:
         x_nf = logs_mnc.transpose(1, 0, 2).reshape(rows, members * classes)
         mean_f = x_nf.mean(0)
         x_nf = x_nf - mean_f
-        variance_j, axes_fj = np.linalg.eigh(x_nf.T @ x_nf / rows)
-        kept = variance_j > RANK * max(variance_j[-1], np.finfo(float).tiny)
-        axes_fj = axes_fj[:, kept]
-        return cls(axes_fj, x_nf @ axes_fj, mean_f, variance_j[kept], classes)
+        variance_j, axes_fj = _principal(x_nf.T @ x_nf / rows)
+        return cls(axes_fj, x_nf @ axes_fj, mean_f, variance_j, classes)
 
     def solve(self, target_nc: np.ndarray, strength: float, tol: float, start: Meta | None) -> Meta:
         """Return the meta-learner of the lowest penalised loss."""
-        rows, penalty = len(target_nc), 1 / (strength * len(target_nc))
-        scale_j = 1 / np.sqrt(CURVATURE * self.variance_j + penalty)
+        rows, penalty, scale_j = _scaled(target_nc, strength, self.variance_j)
         z_nj = self.rotated_nj * scale_j
         size = self.classes * len(scale_j)
 
@@ -91,15 +88,12 @@ class Shared:
         """Return the coordinates for `centred_logs`."""
         members, rows, classes = logs_mnc.shape
         flat_mx = logs_mnc.reshape(members, -1)
-        variance_j, axes_mj = np.linalg.eigh(flat_mx @ flat_mx.T / rows)
-        kept = variance_j > RANK * max(variance_j[-1], np.finfo(float).tiny)
-        axes_mj = axes_mj[:, kept]
-        return cls(axes_mj, axes_mj.T @ flat_mx, variance_j[kept], classes)
+        variance_j, axes_mj = _principal(flat_mx @ flat_mx.T / rows)
+        return cls(axes_mj, axes_mj.T @ flat_mx, variance_j, classes)
 
     def solve(self, target_nc: np.ndarray, strength: float, tol: float, start: Meta | None) -> Meta:
         """Return the meta-learner of the lowest penalised loss."""
-        rows, penalty = len(target_nc), 1 / (strength * len(target_nc))
-        scale_j = 1 / np.sqrt(CURVATURE * self.variance_j + penalty)
+        rows, penalty, scale_j = _scaled(target_nc, strength, self.variance_j)
         size = len(scale_j)
 
         def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -138,6 +132,20 @@ def solver(
 def shared(coef_m: np.ndarray, classes: int) -> np.ndarray:
     """Return ``coef_cmk`` in which every class reads its own log-probability, with the same weight."""
     return np.eye(classes)[:, None, :] * coef_m[None, :, None]
+
+
+def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variances along the principal axes, and the axes in columns, but for those without variance."""
+    variance_j, axes = np.linalg.eigh(covariance)
+    kept_j = variance_j > RANK * max(variance_j[-1], np.finfo(float).tiny)
+    return variance_j[kept_j], axes[:, kept_j]
+
+
+def _scaled(target_nc: np.ndarray, strength: float, variance_j: np.ndarray) -> tuple[int, float, np.ndarray]:
+    """Return the rows, the penalty of their mean loss, and the length of a step along each axis."""
+    rows = len(target_nc)
+    penalty = 1 / (strength * rows)
+    return rows, penalty, 1 / np.sqrt(CURVATURE * variance_j + penalty)
 
 
 def _cross_entropy(logits_nc: np.ndarray, target_nc: np.ndarray) -> tuple[float, np.ndarray]:

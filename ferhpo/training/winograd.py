@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.modules.utils import _pair
 
-from ferhpo.training.convolution import Convolution
+from ferhpo.training.convolution import Convolution, Geometry, Pair
 
 BLOCK = 4 << 20  # bytes of transformed tiles at a time: caches hold them; 1 MiB is slower on two threads, 8 MiB on one
 # The additions go with the channels of input and output, what they save with their product: 64 and 64 are 1.1 to 1.7
@@ -32,29 +31,22 @@ class Winograd(Convolution):
     """
 
     def conv2d(
-        self,
-        x: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry
     ) -> torch.Tensor:
         """Return the convolution, with that gradient where `_serves` says so."""
         learns = weight.requires_grad and torch.is_grad_enabled()
-        if learns and x.ndim == IMAGES and _serves(weight, stride, padding, dilation, groups):
-            return _Conv.apply(x, weight, bias, _pair(padding))
-        return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
+        if learns and x.ndim == IMAGES and _serves(weight, geometry):
+            return _Conv.apply(x, weight, bias, geometry.padding)
+        return geometry.conv2d(x, weight, bias)
 
 
 def has_layers(model: nn.Module) -> bool:
     """Tell whether a net has a convolution that the block would change."""
     layers = (m for m in model.modules() if isinstance(m, nn.Conv2d))
-    return any(_serves(m.weight, m.stride, m.padding, m.dilation, m.groups) for m in layers)
+    return any(_serves(m.weight, Geometry(m.stride, m.padding, m.dilation, m.groups)) for m in layers)
 
 
-def weight_gradient(x: torch.Tensor, dy: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+def weight_gradient(x: torch.Tensor, dy: torch.Tensor, padding: Pair) -> torch.Tensor:
     """Return the gradient of a 3 x 3 convolution's weights, K x C x 3 x 3.
 
     Args:
@@ -116,7 +108,7 @@ class _Conv(torch.autograd.Function):
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        padding: tuple[int, int],
+        padding: Pair,
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         ctx.padding = padding
@@ -133,7 +125,7 @@ class _Conv(torch.autograd.Function):
         return dx, dw, dy.sum((0, 2, 3)) if of_bias else None, None
 
 
-def _serves(weight: torch.Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
+def _serves(weight: torch.Tensor, geometry: Geometry) -> bool:
     k, c = weight.shape[:2]
-    plain = weight.shape[2:] == (3, 3) and groups == 1 and not isinstance(padding, str)
-    return plain and _pair(stride) == _pair(dilation) == (1, 1) and k * c >= LEAST * (k + c)
+    plain = weight.shape[2:] == (3, 3) and geometry.groups == 1 and not isinstance(geometry.padding, str)
+    return plain and geometry.stride == geometry.dilation == (1, 1) and k * c >= LEAST * (k + c)
