@@ -11,6 +11,7 @@ import numpy as np
 
 from ferhpo.metrics import EPS, brier, confusion, figures
 
+LEVEL = 0.95  # of every interval
 FEW = 10  # groups; below this there is no bootstrap interval, since resamples of so few hardly differ
 
 
@@ -59,7 +60,6 @@ def bootstrap(
     groups_n: np.ndarray,
     *,
     draws: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, list[float]]:
     """Return percentile intervals of accuracy, balanced accuracy, macro F1 and NLL.
@@ -71,7 +71,6 @@ def bootstrap(
         y_n: class index per row.
         groups_n: equal numbers for identical images.
         draws: how many.
-        level: of the intervals.
         seed: of the draws.
 
     References:
@@ -98,7 +97,7 @@ def bootstrap(
         "macro_f1": (2 * hits_dc / np.maximum(both_dc, 1)).sum(1) / (both_dc > 0).sum(1),
         "nll": sums_dx[:, -1] / n_d,
     }
-    ends = [(1 - level) / 2, (1 + level) / 2]
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     return {name: np.quantile(value_d, ends).tolist() for name, value_d in drawn.items()}
 
 
@@ -131,7 +130,7 @@ def by_class(table_cc: np.ndarray) -> dict[str, list[float]]:
     }
 
 
-def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """Return Wilson's interval for a share seen over ``n`` rows, or what as many independent ones are worth.
 
     References:
@@ -140,7 +139,7 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     >>> [round(x, 3) for x in wilson(0.73, 3589)]
     [0.715, 0.744]
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -19,12 +19,12 @@ from optuna.storages import RDBStorage
 
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event
-from ferhpo.search.runner import data_record
 from ferhpo.search.samplers import sampler
 from ferhpo.search.session import Session
 from ferhpo.search.under_way import UnderWay
 from ferhpo.space.spec import StudySpec
 from ferhpo.study import store
+from ferhpo.study.source import data_record
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 

@@ -67,7 +67,7 @@ def train(
     from ferhpo.data.summary import in_one_line
     from ferhpo.metrics import metric
     from ferhpo.space.config import SETTINGS
-    from ferhpo.study.source import open_data, recorded_data
+    from ferhpo.study.source import data_record, open_data, recorded_data
 
     for name in spec.space.fixed:
         if not SETTINGS[name].matters(config.params()):
@@ -77,7 +77,7 @@ def train(
     opened = None
     if test:  # what may not be opened is refused before the training
         from ferhpo.ensemble.build import sealed_data
-        from ferhpo.search.runner import data_record, settled_study
+        from ferhpo.search.runner import settled_study
 
         opened = settled_study(spec, data_record(prepared), root)
         sealed_data(opened, prepared)

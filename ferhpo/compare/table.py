@@ -32,7 +32,7 @@ HEADS = {
     "note": "Note",
 }
 ALL = "all systems"
-NAMES = {"val": ("accuracy", "nll", "macro_f1"), "test": ("accuracy", "nll", "macro_f1")}
+SHOWN = {"accuracy": "accuracy", "loss": "nll", "macro_f1": "macro_f1"}  # by column, but for its split
 
 Row = dict[str, Any]
 
@@ -80,11 +80,9 @@ def _system(system: System) -> list[Row]:
 
 def _line(system: str, kind: str, entry: Mapping[str, Any], *, note: str, rows: int, data: str) -> Row:
     found: Row = {"system": system, "row": kind, "data": data, "note": note or None, "weights": _weights(entry)}
-    for split, names in NAMES.items():
-        figures = entry[split]
-        if figures is not None:
-            for column, name in zip(("accuracy", "loss", "macro_f1"), names, strict=True):
-                found[f"{split}_{column}"] = figures[name]
+    for split in ("val", "test"):
+        if (figures := entry[split]) is not None:
+            found |= {f"{split}_{column}": figures[name] for column, name in SHOWN.items()}
     rate = entry["images_per_second"]
     found |= {
         "parameters": entry["parameters"],

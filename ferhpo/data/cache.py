@@ -19,7 +19,7 @@ from ferhpo import _atomic
 from ferhpo._layout import PREPARED
 from ferhpo.data import load, splits, synthetic
 from ferhpo.data.pixels import images_in, keep_images
-from ferhpo.data.raw import RawData, fingerprint, seems_grey
+from ferhpo.data.raw import RawData, counts, fingerprint, seems_grey
 from ferhpo.errors import DataError, UsageError
 from ferhpo.space.files import absolute
 from ferhpo.space.sections import DataSpec
@@ -259,7 +259,7 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "fingerprint": fingerprint(raw),
         "mean": mean,
         "std": std,
-        "counts": {name: _counts(raw, split.split == code) for name, code in splits.NAMES.items()},
+        "counts": {name: counts(raw, split.split == code) for name, code in splits.NAMES.items()},
         "dropped": {**raw.left_out, **split.dropped},
         "further": {
             "also": [str(absolute(Path(more))) for more in spec.also],
@@ -269,11 +269,6 @@ def store(folder: Path, raw: RawData, spec: DataSpec, kind: str, source: Path | 
         "sha256": {name: _atomic.sha256(folder / f"{name}.npy") for name in arrays if name != "images"},
     }
     _atomic.write_json(folder / PREPARED, card)
-
-
-def _counts(raw: RawData, rows: np.ndarray) -> dict[str, int]:
-    counts = np.bincount(raw.labels[rows], minlength=len(raw.classes)).tolist()
-    return dict(zip(raw.classes, counts, strict=True))
 
 
 def _moments(images: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[float]]:

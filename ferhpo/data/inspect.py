@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ferhpo.data.problems import Problem
-from ferhpo.data.raw import RawData, parts
-from ferhpo.data.splits import groups
+from ferhpo.data.raw import RawData, counts, parts
 
 WHOLE = "all"  # the name of a set that brings no splits
 
@@ -31,8 +30,8 @@ def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
     """
     by_name = {problem.name: problem for problem in found}
     names = parts(raw)
-    unique = int(groups(raw.images).max()) + 1
     identical = by_name["duplicates"].rows
+    copies = sum(len(rows) - 1 for rows in identical)
     twice, nearly = _across(raw, identical, names), _across(raw, by_name["near_duplicates"].rows, names)
     of_class = np.bincount(raw.labels, minlength=len(raw.classes))
     return {
@@ -40,11 +39,11 @@ def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
         "classes": list(raw.classes),
         "size": raw.images.shape[1],
         "channels": raw.images.shape[-1],
-        "splits": {name or WHOLE: _counts(raw, raw.part == name) for name in names},
+        "splits": {name or WHOLE: _rows(raw, raw.part == name) for name in names},
         "imbalance": round(float(of_class.max() / max(of_class.min(), 1)), 2),
-        "unique_images": unique,
+        "unique_images": len(raw.labels) - copies,
         "duplicate_groups": len(identical),
-        "duplicates": len(raw.labels) - unique,
+        "duplicates": copies,
         "cross_split_duplicates": {pair: len(rows) for pair, rows in twice.items()},
         "near_duplicates": len(by_name["near_duplicates"].rows),
         "cross_split_near_duplicates": {pair: len(np.setdiff1d(rows, twice[pair])) for pair, rows in nearly.items()},
@@ -55,6 +54,10 @@ def inspect(raw: RawData, found: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
+def _rows(raw: RawData, rows: np.ndarray) -> dict[str, Any]:
+    return {"rows": int(rows.sum()), "counts": counts(raw, rows)}
+
+
 def _across(raw: RawData, found: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return, for "A-B", the rows of B that stand in a group with a row of A."""
     place = np.full(len(raw.labels), -1)
@@ -62,8 +65,3 @@ def _across(raw: RawData, found: Sequence[Sequence[int]], names: Sequence[str]) 
         place[list(rows)] = number
     held = {name: np.flatnonzero((raw.part == name) & (place >= 0)) for name in names}
     return {f"{a}-{b}": held[b][np.isin(place[held[b]], place[held[a]])] for a, b in combinations(names, 2)}
-
-
-def _counts(raw: RawData, rows: np.ndarray) -> dict[str, Any]:
-    counts = np.bincount(raw.labels[rows], minlength=len(raw.classes)).tolist()
-    return {"rows": int(rows.sum()), "counts": dict(zip(raw.classes, counts, strict=True))}

@@ -7,8 +7,6 @@ A candidate is a pair if its small versions correlate. On FER-2013 pairs above 0
 
 import numpy as np
 
-BANDS = 8
-BITS = 16  # of a band
 THUMB = 16  # pixels a side of the small version
 ALIKE = 0.97  # correlation of the small versions
 NEIGHBOURS = 256  # in a band's order, how far partners are sought: bounds the time where thousands of images agree
@@ -65,7 +63,7 @@ def shrunk(images: np.ndarray, rows: np.ndarray, height: int, width: int) -> np.
 
 
 def _bands(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the hash as uint16, rows x BANDS."""
+    """Return the hash as uint16, rows x 8."""
     across, down = shrunk(images, rows, 8, 9), shrunk(images, rows, 9, 8)
     bits = np.stack([across[:, :, 1:] > across[:, :, :-1], down[:, 1:] > down[:, :-1]], axis=1)
     return np.packbits(bits.reshape(len(rows), -1), axis=1).view(np.uint16)

@@ -75,6 +75,11 @@ def parts(raw: RawData) -> list[str]:
     return sorted(map(str, np.unique(raw.part)), key=lambda part: (order.index(role(part)), part))
 
 
+def counts(raw: RawData, rows: np.ndarray) -> dict[str, int]:
+    """Return how many of ``rows`` (places, or bool a row) each class has, by its name."""
+    return dict(zip(raw.classes, np.bincount(raw.labels[rows], minlength=len(raw.classes)).tolist(), strict=True))
+
+
 def fingerprint(raw: RawData) -> str:
     """Return a SHA-256 over what was decoded (images, labels, classes, split names), the same wherever it lay."""
     digest = hashlib.sha256()

@@ -290,8 +290,8 @@ def _things(pen: _Sketch, rng: np.random.Generator) -> None:
     if rng.random() < OCCLUDED:
         x, y = rng.uniform(-0.8, 0.8), rng.uniform(-0.6, 0.9)
         wide, high, angle = rng.uniform(0.1, 0.34), rng.uniform(0.1, 0.34), rng.uniform(0, np.pi)
-        corners = 0.0 if rng.random() < 0.5 else 1.0  # a box or an ellipse
-        u, v = (_COS, _SIN) if corners else (np.array([-1, 1, 1, -1]), np.array([-1, -1, 1, 1]))
+        ellipse = rng.random() >= 0.5  # else a box
+        u, v = (_COS, _SIN) if ellipse else (np.array([-1, 1, 1, -1]), np.array([-1, -1, 1, 1]))
         u, v = wide * u, high * v
         turned = x + u * np.cos(angle) - v * np.sin(angle), y + u * np.sin(angle) + v * np.cos(angle)
         pen.area(*turned, rng.uniform(10, 240))

@@ -113,7 +113,7 @@ def read(study: "Study", trials: "Sequence[Trial]") -> Members:
         numbers=tuple(t.number for t in trials),
         folders=tuple(_folder(t) for t in trials),
         cards=tuple(cards),
-        latencies=tuple(_latency(t) for t in trials),
+        latencies=tuple(_latency(_folder(t)) for t in trials),
         probs_mnc=np.stack(probs),
         y_n=y_n,
         groups_n=groups_n,
@@ -153,13 +153,12 @@ def measured(members: Members, measure: Callable[[Path], float], *, keep: bool =
     return replace(members, latencies=tuple(found))
 
 
-def _latency(trial: "Trial") -> float | None:
-    known = trial.attrs.get("latency_ms")
-    if known is None:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            kept = json.loads((_folder(trial) / LATENCY).read_text(encoding="utf-8"))
-            known = kept["latency_ms"] if kept["host"] == platform.node() else None
-    return None if known is None else float(known)
+def _latency(folder: Path) -> float | None:
+    """Return what `measured` kept beside a checkpoint on this machine, None if nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads((folder / LATENCY).read_text(encoding="utf-8"))
+        return float(kept["latency_ms"]) if kept["host"] == platform.node() else None
+    return None
 
 
 def _folder(trial: "Trial") -> Path:

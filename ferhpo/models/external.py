@@ -19,7 +19,7 @@ from ferhpo.models import necks, weights
 from ferhpo.models.blocks import Head
 from ferhpo.space.config import TrialConfig
 
-# torchvision nets that would give extra outputs while training, with what of the published weights is for those
+# torchvision nets with auxiliary classifiers, and the prefixes of their published weights that belong to those
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # of torchvision's published weights
 

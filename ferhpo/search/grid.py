@@ -22,7 +22,7 @@ from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import VOID
-from ferhpo.study.current import held
+from ferhpo.study.current import unsearched
 from ferhpo.study.queue import QUEUED, point_of, settings
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _visited(
     trials: Sequence[FrozenTrial], names: Sequence[str], space: Space, known: dict[int, Key | None]
 ) -> set[Key]:
     """Return the points of trials; ``known`` keeps those of trials that have begun, whose points stay."""
-    fixed, found = held(space), set[Key | None]()
+    fixed, found = unsearched(space), set[Key | None]()
     for t in trials:
         if t.user_attrs.get(VOID):  # it may never have begun
             continue

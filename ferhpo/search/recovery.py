@@ -1,7 +1,7 @@
 """What a dead run left behind, settled before the next one begins: adopted, handed back, or failed and queued.
 
 The worker writes an epoch's files, then reports; the driver writes the database. So at any moment the files are at
-most one epoch ahead of the database, and everything the database lacks stands in the epoch folder's card.
+most one epoch ahead of the database, and everything the database lacks stands in the epoch folder's record.
 """
 
 import json

@@ -29,7 +29,7 @@ from ferhpo.search.session import Session
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
-from ferhpo.study.source import recorded_data
+from ferhpo.study.source import data_record, recorded_data
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
@@ -186,7 +186,7 @@ def check_choice(spec: StudySpec, trials: int) -> None:
 
 def advice(spec: StudySpec, trials: float = inf) -> list[str]:
     """Return what a study file asks for that never comes to pass in so many trials, a sentence each."""
-    never = "it applies beside none of the other settings of [space]"
+    never = "no combination of the other settings of [space] makes it apply"
     searched = (f"{name} is not searched: {never}" for name in spec.space.unreachable)
     fixed = (f"{name} has no effect: {never}" for name in spec.space.idle)
     stops = idle(spec.scheduler, spec.budget.epochs, trials)
@@ -206,17 +206,3 @@ def check_architectures(spec: StudySpec) -> None:
             check(name)
         except UsageError as error:
             raise spec.error(str(error), "space", "arch") from None
-
-
-def data_record(data: "Prepared") -> dict[str, Any]:
-    """Return what a study writes down of its data."""
-    return {
-        "path": str(data.source) if data.source else None,
-        "format": data.format,
-        "fingerprint": data.fingerprint,
-        "split": data.split_digest,
-        "cache": str(data.folder),
-        "classes": list(data.classes),
-        "further": dict(data.further),
-        "counts": data.counts,
-    }

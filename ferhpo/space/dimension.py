@@ -46,7 +46,6 @@ class Dimension:
         if self.name in RUN_SETTINGS:
             msg = f"{self.name} cannot be searched: it belongs to the study ([budget] epochs, seed)"
             raise UsageError(msg)
-        setting = SETTINGS[self.name]
         if not isinstance(self.log, bool):
             msg = f"the log of {self.name} must be true or false, got {self.log!r}"
             raise UsageError(msg)
@@ -57,7 +56,11 @@ class Dimension:
             self._check_choices()
         else:
             self._check_range()
-        object.__setattr__(self, "default", setting.check(self.default))
+        try:
+            object.__setattr__(self, "default", self.check(self.default))
+        except UsageError as error:
+            msg = f"the default of {error}"
+            raise UsageError(msg) from None
         for other, values in self.when.items():
             check_names({other: None})
             if not values:
@@ -74,9 +77,6 @@ class Dimension:
             SETTINGS[self.name].check(value)
         if len(set(self.choices)) < len(self.choices):
             msg = f"{self.name} must list each choice once, got {list(self.choices)}"
-            raise UsageError(msg)
-        if self.default not in self.choices:
-            msg = f"the default of {self.name} must be one of its choices {list(self.choices)}, got {self.default!r}"
             raise UsageError(msg)
 
     def _check_range(self) -> None:
@@ -97,24 +97,19 @@ class Dimension:
         if self.log and low <= 0:
             msg = f"{self.name} with log = true needs low > 0, got low={low}"
             raise UsageError(msg)
-        default = setting.check(self.default)
-        if default is None or not low <= default <= high:
-            msg = f"the default of {self.name} must be between low={low} and high={high}, got {default}"
-            raise UsageError(msg)
         if self.step is not None:
-            self._check_step(low, high, default)
+            self._check_step(low, high)
 
-    def _check_step(self, low: float, high: float, default: float) -> None:
+    def _check_step(self, low: float, high: float) -> None:
         step, kind = self.step, SETTINGS[self.name].kind
         fits = type(step) is kind or (kind is float and type(step) is int)
         if step is None or not fits or self.log or not isfinite(step) or not 0 < step <= high - low:
             msg = f"{self.name} needs a step above 0, at most high - low, and no log beside it, got step={step!r}"
             raise UsageError(msg)
-        for name, value in (("high", high), ("default", default)):
-            steps = (value - low) / step
-            if abs(steps - round(steps)) > 1e-8:
-                msg = f"the {name} of {self.name} must be low and a whole number of steps, got {value} with step={step}"
-                raise UsageError(msg)
+        steps = (high - low) / step
+        if abs(steps - round(steps)) > 1e-8:
+            msg = f"the high of {self.name} must be low and a whole number of steps, got {high} with step={step}"
+            raise UsageError(msg)
 
     def distribution(self) -> "optuna.distributions.BaseDistribution":
         """Return what Optuna stores of this dimension."""

@@ -79,7 +79,7 @@ class Space:
         """Return the parameters of a trial that has the settings given and the default of every other dimension.
 
         Raises:
-            UsageError: a setting is not searched, has no say beside the others, or is not of its dimension.
+            UsageError: a setting is not searched, has no effect with the others, or is not of its dimension.
         """
         names = {d.name for d in self.dimensions}
         for name in given:
@@ -89,7 +89,7 @@ class Space:
         asked = self._walk(lambda d: d.check(given[d.name]) if d.name in given else d.default)[1]
         for name in given:
             if name not in asked:
-                msg = f"{name} has no say beside the other settings here; leave it out"
+                msg = f"{name} has no effect with these other settings; leave it out"
                 raise UsageError(msg)
         return asked
 

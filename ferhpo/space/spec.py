@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -127,7 +128,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: P
         values[section] = reader.section(section, made, table.get(section, {}))
     values["reported"] = reader.reported(table.get("reported", {}))
     values["space"] = reader.space(table.get("space", {}))
-    values["space"] = _seeing(values["space"], values["data"], text, path)
+    values["space"] = _seeing(values["space"], values["data"], reader)
     values["tries"] = parse_tries(table.get("try", []), values["space"], text=text, path=path)
     with reader.at("seed"):
         SETTINGS["seed"].check(values.get("seed", 0))
@@ -141,7 +142,7 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: P
     if said not in {None, wanted}:
         owner = "metrics'" if len(wanted) > 1 else "metric's"
         msg = f"direction must be the {owner}, {', '.join(wanted)}, got '{', '.join(said)}'; it may be left out"
-        raise SpecError(msg, path, line_of(text, "direction"))
+        raise reader.error(msg, "direction")
     found = StudySpec(name=name, path=path, text=text, base=base, **values)
     if found.budget.trial_time and (found.scheduler.name != "none" or found.sampler.name == "fidelity"):
         got = f"{found.scheduler.name} and {found.sampler.name}"
@@ -151,7 +152,10 @@ def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: P
         )
         raise found.error(msg, "budget", "trial_time")
     if found.scheduler.name == "pbt" and not any(SETTINGS[d.name].live for d in found.space.dimensions):
-        msg = "pbt changes a training on its way, and [space] searches none that it may; add lr, dropout or augment"
+        msg = (
+            "pbt changes settings while a net trains, and [space] searches none that may change then; add lr, dropout "
+            "or augment"
+        )
         raise found.error(msg, "scheduler", "name")
     return found
 
@@ -166,11 +170,11 @@ def of_images(data: DataSpec) -> dict[str, int]:
     return {name: value for name, value in seen.items() if value != getattr(usual, name)}
 
 
-def _seeing(space: Space, data: DataSpec, text: str, path: Path | str) -> Space:
+def _seeing(space: Space, data: DataSpec, reader: "_Reader") -> Space:
     named = {*space.fixed, *(d.name for d in space.dimensions)}
     if "frames" in named:
         msg = "[space] cannot set frames, which follows from the images; set it in [data]"
-        raise SpecError(msg, path, line_of(text, "space", "frames"))
+        raise reader.error(msg, "space", "frames")
     said = {name: value for name, value in of_images(data).items() if name not in named}
     return replace(space, fixed={**space.fixed, **said})
 
@@ -182,15 +186,24 @@ class _Reader:
     text: str
     path: Path | str
 
-    def at(self, *keys: str) -> "_At":
-        return _At(self, keys)
+    def error(self, message: str, *keys: str) -> SpecError:
+        return SpecError(message, self.path, line_of(self.text, *keys))
+
+    @contextmanager
+    def at(self, *keys: str) -> Generator[None]:
+        try:
+            yield
+        except SpecError:
+            raise
+        except UsageError as error:
+            raise self.error(str(error), *keys) from None
 
     def names(self, table: Mapping[str, Any], known: set[str], *section: str) -> None:
         for key in table:
             if key not in known:
                 where = f" in [{section[0]}]" if section else ""
                 msg = f"unknown key '{key}'{where}{did_you_mean(key, known)}"
-                raise SpecError(msg, self.path, line_of(self.text, *section, key))
+                raise self.error(msg, *section, key)
 
     def typed(self, value: Any, kind: type, *keys: str) -> Any:
         if kind is float and type(value) is int:
@@ -199,7 +212,7 @@ class _Reader:
             value = tuple(value)
         if type(value) is not kind:
             msg = f"{keys[-1]} takes {_A[kind]}, got {value!r}"
-            raise SpecError(msg, self.path, line_of(self.text, *keys))
+            raise self.error(msg, *keys)
         return value
 
     def section(self, section: str, made: type, table: Any) -> Any:
@@ -231,20 +244,6 @@ class _Reader:
                     fixed[name] = entry
         with self.at("space"):
             return Space(dimensions=tuple(dimensions), fixed=fixed)
-
-
-class _At:
-    """Adds file and line to a UsageError that the body raises."""
-
-    def __init__(self, reader: _Reader, keys: tuple[str, ...]) -> None:
-        self.reader, self.keys = reader, keys
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, UsageError) and not isinstance(error, SpecError):
-            raise SpecError(str(error), self.reader.path, line_of(self.reader.text, *self.keys)) from None
 
 
 _A = {

@@ -26,20 +26,20 @@ def check_compatible(old: StudySpec, new: StudySpec, stored: Mapping[str, BaseDi
         SpecError: something changed that needs a new study name.
     """
     changes = {
-        "metric": old.objectives != new.objectives,
-        "constraints": old.constraints != new.constraints,
-        "data": replace(old.data, path=None) != replace(new.data, path=None),
-        "budget": old.budget.epochs != new.budget.epochs,
-        "trial_time": old.budget.trial_time != new.budget.trial_time,
+        ("metric",): old.objectives != new.objectives,
+        ("constraints",): old.constraints != new.constraints,
+        ("data",): replace(old.data, path=None) != replace(new.data, path=None),
+        ("budget", "epochs"): old.budget.epochs != new.budget.epochs,
+        ("budget", "trial_time"): old.budget.trial_time != new.budget.trial_time,
     }
-    for section, changed in changes.items():
+    for keys, changed in changes.items():
         if changed:
-            what = {"budget": "epochs in [budget]", "trial_time": "trial_time in [budget]"}.get(section, section)
+            what = " in ".join([keys[-1], *(f"[{section}]" for section in keys[:-1])])
             msg = (
                 f"a study keeps its {what}, which changed since the first run; copy the study file to a new "
                 "name to search with it"
             )
-            raise new.error(msg, *(("budget", section) if section == "trial_time" else (section,)))
+            raise new.error(msg, *keys)
     for dimension in new.space.dimensions:
         if dimension.name in stored:
             _check_dimension(new, dimension, stored[dimension.name])

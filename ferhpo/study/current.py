@@ -19,7 +19,11 @@ from ferhpo.space.space import Space, applies
 from ferhpo.study.view import Around, view
 
 DEFAULTS = TrialConfig().params()  # of settings that an older ferhpo did not have
-STATES = ("cma:", "tpe:", "gp:")  # what samplers keep with a trial, in coordinates of the ranges that it drew from
+SAMPLER_KEYS = (
+    "cma:",
+    "tpe:",
+    "gp:",
+)  # what samplers keep with a trial, in coordinates of its own ranges
 
 
 def as_now(trial: FrozenTrial, space: Space, ranges: Mapping[str, BaseDistribution]) -> FrozenTrial | None:
@@ -49,7 +53,7 @@ def as_now(trial: FrozenTrial, space: Space, ranges: Mapping[str, BaseDistributi
         return trial
     found = copy.copy(trial)
     found.params, found.distributions = params, drawn_from
-    found.system_attrs = {key: kept for key, kept in trial.system_attrs.items() if not key.startswith(STATES)}
+    found.system_attrs = {key: kept for key, kept in trial.system_attrs.items() if not key.startswith(SAMPLER_KEYS)}
     return found
 
 
@@ -70,18 +74,18 @@ def filled(space: Space, trial: FrozenTrial) -> Mapping[str, Any]:
     return trial.params | {name: value for name, value in values.items() if value is not None}
 
 
-def held(space: Space) -> dict[str, Any]:
+def unsearched(space: Space) -> dict[str, Any]:
     """Return every setting that a space does not search, with its value."""
     varied = {*RUN_SETTINGS, *(d.name for d in space.dimensions)}
     return {name: value for name, value in space.default_config().params().items() if name not in varied}
 
 
-def had_them(trial: FrozenTrial, fixed: Mapping[str, Any]) -> bool:
+def trained_with(trial: FrozenTrial, fixed: Mapping[str, Any]) -> bool:
     """Tell whether a trial was trained with settings, as far as they mattered to it.
 
     Args:
         trial: a study's; one without a whole configuration will have them.
-        fixed: the settings, as of `held`.
+        fixed: the settings, as of `unsearched`.
     """
     if "config" not in trial.user_attrs:
         return True

@@ -10,7 +10,7 @@ from ferhpo.errors import UsageError
 from ferhpo.space.space import Space
 from ferhpo.space.tries import Try
 from ferhpo.study.attrs import DEFAULT, REQUEUED_FROM, TRY, VOID
-from ferhpo.study.current import filled, had_them, held
+from ferhpo.study.current import filled, trained_with, unsearched
 from ferhpo.study.repeats import is_repeat
 
 QUEUED = "fixed_params"  # Optuna's attribute of a trial: settings that it was queued with
@@ -48,7 +48,7 @@ def queue_tries(study: optuna.Study, space: Space, tries: Sequence[Try], stale: 
     """
     trials = _kept(study, stale)
     given = [t.user_attrs[TRY] for t in trials if TRY in t.user_attrs]
-    fixed = held(space)
+    fixed = unsearched(space)
     there = [point for t in trials if (point := point_of(t, space, fixed)) is not None]
     for one in tries:
         if one.given not in given and one.params not in there:
@@ -107,7 +107,7 @@ def point_of(trial: FrozenTrial, space: Space, fixed: Mapping[str, object]) -> d
     """
     if "config" not in trial.user_attrs:
         return settings(trial)
-    if not had_them(trial, fixed):
+    if not trained_with(trial, fixed):
         return None
     had = filled(space, trial)
     return {d.name: had[d.name] for d in space.dimensions if d.name in had}

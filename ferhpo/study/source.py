@@ -105,6 +105,20 @@ def located(
     return replace(data, also=tuple(further["also"]), images=further["images"]), path
 
 
+def data_record(data: Prepared) -> dict[str, Any]:
+    """Return what a study writes down of its data."""
+    return {
+        "path": str(data.source) if data.source else None,
+        "format": data.format,
+        "fingerprint": data.fingerprint,
+        "split": data.split_digest,
+        "cache": str(data.folder),
+        "classes": list(data.classes),
+        "further": dict(data.further),
+        "counts": data.counts,
+    }
+
+
 def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:
     """Return what a study wrote down of its data, None if there is no such study yet."""
     try:

@@ -9,7 +9,6 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +94,7 @@ def write(
     """
     floats = {n: w.detach().to(torch.float32) if w.is_floating_point() else w.detach() for n, w in weights.items()}
     save_file(_plain(floats), folder / _layout.WEIGHTS)
-    buffer = BytesIO()
-    np.save(buffer, probs, allow_pickle=False)
-    (folder / _layout.PROBABILITIES).write_bytes(buffer.getvalue())
+    np.save(folder / _layout.PROBABILITIES, probs, allow_pickle=False)
     sums = {name: sha256(folder / name) for name in (_layout.WEIGHTS, _layout.PROBABILITIES)}
     if state is not None:
         save_file(_plain(state.tensors), folder / _layout.STATE_TENSORS)

@@ -80,7 +80,7 @@ class Clock:
 
     @property
     def over(self) -> bool:
-        """Nothing is trained: never, since whatever time is left one step is made."""
+        """Always False: whatever time is left, one step is made."""
         return False
 
     def spent(self) -> float:

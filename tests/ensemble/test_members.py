@@ -127,8 +127,8 @@ def test_a_member_that_may_have_seen_validation_rows_is_refused(
 
 def test_parameters_and_latencies_are_costs_where_all_are_known(study: Any, rewrite_card: Any) -> None:
     assert members.load(study, 3).costs().keys() == {"parameters"}
-    for i, trial in enumerate(study.trials):
-        trial.attrs["latency_ms"] = 2.0 + i
+    latencies = iter((2.0, 3.0, 4.0))
+    members.measured(members.load(study, 3), lambda _: next(latencies))
     rewrite_card(study.trials[1].checkpoint, parameters=None)
     found = members.load(study, 3)
     assert found.costs().keys() == {"latency_ms"}
@@ -143,13 +143,12 @@ def test_a_latency_is_measured_once_a_machine(study: Any, monkeypatch: pytest.Mo
         asked.append(folder)
         return 5.0
 
-    study.trials[0].attrs["latency_ms"] = 1.0
     for _ in range(2):
         found = members.measured(members.load(study, 3), measure)
-        assert found.latencies == (1.0, 5.0, 5.0)
-    assert asked == [study.trials[1].checkpoint, study.trials[2].checkpoint]
+        assert found.latencies == (5.0, 5.0, 5.0)
+    assert asked == [trial.checkpoint for trial in study.trials]
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
-    assert members.load(study, 3).latencies == (1.0, None, None)
+    assert members.load(study, 3).latencies == (None, None, None)
 
 
 def test_weights_are_checked_on_demand(study: Any) -> None:

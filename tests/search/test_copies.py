@@ -200,7 +200,9 @@ def test_what_may_change_on_the_way_moves_a_little_and_the_rest_stays(seed: int)
 
 
 def test_a_space_without_anything_that_may_change_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"pbt changes a training on its way, and \[space\] searches none that it may"):
+    with pytest.raises(
+        SpecError, match=r"pbt changes settings while a net trains, and \[space\] searches none that may"
+    ):
         population(lr='width = { low = 8, high = 64, default = 32 } # "', dropout="# ")
 
 

@@ -11,10 +11,11 @@ from ferhpo.search import costs
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Event, TrialEnded
 from ferhpo.search.recovery import UNJUDGED, settle
-from ferhpo.search.runner import data_record, left_waiting, settled_study
+from ferhpo.search.runner import left_waiting, settled_study
 from ferhpo.search.session import Session
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
+from ferhpo.study.source import data_record
 from ferhpo.study.study import Study
 
 

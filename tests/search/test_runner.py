@@ -106,8 +106,8 @@ def test_what_a_study_file_asks_for_in_vain_is_said() -> None:
     ranges = "lr = { low = 0.1, high = 1.0, default = 0.1 }\nsmoothing = { low = 0.0, high = 0.2, default = 0.1 }"
     spec = parse_spec(f'[scheduler]\ngrace = 9\n[space]\npretrained = true\nloss = "focal"\n{ranges}\n', name="x")
     smoothing, pretrained, stops = advice(spec)
-    assert smoothing == "smoothing is not searched: it applies beside none of the other settings of [space]"
-    assert pretrained == "pretrained has no effect: it applies beside none of the other settings of [space]"
+    assert smoothing == "smoothing is not searched: no combination of the other settings of [space] makes it apply"
+    assert pretrained == "pretrained has no effect: no combination of the other settings of [space] makes it apply"
     assert stops.startswith("asha stops no trial")
     both = 'arch = { choices = ["resnet9s", "timm:resnet18"], default = "resnet9s" }\npretrained = true'
     assert advice(parse_spec(f"[space]\n{both}\n{ranges}\n", name="x")) == []

@@ -54,7 +54,7 @@ def test_a_whole_number_is_taken_for_a_number() -> None:
         ('[[try]]\nlr = "fast"\n', r"toy\.toml:7: .* lr takes a number, got 'fast'"),
         ('[[try]]\noptimizer = "adamw"\n', r"toy\.toml:7: .* optimizer must be one of its choices .* got 'adamw'"),
         ("[[try]]\nmomentum = 0.55\n", r"toy\.toml:7: .* a whole number of steps of 0.1, got 0.55"),
-        ('[[try]]\noptimizer = "adam"\nmomentum = 0.6\n', r"toy\.toml:8: .* momentum has no say beside the other"),
+        ('[[try]]\noptimizer = "adam"\nmomentum = 0.6\n', r"toy\.toml:8: .* momentum has no effect with these other"),
         ("[[try]]\n", r"toy\.toml:6: a \[\[try\]\] needs at least one setting"),
         ("[try]\nlr = 0.5\n", r"toy\.toml.*: settings to try are written as \[\[try\]\] tables"),
     ],

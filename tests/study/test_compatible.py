@@ -68,7 +68,7 @@ def test_what_leaves_old_trials_comparable_may_change(old: str, new: str) -> Non
         ("size = 48", 'format = "synthetic"', r"toy\.toml:2: a study keeps its data"),
         ("size = 48", "test = 0.3", r"toy\.toml:2: a study keeps its data"),
         ('metric = "accuracy"', 'direction = "minimize"\nmetric = "nll"', r"toy\.toml:2: a study keeps its metric"),
-        ("epochs = 3", "epochs = 4", r"toy\.toml:4: a study keeps its epochs in \[budget\]"),
+        ("epochs = 3", "epochs = 4", r"toy\.toml:5: a study keeps its epochs in \[budget\]"),
         ("log = true", "log = false", r"toy\.toml:11: .* the kind of range of lr"),
         ("choices = [16, 32]", "low = 16, high = 32", r"toy\.toml:13: .* of width"),
     ],

@@ -12,10 +12,9 @@ from ferhpo.data.cache import Prepared, write_prepared
 from ferhpo.data.raw import RawData
 from ferhpo.errors import DataError, UsageError
 from ferhpo.search.objective import no_images
-from ferhpo.search.runner import data_record
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
-from ferhpo.study.source import located, open_data, open_other, recorded_data
+from ferhpo.study.source import data_record, located, open_data, open_other, recorded_data
 from ferhpo.study.study import Study
 from tests.data.made_up import row, small_csv, write_csv, write_images
 

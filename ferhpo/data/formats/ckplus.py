@@ -25,7 +25,8 @@ from ferhpo.data.raw import ROLES, RawData, read_image
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
-NAMES = dict(enumerate(("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")))
+EMOTIONS = ("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+NAMES = {str(code): name for code, name in enumerate(EMOTIONS)}
 IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 LABELS = ("Emotion", "Emotion_labels/Emotion")
 FRAMES = 3  # of a sequence, its last ones
@@ -103,7 +104,7 @@ def _labelled(images: Path, labels: Path, *, every: bool) -> Iterable[tuple[Path
             code = str(int(float(text)))
         except (ValueError, OverflowError):  # int() of inf
             code = text
-        name = label_of(code, {str(number): name for number, name in NAMES.items()}, annotation, 1)
+        name = label_of(code, NAMES, annotation, 1)
         for frame in frames if every else frames[-FRAMES:]:
             yield frame, name
 

@@ -4,8 +4,8 @@
     SPLIT/state.json, SPLIT/dataset_info.json, SPLIT/data-00000-of-00001.arrow
 
 The image column is of type Image (its bytes, or a path from SPLIT), the label column a ClassLabel, whose names count,
-or text. Columns are found by type and usual name, or given in the study file; one of splits is asked only where the set
-has no splits of its own, or where it is given.
+or text. Columns are found by type and usual name, or given in the study file; a column of splits is used only where the
+set has no splits of its own, or where `split_column` names one.
 """
 
 import io
