@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.training.images import Preprocessing, Rows
 from ferhpo.training.predict import load_model
 
-ROWS = 4096  # training images, evenly spaced, that batch norm statistics are computed from
+ROWS = 4096  # training images that batch norm statistics are computed from
 BATCH = 128
 
 
@@ -63,11 +64,11 @@ def _renew(model: nn.Module, data: Prepared, preprocessing: Preprocessing, devic
         norm.momentum = None  # the mean over all batches
         norm.train()
     train = data.part("train").rows
-    rows = train[np.linspace(0, len(train) - 1, min(ROWS, len(train))).astype(np.int64)]
+    # mixed, since rows often lie by class, and batches of one class have less variance than all together
+    rows = train[np.random.default_rng(derive(0, "average")).permutation(len(train))[:ROWS]]
     source = Rows(data.images, rows, device)
-    for positions in torch.arange(len(source)).split(BATCH):
-        if len(positions) > 1:
-            model(preprocessing.normalise(preprocessing.scaled(source.take(positions))))
+    for positions in torch.arange(len(source)).tensor_split(-(-len(source) // BATCH)):  # as large as each other
+        model(preprocessing.normalise(preprocessing.scaled(source.take(positions))))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

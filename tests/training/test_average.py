@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,22 @@ def test_the_mean_of_twins_is_as_good_as_each(data: Prepared, tiny: TrialConfig,
     twins = averaged([folder, folder], data)
     alone, both = (probabilities(m, data.images, look, rows=val.rows).argmax(1) == val.labels for m in (model, twins))
     assert both.mean() >= alone.mean()
+
+
+def test_norms_are_those_of_all_classes_where_rows_lie_by_class(
+    data: Prepared, tiny: TrialConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferhpo.training.average.BATCH", 16)
+    folder = trained(tiny.with_params({"epochs": 1}), data, tmp_path / "one")
+    order = np.argsort(data.labels, kind="stable")
+    images = (data.images[order] // 8 + 30 * data.labels[order, None, None, None]).astype(np.uint8)  # bright and dark
+    by_class = replace(data, images=images, labels=data.labels[order], split=data.split[order])
+    model = averaged([folder, folder], by_class)
+    look = Preprocessing.from_json(load_model(folder)[1]["preprocessing"])
+    rows = torch.from_numpy(images[by_class.part("train").rows]).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        seen = model.get_submodule("features.0.0")(look.normalise(look.scaled(rows)))
+    assert torch.allclose(model.get_buffer("features.0.1.running_var"), seen.var((0, 2, 3)), rtol=0.1)
 
 
 def frozen_net(config: TrialConfig, classes: int, channels: int) -> nn.Module:
