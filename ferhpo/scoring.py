@@ -173,9 +173,9 @@ def independent(right_n: np.ndarray, groups_n: np.ndarray) -> float:
     alike = rows**2 / float(size_g @ size_g)
     usual = rows / len(groups)  # one more group, half of it right: where all are right nothing tells the effect
     size_g, right_g = np.append(size_g, usual), np.append(right_g, usual / 2)
-    share = right_g.sum() / size_g.sum()
+    share = float(right_g.sum() / size_g.sum())
     spread_g = right_g - size_g * share
-    binomial = size_g.sum() * share * (1 - share) * len(groups) / (len(groups) + 1)
+    binomial = float(size_g.sum()) * share * (1 - share) * len(groups) / (len(groups) + 1)
     effect = max(1.0, float(spread_g @ spread_g) / binomial)
     student = float(stdtrit(len(groups) - 1, (1 + LEVEL) / 2)) / NormalDist().inv_cdf((1 + LEVEL) / 2)
     return min(float(rows), max(alike, rows / effect / student**2))

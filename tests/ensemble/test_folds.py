@@ -30,6 +30,27 @@ def test_every_class_is_spread_to_within_one_row() -> None:
     assert np.ptp(np.bincount(fold_n)) <= 1
 
 
+@pytest.mark.parametrize(("people", "share"), [(20, 0.27), (40, 0.23), (118, 0.21)])
+def test_people_with_very_unequal_numbers_of_images_make_even_folds(people: int, share: float) -> None:
+    largest = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        groups_n = np.arange(people).repeat(np.maximum(1, rng.lognormal(2, 1, people).astype(int)))
+        largest.append(np.bincount(deal(rng.integers(7, size=len(groups_n)), groups_n)).max() / len(groups_n))
+    assert np.mean(largest) < share
+
+
+def test_a_class_that_is_nobodys_commonest_is_in_every_fold() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        groups_n = np.arange(30).repeat(20)
+        y_n = np.where(np.arange(600) % 20 < 3, 1, 0)  # three rows of each of ...
+        y_n[groups_n >= 5] = 0  # ... five people
+        order = rng.permutation(600)
+        fold_n = deal(y_n[order], groups_n[order])
+        assert np.bincount(fold_n[y_n[order] == 1], minlength=5).tolist() == [3] * 5
+
+
 def test_the_same_rows_lie_in_the_same_folds() -> None:
     y_n = np.random.default_rng(0).integers(3, size=50)
     assert (deal(y_n, np.arange(50)) == deal(y_n, np.arange(50))).all()
