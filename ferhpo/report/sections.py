@@ -242,8 +242,7 @@ def data(content: Content) -> Html:
         told.append(("commonest class", f"{facts.majority:.4f} of the validation rows"))
     if facts.epochs:
         told.append(("epochs of a trial", facts.epochs))
-    if facts.version:
-        told.append(("searched with", f"ferhpo {facts.version}"))
+    told.append(("searched with", f"ferhpo {facts.version}"))
     parts: list[object] = [facts_list(told)]
     if len(facts.per_class):
         heads = {"class": "class"} | {str(c): f"{c} rows" for c in facts.per_class.columns}
