@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.scoring import majority
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.attrs import CONSTRAINTS
@@ -77,7 +78,7 @@ def facts(study: Study) -> Facts:
         classes=tuple(data["classes"]),
         counts={split: sum(rows.values()) for split, rows in counts.items()},
         per_class=per_class,
-        majority=_majority(study, per_class),
+        majority=_majority(study, counts.get("val", {})),
         states=study.states(),
         running=study.running,
         openings=study.openings,
@@ -96,10 +97,9 @@ def _spec(study: Study) -> StudySpec | None:
         return None
 
 
-def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
+def _majority(study: Study, counts: Mapping[str, int]) -> float | None:
     try:
         labels_n, _ = study.validation()
     except CheckpointError:
-        rows_c = per_class["val"].to_numpy(dtype=float) if "val" in per_class else np.zeros(1)
-        return float(rows_c.max() / rows_c.sum()) if rows_c.sum() else None
-    return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None
+        labels_n = np.repeat(np.arange(len(counts)), np.array(list(counts.values()), int))
+    return majority(labels_n) if len(labels_n) else None
