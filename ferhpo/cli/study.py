@@ -173,10 +173,12 @@ def _built(found: dict[str, Any] | None) -> list[tuple[str, object]]:
 
 def learned_json(study: "Study") -> dict[str, Any]:
     """Return what the study learned, as JSON names it; what cannot be said has a ``reason`` in its place."""
+    from ferhpo.report import frames
+    from ferhpo.report.facts import facts
     from ferhpo.report.learned import learned
     from ferhpo.report.pick import records
 
-    found = learned(study)
+    found = learned(study, facts(study), frames.trials(study.trials()))
     return {
         "budget": records(found.budget),
         "choices": records(found.choices),

@@ -73,7 +73,7 @@ def _subtitle(content: Content) -> str:
 
 def _tiles(content: Content) -> Html:
     facts, best, chosen, openings = content.facts, content.best, content.chosen, len(content.facts.openings)
-    states = ", ".join(f"{row['trials']} {row['state']}" for row in records(content.budget)) or "none yet"
+    states = ", ".join(f"{row['trials']} {row['state']}" for row in records(content.learned.budget)) or "none yet"
     tiles = [(text(None), f"best {facts.metric}")]
     if best is not None:
         tiles = [(f"{best['value']:.4f}", f"best {facts.metric}, trial {best['number']}")]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ferhpo.report import frames, learned
+from ferhpo.report.facts import facts
 from ferhpo.report.pick import records, total
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import parse_spec
@@ -117,15 +118,15 @@ def test_a_choice_is_called_as_it_was_written_where_some_trials_lack_it() -> Non
 
 
 def test_all_of_it_is_read_from_a_study(full: Study) -> None:
-    found = learned.learned(full)
+    found = learned.learned(full, facts(full), frames.trials(full.trials()))
     assert {r["state"]: r["trials"] for r in records(found.budget)}["COMPLETE"] == 11
     assert {r["parameter"] for r in records(found.choices)} == {"arch", "optimizer"}
     assert found.importances.reason == learned.importances(full).reason
     assert "pairs need at least 30 trials" in found.pairs.reason
 
 
-def test_a_study_without_trials_has_learned_nothing(empty: Study, tmp_path: Path) -> None:
-    found = learned.learned(empty)
+def test_a_study_without_trials_has_learned_nothing(empty: Study) -> None:
+    found = learned.learned(empty, facts(empty), frames.trials(empty.trials()))
     assert found.choices.empty
     assert found.pairs.reason
 
