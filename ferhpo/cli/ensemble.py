@@ -144,7 +144,7 @@ def show(report: "EnsembleReport") -> None:
     print_table(
         heads[:shown],
         [row[:shown] for row in priced],
-        title="by cost: nothing as cheap is better on the validation rows, the one in use apart",
+        title="by cost: the Pareto front on the validation rows, and the ensemble in use",
     )
     say(_calibration(report))
     if report.test is None:
