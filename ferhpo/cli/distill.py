@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferhpo.cli.opened import opened_test
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -18,7 +19,6 @@ from ferhpo.cli.options import (
     SetOption,
     StorageOption,
     TestOption,
-    command_line,
     device_of,
     replaceable,
 )
@@ -105,13 +105,10 @@ def distill(
 
 def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for student and ensemble: first recorded in the study, then scored."""
-    from ferhpo import __version__
     from ferhpo.export.distill import probabilities
     from ferhpo.scoring import scored
 
-    times = study.record_opening(command_line(), __version__)
-    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
-    part = prepared.open_test()
+    part, times = opened_test(study, prepared)
     both = {"student": student, "ensemble": folder}
     figures = {n: scored(probabilities(where, part, device), part.labels, part.groups) for n, where in both.items()}
     return figures | {"rows": len(part.labels), "openings": times}

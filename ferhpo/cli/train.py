@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferhpo import _layout
+from ferhpo.cli.opened import opened_test
 from ferhpo.cli.options import (
     ROOT,
     DataOption,
@@ -21,7 +22,6 @@ from ferhpo.cli.options import (
     StudyOption,
     TestOption,
     chosen,
-    command_line,
     device_of,
     find_spec,
     remember,
@@ -155,13 +155,10 @@ def fitted(
 
 def open_test(study: "Study", prepared: "Prepared", checkpoint: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
-    from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
     from ferhpo.scoring import scored
 
-    times = study.record_opening(command_line(), __version__)
-    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
-    part = prepared.open_test()
+    part, _ = opened_test(study, prepared)
     return scored(member_probabilities([checkpoint], part, device)[0], part.labels, part.groups)
 
 
