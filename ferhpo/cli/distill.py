@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo.cli.opened import opened_test
+from ferhpo.cli.opened import find_ensemble, images_of, opened_test, study_of
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     DeviceOption,
+    EnsembleOption,
     EnsembleStudyOption,
     EpochsOption,
     Format,
@@ -23,9 +23,9 @@ from ferhpo.cli.options import (
     replaceable,
 )
 from ferhpo.cli.output import SCORES, cell, print_json, print_table, say, score_row
-from ferhpo.cli.predict import EnsembleOption, find_ensemble
 from ferhpo.cli.train import CHECKPOINT, configure
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -54,8 +54,6 @@ def distill(
 
     Its settings are the study's defaults, changed by --set; with distill=0.5 the labels count as much as the ensemble.
     """
-    from ferhpo.cli.export import images_of, study_of
-
     folder = find_ensemble(ensemble, study, root)
     opened = study_of(folder, study, root, storage)
     names = {word.partition("=")[0] for word in set_ or []}

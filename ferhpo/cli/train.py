@@ -10,7 +10,6 @@ import typer
 from ferhpo import _layout
 from ferhpo.cli.opened import opened_test
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     DeviceOption,
     EpochsOption,
@@ -23,12 +22,12 @@ from ferhpo.cli.options import (
     TestOption,
     chosen,
     device_of,
-    find_spec,
     remember,
     replaceable,
 )
 from ferhpo.cli.output import cell, print_facts, print_json, say
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT, find_spec
 
 CHECKPOINT = (_layout.CARD, _layout.WEIGHTS, _layout.PROBABILITIES)
 
