@@ -3,9 +3,9 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class FakeData:
     fingerprint: str = "f" * 64
     split_digest: str = "5" * 64
     classes: tuple[str, ...] = CLASSES
-    counts: Any = None
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     further: tuple[tuple[str, str], ...] = ()
 
     def part(self, name: str) -> "FakeData":

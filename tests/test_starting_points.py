@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from ferhpo._layout import PROBABILITIES
-from ferhpo.cli.options import find_spec, packaged
 from ferhpo.compare import run as runs
 from ferhpo.data.cache import Prepared
 from ferhpo.ensemble.build import build
@@ -20,6 +19,7 @@ from ferhpo.search.budget import limits_of
 from ferhpo.space.config import SETTINGS, TrialConfig
 from ferhpo.space.space import applies
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.find import find_spec, packaged
 from ferhpo.study.source import open_data
 from ferhpo.study.study import Study
 from ferhpo.training.images import Preprocessing

@@ -84,6 +84,7 @@ FORBIDDEN = {
     "ferhpo.study.study": HEAVY | {"pandas", "sklearn", "plotly", "typer"},
     "ferhpo.ensemble.build": HEAVY | {"pandas", "plotly", "typer"},
     "ferhpo.report.html": HEAVY | {"typer"},
+    "ferhpo.report.document": HEAVY | {"pandas", "plotly", "typer"},
 }
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ferhpo.cli.options import ROOT, DataOption, DeviceOption, Format, FormatOption, command_line, device_of, find_spec
+from ferhpo.cli.options import DataOption, DeviceOption, Format, FormatOption, command_line, device_of
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT, find_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

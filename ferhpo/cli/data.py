@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferhpo import _layout
-from ferhpo.cli.options import ROOT, Format, FormatOption, RootOption, StorageOption, find_spec, replaceable
+from ferhpo.cli.opened import images_of
+from ferhpo.cli.options import Format, FormatOption, RootOption, StorageOption, replaceable
 from ferhpo.cli.output import print_facts, print_json, print_table, say
+from ferhpo.cli.study import open_study
+from ferhpo.errors import DataError, StudyError, UsageError
+from ferhpo.study.find import ROOT, find_spec
 
 if TYPE_CHECKING:
     from ferhpo.data.problems import Problem
@@ -62,7 +66,6 @@ def inspect_(
     from ferhpo.data.inspect import inspect
     from ferhpo.data.load import load
     from ferhpo.data.problems import problems
-    from ferhpo.errors import UsageError
 
     if study is not None and (size is not None or len(data or ()) > 1):
         got = "--size" if size is not None else "a second --data"
@@ -139,7 +142,6 @@ def prepare(
 
 def _aligner(frames: int) -> "Callable[[RawData], RawData]":
     from ferhpo.data.align import aligned, finder
-    from ferhpo.errors import UsageError
 
     if frames > 1:
         msg = f"--align takes stills, got sequences of {frames} frames; leave it out, or set frames = 1"
@@ -161,7 +163,6 @@ def _folder_for(path: Path | None, spec: "DataSpec") -> Path:
         UsageError: other images are prepared there.
     """
     from ferhpo.data.cache import open_prepared
-    from ferhpo.errors import DataError, UsageError
     from ferhpo.space.files import absolute
 
     source = None if path is None else absolute(path)
@@ -187,15 +188,13 @@ def _spec(data: Sequence[Path] | None, size: int | None) -> "DataSpec":
 
 def _of_study(study: str, data: Path | None, root: Path, storage: str | None) -> "tuple[DataSpec, RawData, Problem]":
     """Return how a study keeps its images, these, and the validation rows whose label its best trials doubt."""
-    from ferhpo.cli.study import open_study
     from ferhpo.data.load import load
     from ferhpo.data.problems import suspects
     from ferhpo.ensemble import members
-    from ferhpo.errors import StudyError
-    from ferhpo.study.source import located, open_data
+    from ferhpo.study.source import located
 
     opened = open_study(study, root, storage)
-    prepared = open_data(opened.spec, _layout.cache(root), given=data, record=opened.data)
+    prepared = images_of(opened, root, data)
     trials = opened.candidates()[:5]
     if not trials:
         msg = (

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferhpo.cli.opened import find_ensemble, images_of, opened_test, study_of
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     DeviceOption,
+    EnsembleOption,
     EnsembleStudyOption,
     EpochsOption,
     Format,
@@ -18,14 +19,13 @@ from ferhpo.cli.options import (
     SetOption,
     StorageOption,
     TestOption,
-    command_line,
     device_of,
     replaceable,
 )
 from ferhpo.cli.output import SCORES, cell, print_json, print_table, say, score_row
-from ferhpo.cli.predict import EnsembleOption, find_ensemble
 from ferhpo.cli.train import CHECKPOINT, configure
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT
 
 if TYPE_CHECKING:
     from ferhpo.data.cache import Prepared
@@ -54,8 +54,6 @@ def distill(
 
     Its settings are the study's defaults, changed by --set; with distill=0.5 the labels count as much as the ensemble.
     """
-    from ferhpo.cli.export import images_of, study_of
-
     folder = find_ensemble(ensemble, study, root)
     opened = study_of(folder, study, root, storage)
     names = {word.partition("=")[0] for word in set_ or []}
@@ -105,13 +103,10 @@ def distill(
 
 def open_test(study: "Study", prepared: "Prepared", folder: Path, student: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for student and ensemble: first recorded in the study, then scored."""
-    from ferhpo import __version__
     from ferhpo.export.distill import probabilities
     from ferhpo.scoring import scored
 
-    times = study.record_opening(command_line(), __version__)
-    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
-    part = prepared.open_test()
+    part, times = opened_test(study, prepared)
     both = {"student": student, "ensemble": folder}
     figures = {n: scored(probabilities(where, part, device), part.labels, part.groups) for n, where in both.items()}
     return figures | {"rows": len(part.labels), "openings": times}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ferhpo import _layout
+from ferhpo.cli.opened import images_of
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     DeviceOption,
     Format,
@@ -24,6 +24,7 @@ from ferhpo.cli.options import (
 from ferhpo.cli.output import SCORES, print_json, print_table, say, score_row
 from ferhpo.cli.study import open_study
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT
 
 if TYPE_CHECKING:
     from ferhpo.ensemble.elsewhere import Elsewhere
@@ -77,7 +78,7 @@ def ensemble(
     from ferhpo.ensemble.elsewhere import common_classes, evaluate_elsewhere
     from ferhpo.ensemble.infer import check_tta
     from ferhpo.search.runner import settled_study
-    from ferhpo.study.source import open_data, open_other
+    from ferhpo.study.source import open_other
 
     check_tta(tta)
     if on is not None and not test:
@@ -88,7 +89,7 @@ def ensemble(
     opened = open_study(study, root, storage)
     if test:
         opened = settled_study(opened.spec, opened.data, root, storage)
-    prepared = open_data(opened.spec, _layout.cache(root), given=data, record=opened.data) if looks or data else None
+    prepared = images_of(opened, root, data) if looks or data else None
     other = None
     if on is not None and prepared is not None:
         other = open_other(opened.spec, on, _layout.cache(root), prepared)
@@ -144,7 +145,7 @@ def show(report: "EnsembleReport") -> None:
     print_table(
         heads[:shown],
         [row[:shown] for row in priced],
-        title="by cost: nothing as cheap is better on the validation rows, the one in use apart",
+        title="by cost: the Pareto front on the validation rows, and the ensemble in use",
     )
     say(_calibration(report))
     if report.test is None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ferhpo import _layout
+from ferhpo.cli.opened import find_ensemble, images_of, study_of
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
+    EnsembleOption,
     EnsembleStudyOption,
     Format,
     FormatOption,
@@ -16,13 +17,11 @@ from ferhpo.cli.options import (
     StorageOption,
 )
 from ferhpo.cli.output import print_facts, print_json, say
-from ferhpo.cli.predict import EnsembleOption, find_ensemble
-from ferhpo.errors import StudyError, UsageError
+from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT
 
 if TYPE_CHECKING:
-    from ferhpo.data.cache import Prepared
     from ferhpo.export.onnx import Exported
-    from ferhpo.study.study import Study
 
 
 def export(
@@ -101,29 +100,6 @@ def write_card(folder: Path, file: Path | None, output: Format) -> None:
         print_json({"file": None if file is None else str(file), "card": text})
     elif file is None:
         typer.echo(text, nl=False)
-
-
-def study_of(folder: Path, study: str | None, root: Path, storage: str | None) -> "Study":
-    """Return the study that an ensemble is from, or the one named.
-
-    Raises:
-        StudyError: there is no such study.
-    """
-    from ferhpo.cli.study import open_study
-    from ferhpo.ensemble import artifact
-
-    name = study or artifact.read(folder).provenance.get("study")
-    if name is None:
-        msg = f"the study of {folder} must be known for its images, and it names none; give --study"
-        raise StudyError(msg)
-    return open_study(name, root, storage)
-
-
-def images_of(study: "Study", root: Path, data: Path | None) -> "Prepared":
-    """Return the prepared images of a study; raises as `source.open_data`."""
-    from ferhpo.study.source import open_data
-
-    return open_data(study.spec, _layout.cache(root), given=data, record=study.data)
 
 
 def show(made: "Exported", output: Format) -> None:

@@ -14,11 +14,7 @@ import typer
 from ferhpo._atomic import write_json
 from ferhpo.cli.output import say
 from ferhpo.errors import UsageError, first_line
-from ferhpo.study.find import ROOT as ROOT
-from ferhpo.study.find import find_spec as find_spec
 from ferhpo.study.find import is_path
-from ferhpo.study.find import name_of as name_of
-from ferhpo.study.find import packaged as packaged
 
 QUICKSTART = "quickstart"
 LAST = ".last"
@@ -48,6 +44,12 @@ EnsembleStudyOption = Annotated[
         "-s",
         help="Name of the study whose ensemble is taken.",
         show_default="of the ensemble last made here",
+    ),
+]
+EnsembleOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ensemble", "-e", help="Folder of an ensemble or a checkpoint.", show_default="--study's, else the last one"
     ),
 ]
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="As --study.", show_default=False)]

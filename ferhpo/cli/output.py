@@ -40,9 +40,9 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     console.print(table)
 
 
-def print_facts(facts: Iterable[tuple[str, object]], *, title: str | None = None) -> None:
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Print name and value pairs, one a line."""
-    print_table(("", ""), [(name, cell(value)) for name, value in facts], title=title)
+    print_table(("", ""), facts)
 
 
 def score_row(name: str, figures: Mapping[str, Any]) -> tuple[object, ...]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferhpo import _layout
-from ferhpo.cli.options import ROOT, EnsembleStudyOption, RootOption, device_of, last_ensemble, name_of
+from ferhpo.cli.opened import find_ensemble
+from ferhpo.cli.options import EnsembleOption, EnsembleStudyOption, RootOption, device_of
 from ferhpo.cli.output import cell, print_json, print_table, say
-from ferhpo.errors import StudyError, UsageError
+from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +32,6 @@ class Listing(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
-
-
-EnsembleOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--ensemble", "-e", help="Folder of an ensemble or a checkpoint.", show_default="--study's, else the last one"
-    ),
-]
 
 
 def predict(
@@ -136,17 +129,3 @@ def progress(total: int) -> "Iterator[Callable[[int], None]]":
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("images", total=total)
         yield lambda files: bars.advance(task, files)
-
-
-def find_ensemble(given: Path | None, study: str | None, root: Path) -> Path:
-    """Return the folder of the ensemble to use: given, the study's, or the last one made under the root.
-
-    Raises:
-        StudyError: there is none.
-    """
-    folder = given or (root / name_of(study) / _layout.ENSEMBLE if study else last_ensemble(root))
-    if folder is None or not folder.is_dir():
-        where = f"in {folder}" if folder else "here"
-        msg = f"there is no ensemble {where}; run `ferhpo ensemble`, or give --ensemble"
-        raise StudyError(msg)
-    return folder

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ferhpo.cli.options import ROOT, RootOption, StorageOption, StudyOption
+from ferhpo.cli.options import RootOption, StorageOption, StudyOption
 from ferhpo.cli.output import say
 from ferhpo.cli.study import open_study
+from ferhpo.study.find import ROOT
 
 
 def report(

@@ -8,7 +8,6 @@ import typer
 
 from ferhpo import _layout
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     Format,
     FormatOption,
@@ -16,11 +15,11 @@ from ferhpo.cli.options import (
     StorageOption,
     StudyOption,
     chosen,
-    find_spec,
     remember,
 )
 from ferhpo.cli.output import say
 from ferhpo.errors import SearchError
+from ferhpo.study.find import ROOT, find_spec
 
 if TYPE_CHECKING:
     from ferhpo.search.runner import Outcome

@@ -8,7 +8,6 @@ import typer
 
 from ferhpo._layout import study_folder
 from ferhpo.cli.options import (
-    ROOT,
     Format,
     FormatOption,
     NameArgument,
@@ -16,11 +15,12 @@ from ferhpo.cli.options import (
     StorageOption,
     StudyOption,
     chosen,
-    name_of,
     named,
     remember,
 )
 from ferhpo.cli.output import print_facts, print_json, print_table, say, settings
+from ferhpo.errors import FerhpoError, StudyError
+from ferhpo.study.find import ROOT, name_of
 
 if TYPE_CHECKING:
     from ferhpo.study.study import Study
@@ -42,7 +42,6 @@ def open_study(study: str | None, root: Path, storage: str | None = None) -> "St
 @app.command("list")
 def list_(*, root: RootOption = ROOT, output: FormatOption = Format.table) -> None:
     """List the studies under the root with their states and best values."""
-    from ferhpo.errors import FerhpoError
     from ferhpo.study.overview import STATES, overview, study_names
 
     rows, names = [], study_names(root)
@@ -87,8 +86,6 @@ def best(
     output: FormatOption = Format.table,
 ) -> None:
     """Show the best trial and its whole configuration."""
-    from ferhpo.errors import StudyError
-
     opened = open_study(named(name, study), root, storage)
     trial = opened.best()
     if trial is None:
@@ -173,10 +170,12 @@ def _built(found: dict[str, Any] | None) -> list[tuple[str, object]]:
 
 def learned_json(study: "Study") -> dict[str, Any]:
     """Return what the study learned, as JSON names it; what cannot be said has a ``reason`` in its place."""
+    from ferhpo.report import frames
+    from ferhpo.report.facts import facts
     from ferhpo.report.learned import learned
     from ferhpo.report.pick import records
 
-    found = learned(study)
+    found = learned(study, facts(study), frames.trials(study.trials()))
     return {
         "budget": records(found.budget),
         "choices": records(found.choices),

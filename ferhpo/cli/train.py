@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferhpo import _layout
+from ferhpo.cli.opened import opened_test
 from ferhpo.cli.options import (
-    ROOT,
     DataOption,
     DeviceOption,
     EpochsOption,
@@ -21,14 +21,13 @@ from ferhpo.cli.options import (
     StudyOption,
     TestOption,
     chosen,
-    command_line,
     device_of,
-    find_spec,
     remember,
     replaceable,
 )
 from ferhpo.cli.output import cell, print_facts, print_json, say
 from ferhpo.errors import UsageError
+from ferhpo.study.find import ROOT, find_spec
 
 CHECKPOINT = (_layout.CARD, _layout.WEIGHTS, _layout.PROBABILITIES)
 
@@ -155,13 +154,10 @@ def fitted(
 
 def open_test(study: "Study", prepared: "Prepared", checkpoint: Path, device: str) -> dict[str, Any]:
     """Open the sealed test split for one checkpoint: first recorded in the study, then scored."""
-    from ferhpo import __version__
     from ferhpo.ensemble.infer import member_probabilities
     from ferhpo.scoring import scored
 
-    times = study.record_opening(command_line(), __version__)
-    say(f"the sealed test split of study '{study.name}' is opened (now {times} times)")
-    part = prepared.open_test()
+    part, _ = opened_test(study, prepared)
     return scored(member_probabilities([checkpoint], part, device)[0], part.labels, part.groups)
 
 

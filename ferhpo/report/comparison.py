@@ -9,7 +9,7 @@ import pandas as pd
 
 from ferhpo import _atomic
 from ferhpo.report import classifier_plots, frames, plots, validation_frames
-from ferhpo.report.html import document
+from ferhpo.report.document import document
 from ferhpo.report.markup import Html, join, prose, table, tag
 from ferhpo.report.parts import chart
 from ferhpo.report.pick import col

@@ -9,7 +9,7 @@ import pandas as pd
 from ferhpo.report import frames, validation_frames, verdict_frames
 from ferhpo.report.ensemble_frames import EnsembleTables, ensemble
 from ferhpo.report.facts import Facts, facts
-from ferhpo.report.learned import Importances, Pairs, by_choice, importances, pairs
+from ferhpo.report.learned import Learned, learned
 from ferhpo.report.pick import col, records, rows
 from ferhpo.report.validation_frames import Judged
 from ferhpo.study.study import Study
@@ -25,15 +25,12 @@ class Content:
         found: the trials.
         table: the trials as `frames.trials` has them, best first.
         ended: those that ended with a value.
-        budget: what each state took.
         best: the best trial's row, None if no trial has ended with a value and keeps the constraints.
         front: see `verdict_frames.front`; empty with one objective.
         confirmed: see `verdict_frames.confirmed`; may be empty.
         prior: see `verdict_frames.prior`; likewise.
         judged: the best trial's validation probabilities and the labels, if they are kept.
-        importances: of the parameters.
-        choices: the best trial of each choice, see `learned.by_choice`.
-        pairs: of settings that interact.
+        learned: what else the study learned.
         standing: the running ensemble's curve, see `frames.standing`; may be empty.
         ensemble: what the last `ferhpo ensemble` stored, None if there was none.
     """
@@ -42,15 +39,12 @@ class Content:
     found: Sequence[Trial]
     table: pd.DataFrame
     ended: pd.DataFrame
-    budget: pd.DataFrame
     best: dict[str, Any] | None
     front: pd.DataFrame
     confirmed: pd.DataFrame
     prior: pd.DataFrame
     judged: Judged | None
-    importances: Importances
-    choices: pd.DataFrame
-    pairs: Pairs
+    learned: Learned
     standing: pd.DataFrame
     ensemble: EnsembleTables | None
 
@@ -69,15 +63,12 @@ class Content:
             found=found,
             table=table,
             ended=ended,
-            budget=frames.budget(study.every()),
             best=best,
             front=verdict_frames.front(table, on_front) if about.others else table.head(0),
             confirmed=verdict_frames.confirmed(study.confirmed()),
             prior=verdict_frames.prior(study.prior),
             judged=validation_frames.judged(study, best_trial),
-            importances=importances(study),
-            choices=by_choice(table, about.dimensions, maximize=about.maximize),
-            pairs=pairs(study, about.epochs),
+            learned=learned(study, about, table),
             standing=frames.standing(study.standing["points"]),
             ensemble=ensemble(study.folder),
         )

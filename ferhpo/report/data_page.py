@@ -4,19 +4,18 @@ import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ferhpo import __version__, _atomic
+from ferhpo import _atomic
 from ferhpo.data.problems import Problem
 from ferhpo.data.raw import RawData
+from ferhpo.report.document import document
 from ferhpo.report.markup import Html, count, join, table, tag, text
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 GROUPS = 40  # of a contact sheet
 IMAGES = 6  # of a group
 SIDE = 96  # pixels that an image is shown with
@@ -55,29 +54,15 @@ def write_data_page(
 
 def page(name: str, raw: RawData, facts: Mapping[str, Any], found: Sequence[Problem], frames: int = 1) -> str:
     """Return the page as HTML; arguments as `write_data_page`."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{name} - ferhpo data"),
-        tag("style", Html(style + SHEET)),
-    )
     raw = replace(raw, images=raw.images[..., -(raw.images.shape[-1] // frames) :])
     shown = [problem for problem in found if problem.rows]
-    links = (tag("a", problem.title, href=f"#{problem.name}") for problem in shown)
-    written = f"Written by ferhpo {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}."
-    body = tag(
-        "body",
-        tag("header", tag("h1", name), tag("p", _subtitle(facts), class_="soft")),
-        tag("nav", *links, aria_label="Sections"),
+    links = [(problem.name, problem.title) for problem in shown]
+    parts = [
         tag("section", tag("h2", "Classes"), _classes(facts)),
         tag("section", tag("h2", "Between the splits"), _between(facts)),
         *(_section(problem, raw) for problem in shown),
-        tag("footer", written),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    ]
+    return document(name, "ferhpo data", _subtitle(facts), links, parts, style=SHEET, charts=False)
 
 
 def _subtitle(facts: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from ferhpo.report.pick import col
 
@@ -25,11 +24,6 @@ STATES = {  # readable on white and on near-black, and apart for colour-blind ey
 }
 BEST = "#e07b00"
 ACCENT = STATES["COMPLETE"]
-
-
-def library() -> str:
-    """Return plotly.js, which draws the charts in a browser."""
-    return get_plotlyjs()
 
 
 def near(figure: Figure) -> Figure:

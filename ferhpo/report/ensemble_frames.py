@@ -11,8 +11,9 @@ import pandas as pd
 
 from ferhpo import _layout
 from ferhpo.errors import first_line
+from ferhpo.metrics import METRICS
 
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
+FIGURES = tuple(METRICS)
 SCORES = ("name", "kind", "split", *FIGURES, "low", "high", "known")
 FRONT = ("name", "kind", "trials", "members", "parameters", "latency_ms", "accuracy", "value", "best")
 MORE = ("brier", "mse", "r2", "majority")

@@ -33,7 +33,7 @@ def _front(found: EnsembleTables) -> list[Html]:
     return [
         tag("h3", "What less gives"),
         chart(classifier_plots.front(found.front, axis, COSTS[axis], f"validation {found.metric}"), told),
-        tag("p", "Nothing as cheap as one of these is better, but perhaps than the one in use.", class_="soft"),
+        tag("p", "The Pareto front of value and cost, and the ensemble in use, which may lie off it.", class_="soft"),
         table(
             heads, map(cells, records(best)), marked=[i for i, r in enumerate(records(best)) if r["kind"] == "chosen"]
         ),

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.scoring import majority
 from ferhpo.space.dimension import Dimension
 from ferhpo.space.spec import StudySpec
+from ferhpo.study.attrs import CONSTRAINTS
 from ferhpo.study.study import Study
 
 
@@ -20,22 +22,23 @@ class Facts:
     Args:
         name: the study's.
         description: the study file's line for people, "" if there is none.
-        metric: name of the figure that is searched for, "value" where the study does not say.
+        metric: name of the figure that is searched for.
         others: objectives beside it.
         constraints: what trials must keep, as the study file writes it.
         maximize: whether more of it is better.
-        data: what the study wrote down of its data (path, format, fingerprint ...); empty if nothing.
-        classes: names in the order of the labels.
-        counts: split -> rows; test is a number of rows and nothing else.
-        per_class: class x (train, val), rows; empty if unknown.
-        majority: share of the commonest class among the validation rows, which is the accuracy of always answering it.
+        data: what the study wrote down of its data (path, format, fingerprint ...).
+        classes: names in the order of the labels; none where an objective of one's own is searched.
+        counts: split -> rows; test is a number of rows and nothing else; empty as `classes` is.
+        per_class: class x (train, val), rows; empty as `classes` is.
+        majority: share of the commonest class among the validation rows, which is the accuracy of always answering it;
+            None without such rows.
         states: trials by state as the database has it.
         running: whether a search runs on this machine now.
         openings: openings of the sealed test split: date, version, command.
-        spec: the study file as text, "" if there is none.
-        dimensions: what is searched, by parameter; empty if unknown.
-        epochs: of a trial that is never stopped, None if unknown.
-        version: ferhpo's at the last run, "" if unknown.
+        spec: the study file as text.
+        dimensions: what is searched, by parameter; empty if the study file is no longer understood.
+        epochs: of a trial that is never stopped, None likewise.
+        version: ferhpo's at the last run.
     """
 
     name: str
@@ -59,46 +62,44 @@ class Facts:
 
 
 def facts(study: Study) -> Facts:
-    """Return what the study is about; what it does not say is left empty."""
-    attrs, spec = study.attrs, _spec(study)
-    data = attrs.get("data") or {}
-    counts = data.get("counts") or {}
-    per_class = pd.DataFrame({split: counts[split] for split in ("train", "val") if split in counts}, dtype="Int64")
-    per_class = per_class.reindex([c for c in data.get("classes", ()) if c in per_class.index] or per_class.index)
+    """Return what the study is about."""
+    attrs, data, spec = study.attrs, study.data, _spec(study)
+    counts = data["counts"]
+    columns = {split: counts[split] for split in ("train", "val") if split in counts}
+    per_class = pd.DataFrame(columns, index=data["classes"], dtype="Int64")
     return Facts(
         name=study.name,
         description=spec.description if spec else "",
-        metric=attrs.get("metric") or (spec.metric if spec else "value"),
+        metric=study.metric,
         others=tuple(name for name in study.objectives if name != study.metric),
-        constraints=tuple(attrs.get("constraints", ())),
+        constraints=tuple(attrs.get(CONSTRAINTS, ())),
         maximize=study.maximize,
         data={k: v for k, v in data.items() if k not in {"counts", "classes"}},
-        classes=tuple(data.get("classes", ())),
+        classes=tuple(data["classes"]),
         counts={split: sum(rows.values()) for split, rows in counts.items()},
         per_class=per_class,
-        majority=_majority(study, per_class),
+        majority=_majority(study, counts.get("val", {})),
         states=study.states(),
         running=study.running,
         openings=study.openings,
-        spec=attrs.get("spec", ""),
+        spec=attrs["spec"],
         dimensions={d.name: d for d in spec.space.dimensions} if spec else {},
         epochs=spec.budget.epochs if spec else None,
-        version=attrs.get("ferhpo", ""),
+        version=attrs["ferhpo"],
     )
 
 
 def _spec(study: Study) -> StudySpec | None:
-    """Return the kept study file, None where there is none or one of another version that is no longer understood."""
+    """Return the kept study file, None for one of another version that is no longer understood."""
     try:
         return study.spec
-    except (KeyError, UsageError):
+    except UsageError:
         return None
 
 
-def _majority(study: Study, per_class: pd.DataFrame) -> float | None:
+def _majority(study: Study, counts: Mapping[str, int]) -> float | None:
     try:
         labels_n, _ = study.validation()
     except CheckpointError:
-        rows_c = per_class["val"].to_numpy(dtype=float) if "val" in per_class else np.zeros(1)
-        return float(rows_c.max() / rows_c.sum()) if rows_c.sum() else None
-    return float(np.bincount(labels_n).max() / len(labels_n)) if len(labels_n) else None
+        labels_n = np.repeat(np.arange(len(counts)), np.array(list(counts.values()), int))
+    return majority(labels_n) if len(labels_n) else None

@@ -1,21 +1,15 @@
 """One self-contained page: opens offline, loads nothing, and shows what a study holds at the moment it was written."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 
-from ferhpo import __version__, _atomic
-from ferhpo.report import drawing, sections, verdicts
+from ferhpo import _atomic
+from ferhpo.report import sections, verdicts
 from ferhpo.report.content import Content
+from ferhpo.report.document import document
 from ferhpo.report.markup import Html, count, duration, prose, tag, text
 from ferhpo.report.pick import records, total
 from ferhpo.study.study import Study
-
-# Nothing but what stands in the page itself may run or be shown, so no label can make a browser fetch anything.
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 Section = Callable[[Content], Html | None]
 SECTIONS: dict[str, tuple[str, Section]] = {  # anchor -> title and what stands under it
@@ -68,44 +62,6 @@ def page(study: Study) -> str:
     return document(content.facts.name, "ferhpo report", _subtitle(content), links, parts)
 
 
-def document(name: str, kind: str, subtitle: str, links: Sequence[tuple[str, str]], parts: Iterable[object]) -> str:
-    """Return a whole page that opens offline.
-
-    Args:
-        name: what it is about.
-        kind: what kind of page it is, for the browser's title.
-        subtitle: a line under the name.
-        links: anchor and title of the sections.
-        parts: what stands in it; charts as `parts.chart` makes them.
-    """
-    now = datetime.now().astimezone()
-    written = f"Written by ferhpo {__version__} on {now:%Y-%m-%d %H:%M %Z}. Charts by plotly.js, inside this file."
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="generator", content=f"ferhpo {__version__}"),
-        tag("title", f"{name} - {kind}"),
-        tag("style", _own("page.css")),
-    )
-    body = tag(
-        "body",
-        tag("header", tag("h1", name), tag("p", subtitle, class_="soft")),
-        tag("nav", *(tag("a", title, href=f"#{anchor}") for anchor, title in links), aria_label="Sections"),
-        tag("noscript", tag("p", "The charts need JavaScript; every number is in the tables as well.", class_="note")),
-        *parts,
-        tag("footer", written),
-        tag("script", Html(drawing.library())),
-        tag("script", _own("page.js")),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _own(name: str) -> Html:
-    return Html(Path(__file__).with_name(name).read_text(encoding="utf-8"))
-
-
 def _subtitle(content: Content) -> str:
     facts = content.facts
     way = "higher is better" if facts.maximize else "lower is better"
@@ -117,7 +73,7 @@ def _subtitle(content: Content) -> str:
 
 def _tiles(content: Content) -> Html:
     facts, best, chosen, openings = content.facts, content.best, content.chosen, len(content.facts.openings)
-    states = ", ".join(f"{row['trials']} {row['state']}" for row in records(content.budget)) or "none yet"
+    states = ", ".join(f"{row['trials']} {row['state']}" for row in records(content.learned.budget)) or "none yet"
     tiles = [(text(None), f"best {facts.metric}")]
     if best is not None:
         tiles = [(f"{best['value']:.4f}", f"best {facts.metric}, trial {best['number']}")]

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._threads import single_thread
 from ferhpo.report import frames
-from ferhpo.report.facts import facts
+from ferhpo.report.facts import Facts
 from ferhpo.report.frames import PARAM
 from ferhpo.report.pick import chosen, col, rows
 from ferhpo.search.surrogate.encoding import Encoding, Presence
@@ -35,24 +35,11 @@ LEAST = 0.01  # share of the variance below which a pair is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Importances:
-    """How much each parameter mattered.
+class Finding:
+    """What was found out, or why nothing can be said.
 
     Args:
-        table: parameter, importance (sums to 1), largest first.
-        reason: why the table is empty, "" if it is not.
-    """
-
-    table: pd.DataFrame
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Pairs of settings whose effect together is not the sum of their effects.
-
-    Args:
-        table: first, second, share of the variance of the predicted final value over the space; largest first.
+        table: see `importances` and `pairs`; empty and without columns where nothing can be said.
         reason: why nothing can be said, "" where it can.
     """
 
@@ -73,13 +60,18 @@ class Learned:
 
     budget: pd.DataFrame
     choices: pd.DataFrame
-    importances: Importances
-    pairs: Pairs
+    importances: Finding
+    pairs: Finding
 
 
-def learned(study: Study) -> Learned:
-    """Return what a study learned."""
-    about, table = facts(study), frames.trials(study.trials())
+def learned(study: Study, about: Facts, table: pd.DataFrame) -> Learned:
+    """Return what a study learned.
+
+    Args:
+        study: the study.
+        about: its facts.
+        table: its trials, see `frames.trials`.
+    """
     return Learned(
         budget=frames.budget(study.every()),
         choices=by_choice(table, about.dimensions, maximize=about.maximize),
@@ -124,8 +116,11 @@ def _eligible(table: pd.DataFrame) -> pd.DataFrame:
     return rows(found, col(found, "feasible"))
 
 
-def importances(study: Study) -> Importances:
+def importances(study: Study) -> Finding:
     """Tell which parameters set the best quarter of the COMPLETE trials apart from all of them.
+
+    Returns:
+        parameter, importance (sums to 1), largest first.
 
     References:
         Watanabe et al. 2023, PED-ANOVA, arXiv 2304.10255; its conditional form as in Optuna 5.
@@ -134,21 +129,21 @@ def importances(study: Study) -> Importances:
     names = {name for t in complete for name in t.params}
     varied = {name for name in names if len({repr(t.params.get(name)) for t in complete}) > 1}
     if len(complete) < WEIGHED:
-        return _no_importances(f"importances need at least {WEIGHED} COMPLETE trials, there are {len(complete)} so far")
+        return _nothing(f"importances need at least {WEIGHED} COMPLETE trials, there are {len(complete)} so far")
     if len(varied) < 2:
-        return _no_importances(f"importances need at least 2 parameters that vary, there is {len(varied) or 'none'}")
+        return _nothing(f"importances need at least 2 parameters that vary, there is {len(varied) or 'none'}")
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that equal values give equal importances
             found = optuna.importance.get_param_importances(study.searched, evaluator=evaluator, params=sorted(varied))
     except (ValueError, RuntimeError) as error:
-        return _no_importances(f"Optuna could not compute importances ({error})")
+        return _nothing(f"Optuna could not compute importances ({error})")
     pairs = sorted(found.items(), key=lambda pair: -pair[1])
-    return Importances(table=pd.DataFrame(pairs, columns=["parameter", "importance"]), reason="")
+    return Finding(table=pd.DataFrame(pairs, columns=["parameter", "importance"]), reason="")
 
 
-def pairs(study: Study, epochs: int | None) -> Pairs:
+def pairs(study: Study, epochs: int | None) -> Finding:
     """Tell which pairs interact, by the sampler's model of the value after the last epoch.
 
     The model is asked about a grid of both settings, averaged over random values of all others; what is left once the
@@ -158,6 +153,9 @@ def pairs(study: Study, epochs: int | None) -> Pairs:
     Args:
         study: the study.
         epochs: of a trial that is never stopped; None takes the last one that was reached.
+
+    Returns:
+        first, second, share of the variance of the predicted final value over the space; largest first.
 
     References:
         Hutter et al. 2014, An Efficient Approach for Assessing Hyperparameter Importance (functional ANOVA).
@@ -180,7 +178,7 @@ def pairs(study: Study, epochs: int | None) -> Pairs:
         model = Surrogate(encoding, curves, last, rng, most=OBSERVATIONS)
         explained = _explained(model, curves, complete, last)
         if explained >= TRUSTED:
-            return Pairs(table=_decomposed(model, rng), reason="")
+            return Finding(table=_decomposed(model, rng), reason="")
     told = f"it explains {max(explained, 0):.0%} of the variance of COMPLETE trials that it has not seen"
     return _nothing(f"pairs need a model that predicts the final value, and {told}; more trials may help")
 
@@ -251,9 +249,5 @@ def _with(base: np.ndarray, given: Mapping[int, np.ndarray]) -> np.ndarray:
     return asked
 
 
-def _nothing(reason: str) -> Pairs:
-    return Pairs(table=pd.DataFrame({"first": [], "second": [], "share": []}), reason=reason)
-
-
-def _no_importances(reason: str) -> Importances:
-    return Importances(table=pd.DataFrame({"parameter": [], "importance": []}), reason=reason)
+def _nothing(reason: str) -> Finding:
+    return Finding(table=pd.DataFrame(), reason=reason)

@@ -105,7 +105,7 @@ def progress(content: Content) -> Html | None:
 
 def settings(content: Content) -> Html | None:
     """Importances, pairs, the best of each architecture and choice, and the value against each parameter."""
-    ended, metric, found = content.ended, content.facts.metric, content.importances
+    ended, metric, found = content.ended, content.facts.metric, content.learned.importances
     if not len(ended):
         return None
     parts: list[object] = [tag("h3", "Importance")]
@@ -121,7 +121,7 @@ def settings(content: Content) -> Html | None:
         heads |= {"number": "in trial", "parameters": "parameters", "images_per_second": "images/s"}
         heads |= {"seconds": "training"}
         parts += [tag("h3", "Best by architecture"), table(heads, map(cells, records(archs)), marked=[0])]
-    others = rows(content.choices, col(content.choices, "parameter") != "arch")
+    others = rows(content.learned.choices, col(content.learned.choices, "parameter") != "arch")
     if len(others):
         heads = {"parameter": "setting", "choice": "choice", "trials": "trials", "best": f"best {metric}"}
         heads |= {"state": "state", "number": "in trial"}
@@ -141,9 +141,10 @@ def cost(content: Content) -> Html | None:
         return None
     heads = {"state": "state", "trials": "trials", "epochs": "epochs", "seconds": "training", "share": "of all time"}
     lines = [
-        cells(row) | {"share": (f"{row['seconds_share']:.0%}", row["seconds_share"])} for row in records(content.budget)
+        cells(row) | {"share": (f"{row['seconds_share']:.0%}", row["seconds_share"])}
+        for row in records(content.learned.budget)
     ]
-    where = chart(plots.budget(content.budget), "Where trials, epochs and time went.")
+    where = chart(plots.budget(content.learned.budget), "Where trials, epochs and time went.")
     parts = [tag("div", tag("div", table(heads, lines)), where, class_="pair")]
     charts = []
     for column, title in (("seconds", "seconds of training"), ("parameters", "parameters")):
@@ -242,8 +243,7 @@ def data(content: Content) -> Html:
         told.append(("commonest class", f"{facts.majority:.4f} of the validation rows"))
     if facts.epochs:
         told.append(("epochs of a trial", facts.epochs))
-    if facts.version:
-        told.append(("searched with", f"ferhpo {facts.version}"))
+    told.append(("searched with", f"ferhpo {facts.version}"))
     parts: list[object] = [facts_list(told)]
     if len(facts.per_class):
         heads = {"class": "class"} | {str(c): f"{c} rows" for c in facts.per_class.columns}
@@ -269,7 +269,7 @@ def _scores(scores: pd.DataFrame, title: str, caption: str) -> Html:
 
 def _pairs(content: Content) -> list[object]:
     """Return what is said of settings that interact."""
-    found, title = content.pairs, tag("h3", "Pairs that interact")
+    found, title = content.learned.pairs, tag("h3", "Pairs that interact")
     if found.reason:
         return [title, tag("p", f"{found.reason[0].upper()}{found.reason[1:]}.", class_="soft")]
     told = "Share of the predicted final value's variance that only both settings together explain (functional ANOVA)."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ferhpo import _layout, metrics
+from ferhpo import _layout, metrics, scoring
 from ferhpo.errors import CheckpointError
 from ferhpo.report.pick import rows as rows_of
 from ferhpo.study.study import Study
@@ -63,9 +63,5 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_class(table: pd.DataFrame) -> pd.DataFrame:
-    """Return rows, precision, recall and f1 of each class from a confusion table; NaN where nothing was counted."""
-    counts = table.to_numpy(dtype=float)
-    right, labels, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        figures = {"precision": right / answers, "recall": right / labels, "f1": 2 * right / (labels + answers)}
-    return pd.DataFrame({"class": table.index, "rows": labels.astype(int), **figures})
+    """Return rows, precision, recall and f1 of each class from a confusion table, as `scoring.by_class`."""
+    return pd.DataFrame({"class": table.index, **scoring.by_class(table.to_numpy())})

@@ -122,6 +122,6 @@ def data_record(data: Prepared) -> dict[str, Any]:
 def recorded_data(root: Path, name: str, storage: str | None = None) -> Mapping[str, Any] | None:
     """Return what a study wrote down of its data, None if there is no such study yet."""
     try:
-        return Study.open(root, name, storage).attrs.get("data")
+        return Study.open(root, name, storage).data
     except StudyError:
         return None

@@ -97,11 +97,8 @@ class Study:
 
     @property
     def metric(self) -> str:
-        """Name of the figure that is searched for; of several objectives the one that trials are ranked by.
-
-        ``"value"`` in a study that Optuna alone made.
-        """
-        return self.attrs.get("metric", "value")
+        """Name of the figure that is searched for; of several objectives the one that trials are ranked by."""
+        return self.attrs["metric"]
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -167,8 +164,7 @@ class Study:
     def every(self) -> list[Trial]:
         """Return the trials of the search and the repeats by number."""
         orphaned, names, metric = not self._driven(), self.objectives, self.metric
-        attrs = self.attrs
-        constraints = check_constraints(attrs.get(CONSTRAINTS, ()) if "spec" in attrs else ())
+        constraints = check_constraints(self.attrs.get(CONSTRAINTS, ()))
         on_disk = set(_layout.trials_on_disk(self.folder))  # one look at the disk, where thousands of trials left none
         return [
             read_trial(

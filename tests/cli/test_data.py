@@ -178,7 +178,7 @@ def test_a_study_names_the_validation_rows_whose_label_its_trials_doubt(
     probs[0, 4] = 0.05
     probs[0, 4, (val.labels[4] + 1) % 3] = 0.9
     opened = SimpleNamespace(spec=spec, data=None, candidates=lambda: [1])
-    monkeypatch.setattr("ferhpo.cli.study.open_study", lambda *_: opened)
+    monkeypatch.setattr("ferhpo.cli.data.open_study", lambda *_: opened)
     found = SimpleNamespace(probs_mnc=probs, y_n=val.labels)
     monkeypatch.setattr("ferhpo.ensemble.members.read", lambda study, trials: found)
     ran = run("data", "inspect", "--study", "toy", "--format", "json")

@@ -121,7 +121,7 @@ def test_a_limit_is_kept_and_the_front_is_shown(opened: Study, run: Run) -> None
     ran = run("ensemble", "--study", "toy", "--top", 4, "--method", "uniform", "--max-params", 3000)
     assert ran.code == 0
     assert "uniform (in use)" in ran.out
-    assert "nothing as cheap is better on the validation rows, the one in use apart" in ran.out
+    assert "by cost: the Pareto front on the validation rows, and the ensemble in use" in ran.out
     assert "2,468" in ran.out  # two of the members' 1,234 parameters
     assert "ms an image" not in ran.out, "nobody measured one"
     found = run("ensemble", "--study", "toy", "--top", 4, "--max-members", 2, "--format", "json").json

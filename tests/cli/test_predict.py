@@ -16,10 +16,8 @@ from PIL import Image
 
 from ferhpo import _layout
 from ferhpo.cli import predict as command
-from ferhpo.cli.options import remember_ensemble
-from ferhpo.cli.predict import find_ensemble, row
+from ferhpo.cli.predict import row
 from ferhpo.ensemble import infer
-from ferhpo.errors import StudyError
 from ferhpo.search.budget import Limits
 from ferhpo.search.job import Job, train_trial
 from ferhpo.search.session import Session
@@ -31,24 +29,6 @@ from tests.cli.conftest import Run
 from tests.cli.test_train import TINY
 from tests.conftest import open_writer
 from tests.export.conftest import write
-
-
-def test_a_given_ensemble_goes_before_the_studys_and_that_before_the_last_one(root: Path) -> None:
-    given, own, last = (root / name / "ensemble" for name in ("given", "toy", "last"))
-    for folder in (given, own, last):
-        folder.mkdir(parents=True)
-    remember_ensemble(last, root)
-    assert find_ensemble(given, "toy", root) == given
-    assert find_ensemble(None, "toy", root) == own
-    assert find_ensemble(None, "some/toy.toml", root) == own
-    assert find_ensemble(None, None, root) == last
-
-
-def test_without_an_ensemble_the_user_is_told_how_to_make_one(root: Path) -> None:
-    with pytest.raises(StudyError, match="there is no ensemble here; run `ferhpo ensemble`, or give --ensemble"):
-        find_ensemble(None, None, root)
-    with pytest.raises(StudyError, match=r"there is no ensemble in .*toy/ensemble"):
-        find_ensemble(None, "toy", root)
 
 
 def test_an_ensemble_that_is_not_there_is_one_line(run: Run) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.samplers import RandomSampler
 
 from ferhpo import _layout, metrics
@@ -170,13 +169,3 @@ def write_ensemble(folder: Path, *, test: bool, **more: object) -> None:
     (folder / "ensemble" / "ensemble.json").write_text(
         json.dumps({"format": 1, "members": report["members"], "report": report | more})
     )
-
-
-def plain_study(tmp_path_url: str, values: int, names: int) -> Study:
-    """A study that Optuna alone made, without anything ferhpo writes down."""
-    handle = optuna.create_study(study_name="plain", storage=tmp_path_url, direction="minimize")
-    for i in range(values):
-        chosen = {f"x{k}": float(i) for k in range(names)}
-        kinds = {name: optuna.distributions.FloatDistribution(0, 100) for name in chosen}
-        handle.add_trial(optuna.create_trial(params=chosen, distributions=dict(kinds), value=float(i % 5)))
-    return Study(name="plain", folder=Path("/nowhere"), url=tmp_path_url, optuna_study=handle)

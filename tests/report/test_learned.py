@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from ferhpo.report import frames, learned
+from ferhpo.report.facts import facts
 from ferhpo.report.pick import records, total
 from ferhpo.space.dimension import Dimension
+from ferhpo.space.spec import parse_spec
 from ferhpo.study.study import Study
-from tests.report.made_up_study import BEST, plain_study
+from tests.report.made_up_study import BEST, Maker, make_study
 
 Value = Callable[[dict[str, Any]], float]
 
@@ -29,6 +31,7 @@ def additive(p: dict[str, Any]) -> float:
 def made(full: Study, value: Value, n: int = 48, complete: int = 24) -> Study:
     """Return a study in memory: the first trials COMPLETE at epoch 4, the others PRUNED at epoch 1."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.set_user_attr("metric", "accuracy")
     for i in range(n):
         trial = study.ask()
         params = {
@@ -115,15 +118,15 @@ def test_a_choice_is_called_as_it_was_written_where_some_trials_lack_it() -> Non
 
 
 def test_all_of_it_is_read_from_a_study(full: Study) -> None:
-    found = learned.learned(full)
+    found = learned.learned(full, facts(full), frames.trials(full.trials()))
     assert {r["state"]: r["trials"] for r in records(found.budget)}["COMPLETE"] == 11
     assert {r["parameter"] for r in records(found.choices)} == {"arch", "optimizer"}
     assert found.importances.reason == learned.importances(full).reason
     assert "pairs need at least 30 trials" in found.pairs.reason
 
 
-def test_a_study_without_trials_has_learned_nothing(empty: Study, tmp_path: Path) -> None:
-    found = learned.learned(empty)
+def test_a_study_without_trials_has_learned_nothing(empty: Study) -> None:
+    found = learned.learned(empty, facts(empty), frames.trials(empty.trials()))
     assert found.choices.empty
     assert found.pairs.reason
 
@@ -151,6 +154,12 @@ def test_importances_of_few_trials_are_refused_with_the_reason(empty: Study) -> 
     assert found.reason == "importances need at least 8 COMPLETE trials, there are 0 so far"
 
 
-def test_importances_of_one_parameter_are_refused_with_the_reason() -> None:
-    found = learned.importances(plain_study("sqlite://", 9, 1))
+def test_importances_of_one_parameter_are_refused_with_the_reason(tmp_path: Path) -> None:
+    spec = parse_spec("[space]\nlr = { low = 0.001, high = 0.4, default = 0.1 }\n", name="one")
+
+    def fill(maker: Maker) -> None:
+        for _ in range(learned.WEIGHED):
+            maker.trial("COMPLETE")
+
+    found = learned.importances(make_study(tmp_path, fill, spec))
     assert found.reason == "importances need at least 2 parameters that vary, there is 1"

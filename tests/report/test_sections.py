@@ -8,7 +8,7 @@ import pytest
 
 from ferhpo.report import sections
 from ferhpo.report.content import Content
-from ferhpo.report.learned import Pairs
+from ferhpo.report.learned import Finding
 from ferhpo.study.study import Study
 from tests.report.made_up_study import BEST, Maker, make_study, write_ensemble
 
@@ -116,8 +116,12 @@ def test_settings_name_the_best_of_each_choice_and_why_no_pair_is_named(content:
 
 def test_settings_name_pairs_that_interact(content: Content) -> None:
     table = pd.DataFrame([("lr", "momentum", 0.25)], columns=["first", "second", "share"])
-    shown = sections.settings(replace(content, pairs=Pairs(table=table, reason=""))) or ""
+
+    def told(found: pd.DataFrame) -> str:
+        pairs = Finding(table=found, reason="")
+        return sections.settings(replace(content, learned=replace(content.learned, pairs=pairs))) or ""
+
+    shown = told(table)
     assert "25%" in shown
     assert "functional ANOVA" in shown
-    nothing = sections.settings(replace(content, pairs=Pairs(table=table.head(0), reason=""))) or ""
-    assert "None to speak of" in nothing
+    assert "None to speak of" in told(table.head(0))
