@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from ferhpo.data.cache import open_prepared
+from ferhpo.errors import one_line
 from ferhpo.models import registry, user
-from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import cost, heap, losses, precision
 from ferhpo.training.feed import Feed
