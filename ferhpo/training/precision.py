@@ -24,6 +24,7 @@ from ferhpo.training import winograd
 from ferhpo.training.bf16 import safely
 from ferhpo.training.guard import give_back, out_of_memory, seeded
 
+FILE = "precision.json"  # beside the prepared images: what was measured on this machine
 PROBE_SECONDS = 1.0  # at least; two turns of a large net take three
 PROBE_ROWS = {"cpu": 64, "cuda": 256}  # at most
 FEW_ROWS = 4  # at least; so few are not told from noise in two turns

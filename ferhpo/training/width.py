@@ -15,7 +15,6 @@ from ferhpo.space.dimension import Dimension
 from ferhpo.training import heap, losses, precision, schedule
 from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import give_back, out_of_memory, seeded
-from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.step import Step
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96)
@@ -113,7 +112,7 @@ def _rate(config: TrialConfig, data: Prepared, device: str) -> float:
         model = registry.build(config, classes=len(data.classes), channels=channels).to(device)
         if frozen:
             registry.freeze(model)
-        chosen = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
+        chosen = precision.choose(config, model, channels, device, data.folder.parent / precision.FILE)
         registry.train_mode(model.to(memory_format=chosen.memory_format))
         counts_c = torch.ones(len(data.classes), device=device)
         update = Step(model, config, losses.build(config, counts_c), chosen, device)

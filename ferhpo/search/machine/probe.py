@@ -22,7 +22,6 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.training import cost, heap, losses, precision
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
-from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.predict import batch_size, probabilities
 from ferhpo.training.step import Step
 
@@ -46,7 +45,7 @@ class Steps:
         model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)
         if registry.is_frozen(config):
             registry.freeze(model)
-        chosen = precision.choose(config, model.to(device), channels, device, folder.parent / PRECISIONS)
+        chosen = precision.choose(config, model.to(device), channels, device, folder.parent / precision.FILE)
         registry.train_mode(model.to(memory_format=chosen.memory_format))
         self._preprocessing, self._precision = Preprocessing.of(config, data), chosen
         self._model, self._val = model, data.part("val")
