@@ -11,7 +11,7 @@ from torch import nn
 
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.guard import give_back
+from ferhpo.training.guard import give_back, threads
 
 THREADS = 1  # that a latency is measured with
 WARM, RUNS = 3, 30
@@ -38,18 +38,14 @@ def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
         channels: of the image.
         size: pixels a side.
     """
-    before, times = torch.get_num_threads(), []
+    times = []
     model.to(memory_format=torch.channels_last).eval()
     image = torch.zeros(1, channels, size, size).to(memory_format=torch.channels_last)
-    torch.set_num_threads(THREADS)
-    try:
-        with torch.inference_mode():
-            for _ in range(WARM + RUNS):
-                start = time.perf_counter()
-                model(image)
-                times.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(before)
+    with threads(THREADS), torch.inference_mode():
+        for _ in range(WARM + RUNS):
+            start = time.perf_counter()
+            model(image)
+            times.append(time.perf_counter() - start)
     return float(np.median(times[WARM:]) * 1000)
 
 
