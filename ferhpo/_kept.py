@@ -1,0 +1,49 @@
+"""What is computed once and kept in a file: measurements of a machine by key. Losing the file costs time, no more."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ferhpo._atomic import locked, write_json
+
+Found = TypeVar("Found")
+
+
+def remembered(file: Path, key: str, measure: Callable[[], Any], parse: Callable[[Any], Found]) -> Found:
+    """Return the value that a file keeps under a key, measured now if it is not there; of several processes one does.
+
+    A file that ``parse`` does not understand is begun anew; where none can be written nothing is kept.
+
+    Args:
+        file: JSON, made if missing.
+        key: what tells the value from others.
+        measure: returns a value that JSON has.
+        parse: makes of such a value what is returned; raises ValueError, TypeError, KeyError or AttributeError.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # without a lock several may measure
+            stack.enter_context(locked(file.with_suffix(".lock")))
+        values = _read(file, parse)
+        if key not in values:
+            values[key] = measure()
+            with suppress(OSError):
+                write_json(file, values)
+        return parse(values[key])
+
+
+def known(file: Path, key: str, parse: Callable[[Any], Found]) -> Found | None:
+    """Return the value that a file keeps under a key, None where there is none; arguments as `remembered`."""
+    values = _read(file, parse)
+    return parse(values[key]) if key in values else None
+
+
+def _read(file: Path, parse: Callable[[Any], object]) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+        for value in values.values():
+            parse(value)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return values
