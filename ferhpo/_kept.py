@@ -1,12 +1,15 @@
-"""What is computed once and kept in a file: measurements of a machine by key. Losing the file costs time, no more."""
+"""What is computed once and kept in a file: measurements of a machine by key, arrays. A lost file costs time alone."""
 
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ferhpo._atomic import locked, write_json
+import numpy as np
+
+from ferhpo._atomic import locked, write_bytes, write_json
 
 Found = TypeVar("Found")
 
@@ -37,6 +40,27 @@ def known(file: Path, key: str, parse: Callable[[Any], Found]) -> Found | None:
     """Return the value that a file keeps under a key, None where there is none; arguments as `remembered`."""
     values = _read(file, parse)
     return parse(values[key]) if key in values else None
+
+
+def array(path: Path, shape: tuple[int, ...], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array that a file keeps, computed now if it is not there, cannot be read or has another shape.
+
+    Where no file can be written nothing is kept.
+
+    Args:
+        path: .npy, made if missing.
+        shape: of the array.
+        compute: returns it.
+    """
+    with suppress(OSError, ValueError, EOFError):
+        found = np.load(path, allow_pickle=False)
+        if found.shape == shape:
+            return found
+    found, buffer = compute(), BytesIO()
+    np.save(buffer, found, allow_pickle=False)
+    with suppress(OSError):
+        write_bytes(path, buffer.getvalue())
+    return found
 
 
 def _read(file: Path, parse: Callable[[Any], object]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from time import sleep
 
+import numpy as np
 import pytest
 
 from ferhpo import _kept
@@ -63,3 +64,22 @@ def test_a_measurement_that_fails_is_not_repeated_and_not_hidden(tmp_path: Path,
         _kept.remembered(tmp_path / "values.json", "a", fail, float)
     assert asked == [1]
     assert _kept.remembered(tmp_path / "values.json", "a", lambda: 2.5, float) == 2.5
+
+
+def test_an_array_is_computed_once_and_again_for_another_shape(tmp_path: Path) -> None:
+    path, made = tmp_path / "made" / "array.npy", np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert _kept.array(path, (2, 3), lambda: made) is made
+    found = _kept.array(path, (2, 3), lambda: pytest.fail("computed twice"))
+    assert found.dtype == np.float32
+    assert np.array_equal(found, made)
+    assert _kept.array(path, (3, 2), lambda: made.T).shape == (3, 2)
+    assert np.array_equal(np.load(path), made.T)
+
+
+@pytest.mark.parametrize("content", [b"", b"no array"])
+def test_an_array_that_cannot_be_read_or_kept_is_computed(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    for path in (file / "array.npy", file):
+        assert _kept.array(path, (2,), lambda: np.ones(2)).tolist() == [1, 1]
+    assert np.load(file).tolist() == [1, 1]
