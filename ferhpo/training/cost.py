@@ -1,4 +1,4 @@
-"""What a net costs, whatever it learns: its parameters, the time of one image, the memory of a training."""
+"""What a net costs, whatever it learns: its parameters, operations and time of one image, a training's memory."""
 
 import resource
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
@@ -28,6 +29,22 @@ def untrained(config: TrialConfig, *, classes: int, channels: int) -> nn.Module:
 def parameters(model: nn.Module) -> int:
     """Return the number of weights, frozen ones included."""
     return sum(weight.numel() for weight in model.parameters())
+
+
+def flops(model: nn.Module, *, channels: int, size: int) -> int:
+    """Return the operations of one image's forward pass, a multiplication and an addition counted as two.
+
+    Convolutions and matrix products are counted, as torch counts them; norms and activations are not.
+
+    Args:
+        model: on the CPU; it is left in evaluation mode.
+        channels: of the image.
+        size: pixels a side.
+    """
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, channels, size, size))
+    return counter.get_total_flops()
 
 
 def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
