@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures, and how it says a spread."""
+"""What every benchmark writes beside its figures, how it says a spread, and the study that several look at."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from statistics import median
 from typing import Any
 
 from ferhpo._versions import versions
+
+STUDY = Path(__file__).parents[1] / "studies" / "fer2013.toml"
 
 
 def facts() -> dict[str, Any]:
@@ -62,3 +64,8 @@ def gpu() -> str | None:
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return median, lowest, highest and n of repeated measurements."""
     return {"median": median(values), "low": min(values), "high": max(values), "n": len(values)}
+
+
+def said(found: Mapping[str, float]) -> str:
+    """Return a `spread` in words."""
+    return f"{found['median']:.4g} ({found['low']:.4g} to {found['high']:.4g}, n = {found['n']})"

@@ -4,25 +4,24 @@
 
 An epoch is one of `training.loop`, validation included; the one before, in which kernels are built, is not counted. A
 trial is the default one of `studies/fer2013.toml` with all of its epochs, so none that is stopped early: what is timed
-is the steps of so many processes at once, as `search.timing` times them, without validations and a trial's start.
-Without --data rendered faces serve.
+is the steps of so many processes at once, as `search.machine.timing` times them, without validations and a trial's
+start. Without --data rendered faces serve.
 """
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from facts import facts, spread
-from trainer import ACCURACY, STUDY, open_images, said
+from facts import STUDY, facts, said, spread
+from trainer import ACCURACY, open_images
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import SearchError
-from ferhpo.search.machine.timing import measure
+from ferhpo.search.machine.timing import probe
 from ferhpo.search.machine.workers import ON_A_GPU, Machine
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import read_spec
@@ -45,10 +44,8 @@ def trials_an_hour(data: Prepared, rounds: int) -> dict[str, dict[str, float]] |
     spec = read_spec(STUDY)
     images = spec.budget.epochs * len(data.part("train").rows)
     machine = Machine(cpus=os.cpu_count() or 1, gpus=1, memory=free_memory())
-    words = [str(data.folder.resolve()), "cuda", spec.space.default_config().to_json()]
-    command = [sys.executable, "-m", "ferhpo.search.machine.probe", *words]
     try:
-        found = [measure(command, machine).rates for _ in range(rounds)]
+        found = [probe(machine, spec.space.default_config(), data).rates for _ in range(rounds)]
     except SearchError as error:
         print(f"trials an hour could not be measured: {error}")
         return None

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from facts import cpu, facts, spread
+from facts import STUDY, cpu, facts, spread
 from turns import beside, in_turns, ratio
 
 from ferhpo._atomic import write_json
@@ -25,8 +25,6 @@ from ferhpo.space.spec import read_spec
 from ferhpo.training import heap, losses
 from ferhpo.training.precision import Precision
 from ferhpo.training.step import Step
-
-STUDY = Path(__file__).parents[1] / "studies" / "fer2013.toml"
 
 
 def steps(config: TrialConfig, threads: int, *, keeps: bool) -> Callable[[], int]:

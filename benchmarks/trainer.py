@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -27,8 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import usual
-from facts import cpu, facts, spread
-from torch import nn
+from facts import STUDY, cpu, facts, said, spread
 from turns import beside, ratio
 
 from ferhpo._atomic import write_json
@@ -46,17 +45,11 @@ from ferhpo.training.loop import train
 from ferhpo.training.precision import gpu_has_bf16
 
 ACCURACY = metric("accuracy")
-STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
 
 
 def device() -> str:
     """Return cuda where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def said(found: Mapping[str, float]) -> str:
-    """Return a `spread` in words."""
-    return f"{found['median']:.4g} ({found['low']:.4g} to {found['high']:.4g}, n = {found['n']})"
 
 
 def some(data: Prepared, rows: int) -> Prepared:
@@ -72,22 +65,6 @@ def some(data: Prepared, rows: int) -> Prepared:
 def open_images(path: Path | None, cache: Path) -> Prepared:
     """Prepare a csv or folder, or render faces."""
     return prepare(DataSpec(format="auto" if path else "synthetic"), path, cache)
-
-
-def macs(config: TrialConfig) -> int:
-    """Return multiply-adds of one image in the convolutions and linear layers of a config's net."""
-    found: list[int] = []
-
-    def count(module: nn.Module, _: Any, out: torch.Tensor) -> None:
-        weight: torch.Tensor = module.weight  # pyright: ignore[reportAssignmentType]
-        found.append(weight[0].numel() * out[0].numel())
-
-    model = registry.build(config, classes=7, channels=1).eval()
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.register_forward_hook(count)
-    model(torch.zeros(1, 1, config.image_size, config.image_size))
-    return sum(found)
 
 
 def matmul(side: int = 2048) -> float:
@@ -120,7 +97,8 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
             rates["matmul"].append(matmul())
             rates["ours"].append(next(ours).images_per_second)
             rates["usual"].append(usual_epoch().images_per_second)
-    flop = 6 * macs(config)
+    flops = cost.flops(cost.untrained(config, classes=7, channels=1), channels=1, size=config.image_size)
+    flop = 3 * flops  # backward takes twice as many as forward
     feeds = feed_seconds(config, few, rounds)
     return {
         "speedup": ratio(rates["ours"], rates["usual"]),
@@ -130,7 +108,7 @@ def speed(data: Prepared, folder: Path, rows: int, rounds: int) -> dict[str, Any
         "augment_share": spread([s * o / rows for s, o in zip(feeds, rates["ours"], strict=True)]),
         "precision": first.details["precision"],
         "precision_why": first.details["precision_why"],
-        "net": {"arch": config.arch, "width": config.width, "mmac": macs(config) / 1e6, "batch": config.batch_size},
+        "net": {"arch": config.arch, "width": config.width, "mmac": flops / 2e6, "batch": config.batch_size},
     }
 
 

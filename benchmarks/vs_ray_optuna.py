@@ -26,7 +26,7 @@ from typing import Any
 
 import plain_search
 import usual
-from facts import facts, known
+from facts import STUDY, facts, known
 
 from ferhpo._atomic import write_json
 from ferhpo.data.cache import Prepared, open_prepared, prepare
@@ -37,7 +37,6 @@ from ferhpo.search.runner import search
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, read_spec
 
-STUDY = Path(__file__).parent.parent / "studies" / "fer2013.toml"
 TRIALS = 100_000  # more than there is time for
 ROWS = 1000  # of --quick
 Row = dict[str, Any]

@@ -73,6 +73,17 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def last_line(error: BaseException) -> str:
+    """Return the last line that an error says, where torch names the weight; its type where it says nothing."""
+    return next(reversed(str(error).strip().splitlines()), type(error).__name__).strip()
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line: a FerhpoError's sentence, else the type and the first line of the message."""
+    said, kind = first_line(error), type(error).__name__
+    return said if isinstance(error, FerhpoError) or said == kind else f"{kind}: {said}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of them.
 

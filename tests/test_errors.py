@@ -3,7 +3,16 @@
 import pytest
 
 from ferhpo import errors
-from ferhpo.errors import FerhpoError, SpecError, UsageError, did_you_mean, first_line
+from ferhpo.errors import (
+    FerhpoError,
+    SpecError,
+    TrainingError,
+    UsageError,
+    did_you_mean,
+    first_line,
+    last_line,
+    one_line,
+)
 
 TREE = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, FerhpoError)]
 
@@ -27,6 +36,28 @@ def test_a_spec_error_without_a_line_has_the_file_in_front() -> None:
 )
 def test_the_first_line_of_an_error_is_what_it_says_first_or_its_type(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(RuntimeError("of Net:\n\ta.weight\n"), "a.weight"), (KeyError("x"), "'x'"), (OSError(), "OSError")],
+)
+def test_the_last_line_of_an_error_is_what_it_says_last_or_its_type(error: Exception, line: str) -> None:
+    assert last_line(error) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (TrainingError("a loss must be finite"), "a loss must be finite"),
+        (TrainingError(), "TrainingError"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError("a rule\nand more"), "ValueError: a rule"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_an_error_becomes_one_line_that_names_a_foreign_ones_type(error: Exception, line: str) -> None:
+    assert one_line(error) == line
 
 
 def test_the_nearest_name_is_offered() -> None:

@@ -19,7 +19,6 @@ from ferhpo._layout import CARD
 from ferhpo.ensemble import infer, members
 from ferhpo.ensemble.build import build, sealed_data
 from ferhpo.errors import StudyError
-from ferhpo.models.flops import flops
 from ferhpo.scoring import evaluated
 
 if TYPE_CHECKING:
@@ -135,13 +134,16 @@ def _ensemble(report: "EnsembleReport", best: "list[Trial]", data: "Prepared") -
 
 def _entry(trials: "list[Trial]", data: "Prepared") -> Found:
     """Return what is told of some trials beside their figures; costs are summed."""
+    from ferhpo.training import cost
+
     configs = [trial.config for trial in trials if trial.config is not None]
-    shape = {"classes": len(data.classes), "channels": data.images.shape[-1]}
+    classes, channels = len(data.classes), data.images.shape[-1]
+    nets = ((cost.untrained(config, classes=classes, channels=channels), config.image_size) for config in configs)
     rates = [row["images_per_second"] for t in trials for row in t.attrs.get("history", []) if row["images_per_second"]]
     return {
         "trials": [trial.number for trial in trials],
         "parameters": sum(trial.attrs["parameters"] for trial in trials),
-        "flops": sum(flops(config, **shape) for config in configs),
+        "flops": sum(cost.flops(net, channels=channels, size=size) for net, size in nets),
         "configs": [config.params() for config in configs],
         "epochs": max(len(trial.values) for trial in trials),
         "images_per_second": float(np.median(rates)) if rates else None,

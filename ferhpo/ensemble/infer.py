@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ferhpo._atomic import write_bytes
+from ferhpo import _kept
 from ferhpo._layout import WEIGHTS
 from ferhpo.ensemble import artifact, pictures
 from ferhpo.ensemble.combine import Combination
@@ -214,16 +212,7 @@ def _viewed(
     if views(tta, preprocessing) == own_views(preprocessing):
         return own_nc
     path = folder / f"val_probs-{tta}-{card['sha256'][WEIGHTS][:12]}.npy"
-    with suppress(OSError, ValueError, EOFError):
-        known_nc = np.load(path, allow_pickle=False)
-        if known_nc.shape == own_nc.shape:
-            return known_nc
-    (probs_nc,) = member_probabilities([folder], part, device, tta)
-    buffer = BytesIO()
-    np.save(buffer, probs_nc, allow_pickle=False)
-    with suppress(OSError):  # a study that may only be read is computed anew
-        write_bytes(path, buffer.getvalue())
-    return probs_nc
+    return _kept.array(path, own_nc.shape, lambda: member_probabilities([folder], part, device, tta)[0])
 
 
 def forward(

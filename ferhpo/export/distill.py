@@ -7,15 +7,13 @@ References:
 
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferhpo._atomic import write_bytes
+from ferhpo import _kept
 from ferhpo.data.cache import Part, Prepared
 from ferhpo.ensemble import artifact, infer
 from ferhpo.metrics import Metric
@@ -142,24 +140,17 @@ def taught(
     part = data.part("train")
     name = hashlib.sha256(f"{artifact.digest(folder)} {data.folder.name}".encode()).hexdigest()[:20]
     path = data.folder.parent / f"teacher-{name}.npy"
-    try:
-        known = np.load(path, allow_pickle=False)
-        if known.shape == (len(part.rows), len(data.classes)):
-            return known
-    except (OSError, ValueError, EOFError):
-        pass  # asked anew
-    teacher = infer.Ensemble.load(folder, device)
-    said = []
-    for start in range(0, len(part.rows), ROWS):
-        rows = part.rows[start : start + ROWS]
-        said.append(teacher.combination.predict(teacher.member_probabilities(part.images, rows)))
-        asked(start + len(rows), len(part.rows))
-    probs_nc = np.concatenate(said).astype(np.float32)
-    buffer = BytesIO()
-    np.save(buffer, probs_nc, allow_pickle=False)
-    with suppress(OSError):  # where it cannot be kept it is asked again
-        write_bytes(path, buffer.getvalue())
-    return probs_nc
+
+    def ask() -> np.ndarray:
+        teacher = infer.Ensemble.load(folder, device)
+        said = []
+        for start in range(0, len(part.rows), ROWS):
+            rows = part.rows[start : start + ROWS]
+            said.append(teacher.combination.predict(teacher.member_probabilities(part.images, rows)))
+            asked(start + len(rows), len(part.rows))
+        return np.concatenate(said).astype(np.float32)
+
+    return _kept.array(path, (len(part.rows), len(data.classes)), ask)
 
 
 def probabilities(folder: Path, part: Part, device: str = "cpu") -> np.ndarray:

@@ -277,4 +277,5 @@ def _refused(config: TrialConfig, error: BaseException) -> ModelError:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    said, kind = " ".join(str(error).split())[:200], type(error).__name__
+    return f"{kind}: {said}" if said else kind

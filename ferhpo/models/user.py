@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from ferhpo.errors import ModelError, UsageError
+from ferhpo.errors import ModelError, UsageError, one_line
 from ferhpo.space.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def constructor(arch: str) -> "Callable[[TrialConfig, int, int], nn.Module]":
         found: Any = getattr(import_module(module), function, None)
     except Exception as error:
         rule = "an architecture's module must be importable"
-        msg = f"{rule}, {module} is not ({_said(error)}); put its folder on PYTHONPATH"
+        msg = f"{rule}, {module} is not ({one_line(error)}); put its folder on PYTHONPATH"
         raise UsageError(msg) from error
     if not callable(found):
         msg = f"an architecture must be a function of its module, and {module} has no {function}; define it there"
@@ -73,14 +73,10 @@ def build(config: TrialConfig, *, classes: int, channels: int) -> "nn.Module":
     try:
         model = make(config, classes, channels)
     except Exception as error:
-        msg = f"{config.arch} must return a net for (config, classes, channels), it failed ({_said(error)}); correct it"
+        rule = f"{config.arch} must return a net for (config, classes, channels)"
+        msg = f"{rule}, it failed ({one_line(error)}); correct it"
         raise ModelError(msg) from error
     if not isinstance(model, nn.Module):
         msg = f"{config.arch} must return a torch.nn.Module, got {type(model).__name__}; correct it"
         raise ModelError(msg)
     return model
-
-
-def _said(error: Exception) -> str:
-    first = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

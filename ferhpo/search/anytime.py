@@ -14,9 +14,8 @@ import numpy as np
 from ferhpo import _layout, metrics
 from ferhpo.ensemble.folds import deal
 from ferhpo.ensemble.select import greedy
-from ferhpo.errors import CheckpointError
+from ferhpo.errors import CheckpointError, one_line
 from ferhpo.search.events import Emit, EnsembleScored, Note
-from ferhpo.search.work import one_line
 from ferhpo.study.artifacts import KEEP
 from ferhpo.study.study import Study
 from ferhpo.study.trial import Trial

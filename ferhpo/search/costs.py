@@ -1,12 +1,9 @@
 """What a trial's net costs, measured by its worker before the first epoch is paid for."""
 
-import json
 import platform
-from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 
-from ferhpo._atomic import locked, write_json
+from ferhpo import _kept
 from ferhpo.models import user
 from ferhpo.search.job import Job
 from ferhpo.space.config import TrialConfig
@@ -41,7 +38,8 @@ def of_net(config: TrialConfig, job: Job) -> dict[str, float]:
         own = config.arch.startswith(f"{user.LIBRARY}:")  # its code may change, and other settings may shape it
         here = f"{platform.node()} {cost.THREADS}-threads {version('torch')}"
         key = f"{config.net()} denoise-{config.denoise} {channels}-channels {here}"
-        found |= {"latency_ms": measure() if own else _remembered(key, job, measure), "latency_threads": cost.THREADS}
+        found["latency_ms"] = measure() if own else _kept.remembered(job.data.parent / FILE, key, measure, float)
+        found["latency_threads"] = cost.THREADS
     return found
 
 
@@ -60,18 +58,3 @@ def of_training(job: Job) -> dict[str, float]:
     from ferhpo.training import cost
 
     return {"memory_mib": cost.peak_mib(job.device)}
-
-
-def _remembered(key: str, job: Job, measure: Callable[[], float]) -> float:
-    """Return a latency that is known, else measured now; of several trials one measures at a time."""
-    cache = job.data.parent / FILE
-    with suppress(OSError), locked(cache.with_suffix(".lock")):
-        try:
-            known = {name: float(value) for name, value in json.loads(cache.read_text()).items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            known = {}
-        if key not in known:
-            known[key] = measure()
-            write_json(cache, known)
-        return known[key]
-    return measure()  # a cache folder that cannot be written

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ferhpo.errors import FerhpoError, SearchError
-from ferhpo.search.work import disk_trouble, one_line
+from ferhpo.errors import FerhpoError, SearchError, one_line
+from ferhpo.search.work import disk_trouble
 
 
 def cut_off(name: str, reason: str) -> SearchError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ferhpo import _layout
 from ferhpo._atomic import clear_unfinished, new_folder, write_json
-from ferhpo.errors import CheckpointError, FerhpoError, TrainingError
+from ferhpo.errors import CheckpointError, FerhpoError, TrainingError, one_line
 from ferhpo.search import costs
 from ferhpo.search.job import Job, Trainer
 from ferhpo.space.config import TrialConfig
@@ -156,9 +156,3 @@ def disk_trouble(error: BaseException) -> str | None:
     """
     number = error.errno if isinstance(error, OSError) else None
     return next((os.strerror(code) for code in DISK if number == code or os.strerror(code) in str(error)), None)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error as one line: a FerhpoError's sentence, else the type and the first line of the message."""
-    text = next(iter(str(error).strip().splitlines()), "")
-    return text if isinstance(error, FerhpoError) else f"{type(error).__name__}: {text}"

@@ -7,13 +7,13 @@ BLOCK = 512  # rows whose distances are held at a time
 
 
 def order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.ndarray:
-    """Return the places of the rows of one pass.
+    """Return the places of the rows of one pass, where classes are balanced.
 
     Args:
         labels: int64, class index a row; every class has one.
-        sampling: none: each row once. oversample, smote: every class as often as the largest, its rows again and again.
-            undersample: every class as often as the smallest, other rows each time. balanced: as many rows as there
-            are, and of every run of as many rows as classes each class has one, so that batches are balanced.
+        sampling: oversample, smote: every class as often as the largest, its rows again and again. undersample: every
+            class as often as the smallest, other rows each time. balanced: as many rows as there are, and of every run
+            of as many rows as classes each class has one, so that batches are balanced.
         rng: what draws.
 
     Returns:
@@ -21,8 +21,6 @@ def order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.nda
     """
     rows_of = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     sizes = [len(rows) for rows in rows_of]
-    if sampling == "none":
-        return rng.permutation(len(labels))
     if sampling == "balanced":
         turns = -(-len(labels) // len(rows_of))
         columns = np.stack([_drawn(rows, turns, rng) for rows in rows_of], axis=1)
@@ -32,7 +30,7 @@ def order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.nda
 
 
 def length(labels: np.ndarray, sampling: str) -> int:
-    """Return how many rows `order` gives."""
+    """Return how many rows `order` gives; each row once where ``sampling`` is none."""
     sizes = np.unique(labels, return_counts=True)[1]
     most, least = int(sizes.max()) * len(sizes), int(sizes.min()) * len(sizes)
     return {"oversample": most, "smote": most, "undersample": least}.get(sampling, len(labels))

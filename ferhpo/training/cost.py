@@ -1,4 +1,4 @@
-"""What a net costs, whatever it learns: its parameters, the time of one image, the memory of a training."""
+"""What a net costs, whatever it learns: its parameters, operations and time of one image, a training's memory."""
 
 import resource
 import time
@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
-from ferhpo.training.guard import give_back
+from ferhpo.training.guard import give_back, threads
 
 THREADS = 1  # that a latency is measured with
 WARM, RUNS = 3, 30
@@ -30,6 +31,22 @@ def parameters(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
+def flops(model: nn.Module, *, channels: int, size: int) -> int:
+    """Return the operations of one image's forward pass, a multiplication and an addition counted as two.
+
+    Convolutions and matrix products are counted, as torch counts them; norms and activations are not.
+
+    Args:
+        model: on the CPU; it is left in evaluation mode.
+        channels: of the image.
+        size: pixels a side.
+    """
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, channels, size, size))
+    return counter.get_total_flops()
+
+
 def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
     """Return the median milliseconds of one image on a CPU: batch 1, float32, THREADS threads, after a few to warm up.
 
@@ -38,18 +55,14 @@ def latency_ms(model: nn.Module, *, channels: int, size: int) -> float:
         channels: of the image.
         size: pixels a side.
     """
-    before, times = torch.get_num_threads(), []
+    times = []
     model.to(memory_format=torch.channels_last).eval()
     image = torch.zeros(1, channels, size, size).to(memory_format=torch.channels_last)
-    torch.set_num_threads(THREADS)
-    try:
-        with torch.inference_mode():
-            for _ in range(WARM + RUNS):
-                start = time.perf_counter()
-                model(image)
-                times.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(before)
+    with threads(THREADS), torch.inference_mode():
+        for _ in range(WARM + RUNS):
+            start = time.perf_counter()
+            model(image)
+            times.append(time.perf_counter() - start)
     return float(np.median(times[WARM:]) * 1000)
 
 

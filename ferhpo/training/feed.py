@@ -81,8 +81,7 @@ class Feed:
         generator = torch.Generator(self._device).manual_seed(derive(seed, "augment", epoch))
         mixing = np.random.default_rng(derive(seed, "mixup", epoch))
         for turn in count():
-            shuffling = torch.Generator().manual_seed(derive(seed, "order", epoch, turn))
-            order = self._order(shuffling).split(self.batch)
+            order = self._order(derive(seed, "order", epoch, turn)).split(self.batch)
             order = [positions for positions in order if len(positions) > 1]
             for images, targets in self._samples(order, derive(seed, "blend", epoch, turn)):
                 pixels = None if size is None else size()
@@ -90,11 +89,11 @@ class Feed:
             if not again():
                 return
 
-    def _order(self, shuffling: torch.Generator) -> torch.Tensor:
+    def _order(self, seed: int) -> torch.Tensor:
         """Return the rows of one pass."""
         if self._config.sampling == "none":
-            return torch.randperm(len(self._labels), generator=shuffling)
-        rng = np.random.default_rng(shuffling.initial_seed())
+            return torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(seed))
+        rng = np.random.default_rng(seed)
         return torch.from_numpy(balance.order(self._labels.numpy(), self._config.sampling, rng))
 
     def _small(self) -> np.ndarray:

@@ -34,8 +34,6 @@ from ferhpo.training.state import Origin, Progress
 from ferhpo.training.step import Step
 from ferhpo.training.validation import Evaluated, Validation
 
-PRECISIONS = "precision.json"  # beside the prepared images: what was measured on this machine
-
 
 def train(
     config: TrialConfig,
@@ -115,10 +113,10 @@ class _Run:
         self.origin = Origin(config=config, data=data.fingerprint, teacher=distill.fingerprint(soft))
         found = None if resume is None else state.read(resume, self.origin)
         model = self._model(channels, fresh=found is None)
-        before = None if found is None else state.precision_before(found, device)
-        if before is None or not precision.goes_on(before, config, model, device):
-            before = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
-        self.precision = before
+        chosen = None if found is None else state.precision_before(found, device)
+        if chosen is None or not precision.goes_on(chosen, config, model, device):
+            chosen = precision.choose(config, model, channels, device, data.folder.parent / precision.FILE)
+        self.precision = chosen
         model.to(memory_format=self.precision.memory_format)
         self.feed = Feed(config, data, self.preprocessing, device, self.precision.memory_format, soft)
         self.validation = Validation(data, self.preprocessing, device, self.precision)

@@ -5,12 +5,10 @@ fp32 `winograd` may help. On a GPU a net may be so small that autocast's own ker
 """
 
 import copy
-import json
 import os
 import platform
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ferhpo._atomic import locked, write_json
+from ferhpo import _kept
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import winograd
 from ferhpo.training.bf16 import safely
 from ferhpo.training.guard import give_back, out_of_memory, seeded
 
+FILE = "precision.json"  # beside the prepared images: what was measured on this machine
 PROBE_SECONDS = 1.0  # at least; two turns of a large net take three
 PROBE_ROWS = {"cpu": 64, "cuda": 256}  # at most
 FEW_ROWS = 4  # at least; so few are not told from noise in two turns
@@ -78,7 +77,7 @@ class Precision:
         return safely(self.autocast(device)) if self.format == "bf16" and on_cpu else self.autocast(device)
 
 
-def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path | None = None) -> Precision:
+def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path) -> Precision:
     """Return the precision of a config: as it says, or the fastest of a short probe on this machine.
 
     Args:
@@ -97,7 +96,9 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     if key not in _KNOWN:
         shape = (rows, channels, config.image_size, config.image_size)
         try:
-            _KNOWN[key] = _remembered(key, lambda: probe(model, shape, device), cache)
+            _KNOWN[key] = _kept.remembered(
+                cache, key, lambda: probe(model, shape, device).to_json(), lambda value: Precision(**value)
+            )
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -198,26 +199,6 @@ def _is_depthwise(model: nn.Module) -> bool:
 
 def _processor(device: str) -> str:
     return "CPU" if torch.device(device).type == "cpu" else "GPU"
-
-
-def _remembered(key: str, measure: Callable[[], Precision], cache: Path | None) -> Precision:
-    if cache is None:
-        return measure()
-    with suppress(OSError), locked(cache.with_suffix(".lock")):
-        known = _read(cache)
-        if key not in known:
-            known[key] = measure().to_json()
-            write_json(cache, known)
-        return Precision(**known[key])
-    return measure()  # a cache folder that cannot be written
-
-
-def _read(cache: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(cache.read_text())
-        return {key: Precision(**value).to_json() for key, value in known.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # nothing is lost but a second
 
 
 def _key(config: TrialConfig, channels: int, rows: int, device: str, tried: list[Precision]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ferhpo.errors import CheckpointError, UsageError
+from ferhpo.errors import CheckpointError, UsageError, last_line
 from ferhpo.models import registry, user, weights
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
@@ -135,7 +135,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, 
             model = registry.build(config, classes=len(card["classes"]), channels=preprocessing.channels, tried=True)
         weights.load(model, found.weights)
     except (UsageError, TypeError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = last_line(error)
         msg = f"checkpoint {folder} does not rebuild its model ({reason}); it is of another version, train again"
         raise CheckpointError(msg) from error
     return model.to(device).to(memory_format=torch.channels_last).eval(), card

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ferhpo.errors import CheckpointError
+from ferhpo.errors import CheckpointError, last_line
 from ferhpo.metrics import Metric
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import checkpoint
@@ -135,8 +135,7 @@ def unpack_read(state: checkpoint.State, step: Step, folder: Path) -> Progress:
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         if device_is_lost(error) or out_of_memory(error):
             raise
-        reason = str(error).strip().splitlines()[-1].strip()
-        msg = f"checkpoint {folder} does not fit its own settings ({reason}); train again"
+        msg = f"checkpoint {folder} does not fit its own settings ({last_line(error)}); train again"
         raise CheckpointError(msg) from error
 
 

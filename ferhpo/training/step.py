@@ -6,9 +6,10 @@ from math import ceil
 import torch
 from torch import nn
 
+from ferhpo.data.cache import Prepared
 from ferhpo.models import registry, weights
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import optim
+from ferhpo.training import losses, optim, precision
 from ferhpo.training.adversarial import Attack, still
 from ferhpo.training.ema import Ema
 from ferhpo.training.losses import Loss
@@ -40,7 +41,7 @@ class Step:
         attack: Attack | None = None,
     ) -> None:
         self.forward: Callable[[torch.Tensor], torch.Tensor] = model  # or the same, compiled
-        self.model, self._loss, self._precision, self._device = model, loss, precision, device
+        self.model, self.precision, self._loss, self._device = model, precision, loss, device
         self._clip, self._attack, self._attacked_share = config.clip, attack, config.adversarial_share
         self._optimizer = optim.build(model, config, precision.dtype)
         self._scaler = self._new_scaler()
@@ -73,7 +74,7 @@ class Step:
         found = []
         for images, wanted in zip(x.chunk(parts), targets.chunk(parts), strict=True):
             seen = images if self._attack is None else self._attacked(self._attack, images, wanted)
-            with self._precision.training(self._device):
+            with self.precision.training(self._device):
                 logits = self.forward(seen)
             loss = self._loss(logits, wanted)
             if parts > 1:
@@ -95,7 +96,7 @@ class Step:
         count = ceil(self._attacked_share * len(images))
 
         def loss(x: torch.Tensor) -> torch.Tensor:
-            with self._precision.autocast(self._device):
+            with self.precision.autocast(self._device):
                 logits = self.model(x)
             return self._scaler.scale(self._loss(logits, targets[:count]))
 
@@ -106,7 +107,7 @@ class Step:
         return mixed
 
     def _new_scaler(self) -> torch.amp.GradScaler:
-        return torch.amp.GradScaler(self.device_type, enabled=self._precision.format == "fp16")
+        return torch.amp.GradScaler(self.device_type, enabled=self.precision.format == "fp16")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what `load` puts back, by name; the live tensors, not copies."""
@@ -136,3 +137,21 @@ class Step:
         if self._scaler.is_enabled() and groups["scaler"]:  # none where the epochs before were not in fp16
             scale, tracker = (groups["scaler"][n].item() for n in SCALER)
             self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})
+
+
+def for_timing(config: TrialConfig, data: Prepared, device: str) -> Step:
+    """Return the step of a config's net with random weights, as a training here computes it but for attacks.
+
+    Args:
+        config: of any architecture; there is no teacher, whatever it says.
+        data: for its classes and channels, and the folder beside which measured precisions are kept.
+        device: cpu or cuda[:n].
+    """
+    channels = data.images.shape[-1]
+    model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)
+    if registry.is_frozen(config):
+        registry.freeze(model)
+    chosen = precision.choose(config, model.to(device), channels, device, data.folder.parent / precision.FILE)
+    registry.train_mode(model.to(memory_format=chosen.memory_format))
+    loss = losses.build(config.with_params({"distill": 0.0}), torch.ones(len(data.classes), device=device))
+    return Step(model, config, loss, chosen, device)

@@ -9,14 +9,12 @@ import torch
 from ferhpo._seeding import derive
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError, first_line
-from ferhpo.models import registry
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.dimension import Dimension
-from ferhpo.training import heap, losses, precision, schedule
+from ferhpo.training import heap, schedule
 from ferhpo.training.adversarial import passes
 from ferhpo.training.guard import give_back, out_of_memory, seeded
-from ferhpo.training.loop import PRECISIONS
-from ferhpo.training.step import Step
+from ferhpo.training.step import for_timing
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96)
 PASSES = 1 / 2  # over the training rows for each channel of width: size and data grow together
@@ -107,22 +105,15 @@ def images_per_second(config: TrialConfig, data: Prepared, device: str) -> float
 
 def _rate(config: TrialConfig, data: Prepared, device: str) -> float:
     """Return images a second of updates at the full image size."""
-    channels, rows = data.images.shape[-1], min(config.batch_size, len(data.part("train").rows))
-    frozen, config = registry.is_frozen(config), config.with_params({"pretrained": False, "distill": 0.0})
+    rows, classes = min(config.batch_size, len(data.part("train").rows)), len(data.classes)
     with seeded(derive(config.seed, "width"), device):
-        model = registry.build(config, classes=len(data.classes), channels=channels).to(device)
-        if frozen:
-            registry.freeze(model)
-        chosen = precision.choose(config, model, channels, device, data.folder.parent / PRECISIONS)
-        registry.train_mode(model.to(memory_format=chosen.memory_format))
-        counts_c = torch.ones(len(data.classes), device=device)
-        update = Step(model, config, losses.build(config, counts_c), chosen, device)
-        x = torch.rand(rows, channels, config.image_size, config.image_size, device=device)
-        x, targets = x.to(memory_format=chosen.memory_format), counts_c.expand(rows, -1) / len(counts_c)
-        best = float("inf")
-        for step in range(STEPS + 1):
+        step = for_timing(config, data, device)
+        x = torch.rand(rows, data.images.shape[-1], config.image_size, config.image_size, device=device)
+        x = x.to(memory_format=step.precision.memory_format)
+        targets, best = torch.full((rows, classes), 1 / classes, device=device), float("inf")
+        for t in range(STEPS + 1):
             start = time.perf_counter()
-            update(x, targets, lr=config.lr, t=step).item()  # waits for a GPU
-            if step:
+            step(x, targets, lr=config.lr, t=t).item()  # waits for a GPU
+            if t:
                 best = min(best, time.perf_counter() - start)
     return rows / best

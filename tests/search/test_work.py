@@ -15,7 +15,7 @@ from ferhpo import _layout
 from ferhpo.errors import TrainingError
 from ferhpo.search import costs
 from ferhpo.search.job import Job, train_trial
-from ferhpo.search.work import TrialWork, one_line
+from ferhpo.search.work import TrialWork
 from ferhpo.space.config import TrialConfig
 from ferhpo.training.result import EpochResult
 
@@ -234,15 +234,3 @@ def test_a_kill_while_an_epoch_is_written_leaves_the_epoch_before(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         worker.next()
     assert [p.name for p in (tmp_path / "trials" / "0004").iterdir()] == ["epoch-0001"]
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (TrainingError("a loss must be finite"), "a loss must be finite"),
-        (KeyError("x"), "KeyError: 'x'"),
-        (OSError(), "OSError: "),
-    ],
-)
-def test_an_error_becomes_one_line(error: Exception, line: str) -> None:
-    assert one_line(error) == line

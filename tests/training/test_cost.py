@@ -13,6 +13,12 @@ def test_an_untrained_net_has_the_weights_that_are_counted_and_leaves_the_genera
     assert cost.parameters(model) == sum(w.numel() for w in model.parameters()) > 0
 
 
+def test_convolutions_and_the_classifier_are_counted_two_operations_a_multiplication() -> None:
+    model = cost.untrained(TrialConfig(arch="shallow_cnn", width=4, image_size=8), classes=3, channels=1)
+    convolutions = 64 * 9 * (1 * 4 + 4 * 8)
+    assert cost.flops(model, channels=1, size=8) == 2 * (convolutions + 64 * 8 * 3)
+
+
 def test_a_latency_is_of_one_thread_and_gives_the_others_back() -> None:
     before = torch.get_num_threads()
     model = cost.untrained(CONFIG, classes=3, channels=1)

@@ -25,7 +25,9 @@ def feed(data: Prepared, config: TrialConfig, teacher: torch.Tensor | None = Non
 def test_a_pass_shows_every_row_once_but_for_a_last_single_one(
     make_data: Callable[..., Prepared], tiny: TrialConfig
 ) -> None:
-    assert [len(x) for x, _ in feed(make_data(train=50), tiny).batches(1)] == [16, 16, 16, 2]
+    one = feed(make_data(train=50), tiny)
+    assert sorted(one._order(0).tolist()) == list(range(50))
+    assert [len(x) for x, _ in one.batches(1)] == [16, 16, 16, 2]
     assert [len(x) for x, _ in feed(make_data(train=49), tiny).batches(1)] == [16, 16, 16]
 
 

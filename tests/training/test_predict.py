@@ -178,6 +178,17 @@ def test_a_net_that_asks_for_its_version_is_resumed_restored_and_read_back(
         load_model(over)
 
 
+def test_weights_that_are_refused_without_a_word_are_told_by_the_errors_type(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(predict.weights, "load", refuse)
+    with pytest.raises(CheckpointError, match=r"does not rebuild its model \(ValueError\)"):
+        load_model(folder)
+
+
 def test_loading_leaves_the_random_generators_alone(folder: Path) -> None:
     torch.manual_seed(0)
     want = torch.rand(2)

@@ -147,6 +147,18 @@ def test_a_state_that_does_not_fit_is_refused_in_one_sentence(tiny: TrialConfig)
         state.unpack_read(lacking, step(tiny), Path("x"))
 
 
+def test_a_state_that_is_refused_without_a_word_is_told_by_the_errors_type(
+    tiny: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    packed = state.pack(Origin(config=tiny, data="f", teacher=None), PRECISION, step(tiny), Progress())
+    monkeypatch.setattr(Step, "load", refuse)
+    with pytest.raises(CheckpointError, match=r"does not fit its own settings \(ValueError\)"):
+        state.unpack_read(packed, step(tiny), Path("x"))
+
+
 @pytest.mark.parametrize("setting", LIVE, ids=lambda setting: setting.name)
 def test_a_setting_that_may_change_on_the_way_leaves_a_training_that_goes_on(
     data: Prepared, tiny: TrialConfig, tmp_path: Path, setting: Setting

@@ -4,20 +4,22 @@ import pytest
 import torch
 from torch import nn
 
+from ferhpo.data.cache import Prepared
+from ferhpo.models import registry
 from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import losses
+from ferhpo.training import losses, precision
 from ferhpo.training.adversarial import of_training
 from ferhpo.training.images import Preprocessing
 from ferhpo.training.precision import Precision
-from ferhpo.training.step import Step
+from ferhpo.training.step import Step, for_timing
 
 
 def make(config: TrialConfig) -> Step:
     torch.manual_seed(0)
     model = build(config, classes=3, channels=1).train()
-    precision = Precision(format=config.precision, channels_last=False)
-    return Step(model, config, losses.build(config, torch.ones(3)), precision, "cpu")
+    chosen = Precision(format=config.precision, channels_last=False)
+    return Step(model, config, losses.build(config, torch.ones(3)), chosen, "cpu")
 
 
 def batch(rows: int = 8, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,8 +107,8 @@ def test_attacked_parts_give_the_update_of_the_attacked_whole(config: TrialConfi
     for own, parts in ((attacked, 1), (attacked, 2), (config, 1)):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).train()
-        precision = Precision(format="fp32", channels_last=False)
-        step = Step(model, own, losses.build(own, torch.ones(3)), precision, "cpu", of_training(own, look))
+        chosen = Precision(format="fp32", channels_last=False)
+        step = Step(model, own, losses.build(own, torch.ones(3)), chosen, "cpu", of_training(own, look))
         step(*batch(), lr=0.5, t=0, parts=parts)
         found.append(model.get_parameter("1.weight").detach())
         assert model.training
@@ -177,3 +179,22 @@ def test_with_fp16_an_update_that_broke_off_leaves_nothing_behind_in_the_next_on
         one(*batch(), lr=0.05, t=0)
     assert not torch.equal(step.tensors()["model/classifier.weight"], kept["model/classifier.weight"])
     assert all(torch.equal(a, b) for a, b in zip(step.tensors().values(), plain.tensors().values(), strict=True))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_is_timed_is_frozen_and_computed_as_in_the_training_without_its_weights_and_teacher(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    chosen = Precision(format="fp32", channels_last=True)
+    built: list[bool] = []
+    froze: list[nn.Module] = []
+    measured: list[TrialConfig] = []
+    monkeypatch.setattr(registry, "build", lambda config, **_: built.append(config.pretrained) or net)
+    monkeypatch.setattr(registry, "freeze", froze.append)
+    monkeypatch.setattr(precision, "choose", lambda config, *_: measured.append(config) or chosen)
+    config = TrialConfig(arch="timm:resnet18", pretrained=True, frozen=frozen, image_size=8, distill=0.5)
+    step = for_timing(config, data, "cpu")
+    assert (built, froze, measured) == ([False], [net] * frozen, [config])
+    assert (step.model, step.precision) == (net, chosen)
+    assert step(*batch(), lr=0.01, t=0) > 0

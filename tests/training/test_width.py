@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from ferhpo.data.cache import Prepared
 from ferhpo.errors import TrainingError
@@ -100,27 +99,14 @@ def test_a_width_is_timed_for_real_with_the_trainings_own_update(
     data: Prepared, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[TrialConfig] = []
-    real = width.Step
-    monkeypatch.setattr(width, "Step", lambda model, config, *rest: made.append(config) or real(model, config, *rest))
+    real = width.for_timing
+    monkeypatch.setattr(width, "for_timing", lambda config, *rest: made.append(config) or real(config, *rest))
     config = TrialConfig(image_size=8, batch_size=8, precision="fp32", optimizer=optimizer, lr=0.01, distill=0.5)
     found = width.fit(config, data, device="cpu", seconds=1e-6)
     assert [(c.optimizer, c.width) for c in made] == [(optimizer, 8), (optimizer, 12)]
     assert found.width == 8
     assert found.images_per_second > 0
     assert "width 8 fits the time" in str(found)
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_a_base_that_is_frozen_in_the_training_is_frozen_while_it_is_timed(
-    data: Prepared, monkeypatch: pytest.MonkeyPatch, frozen: bool
-) -> None:
-    asked: list[nn.Module] = []
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    monkeypatch.setattr(width.registry, "build", lambda *_, **__: net)
-    monkeypatch.setattr(width.registry, "freeze", asked.append)
-    config = TrialConfig(arch="timm:resnet18", frozen=frozen, image_size=8, batch_size=8, precision="fp32", lr=0.01)
-    assert width.images_per_second(config.with_params({"pretrained": True}), data, "cpu") > 0
-    assert asked == [net] * frozen
 
 
 def test_a_training_on_attacked_images_sees_fewer_of_them(data: Prepared, rates: list[int]) -> None:

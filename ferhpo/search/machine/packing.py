@@ -9,11 +9,11 @@ and the memory that is free.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ferhpo.errors import one_line
 from ferhpo.search.events import Emit, Note
 from ferhpo.search.machine import timing
 from ferhpo.search.machine.timing import MARGIN, Measured
 from ferhpo.search.machine.workers import Machine, Split, Workers
-from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
 
 if TYPE_CHECKING:

@@ -16,15 +16,14 @@ from typing import Any
 import torch
 
 from ferhpo.data.cache import open_prepared
+from ferhpo.errors import one_line
 from ferhpo.models import registry, user
-from ferhpo.search.work import one_line
 from ferhpo.space.config import TrialConfig
-from ferhpo.training import cost, heap, losses, precision
+from ferhpo.training import cost, heap
 from ferhpo.training.feed import Feed
 from ferhpo.training.images import Preprocessing
-from ferhpo.training.loop import PRECISIONS
 from ferhpo.training.predict import batch_size, probabilities
-from ferhpo.training.step import Step
+from ferhpo.training.step import for_timing
 
 CONTEXT_BYTES = 700 << 20  # of GPU memory that CUDA and its libraries take for a process, beside torch's own
 
@@ -42,16 +41,9 @@ class Steps:
         heap.keep()  # as trials do
         user.trust(config.arch)
         data = open_prepared(folder)
-        channels = data.images.shape[-1]
-        model = registry.build(config.with_params({"pretrained": False}), classes=len(data.classes), channels=channels)
-        if registry.is_frozen(config):
-            registry.freeze(model)
-        chosen = precision.choose(config, model.to(device), channels, device, folder.parent / PRECISIONS)
-        registry.train_mode(model.to(memory_format=chosen.memory_format))
-        self._preprocessing, self._precision = Preprocessing.of(config, data), chosen
-        self._model, self._val = model, data.part("val")
-        feed = Feed(config, data, self._preprocessing, device, chosen.memory_format)
-        self._update = Step(model, config, losses.build(config, feed.counts_c.to(device)), chosen, device)
+        self._update = for_timing(config, data, device)
+        self._preprocessing, self._val = Preprocessing.of(config, data), data.part("val")
+        feed = Feed(config, data, self._preprocessing, device, self._update.precision.memory_format)
         self._batches = feed.batches(1, lambda: True)
         self._device, self._lr, self._steps = device, config.lr, 0
 
@@ -72,14 +64,14 @@ class Steps:
         """
         rows = self._val.rows[: batch_size(self._preprocessing, self._device)]
         probabilities(
-            self._model,
+            self._update.model,
             self._val.images,
             self._preprocessing,
             rows=rows,
             device=self._device,
-            precision=self._precision,
+            precision=self._update.precision,
         )
-        registry.train_mode(self._model)
+        registry.train_mode(self._update.model)
         used = {"bytes": int(cost.peak_mib("cpu") * cost.MIB)}
         if self._device == "cpu":
             return used

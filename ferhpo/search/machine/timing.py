@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferhpo._atomic import locked, write_json
+from ferhpo import _kept
 from ferhpo.errors import SearchError
 from ferhpo.search.machine.workers import MOST, Machine
 from ferhpo.space.config import TrialConfig
@@ -147,24 +147,15 @@ def remembered(key: str, cache: Path, measured: Callable[[], Measured] | None) -
         measured: measures it; None where that may not be.
     """
     if measured is None:
-        return _read(cache).get(key)
-    with locked(cache.with_suffix(".lock")):
-        known = _read(cache)
-        if key not in known:
-            known[key] = measured()
-            write_json(cache, {name: asdict(found) for name, found in known.items()})
-        return known[key]
+        return _kept.known(cache, key, _parsed)
+    return _kept.remembered(cache, key, lambda: asdict(measured()), _parsed)
 
 
-def _read(cache: Path) -> dict[str, Measured]:
-    try:
-        known = {
-            key: Measured(rates={int(n): float(r) for n, r in value["rates"].items()}, bytes=int(value["bytes"]))
-            for key, value in json.loads(cache.read_text()).items()
-        }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}  # nothing is lost but some seconds
-    return {key: found for key, found in known.items() if 1 in found.rates}
+def _parsed(value: dict[str, Any]) -> Measured:
+    rates = {int(n): float(rate) for n, rate in value["rates"].items()}
+    if 1 not in rates:  # one process always fits
+        raise KeyError(1)
+    return Measured(rates=rates, bytes=int(value["bytes"]))
 
 
 def key(config: TrialConfig, channels: int, machine: Machine, kinds: Sequence[str]) -> str:

@@ -4,11 +4,12 @@ A scheduler is a rule on plain numbers: it knows neither Ray nor the database, a
 by `record` whenever a search begins.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 
-class Scheduler(Protocol):
+class Scheduler(ABC):
     """Judges trials by the values they reported, better or worse as the metric has it.
 
     Attributes:
@@ -21,6 +22,7 @@ class Scheduler(Protocol):
         """Return what the study shall store with a new trial (`record` is given it again after a restart)."""
         return {}
 
+    @abstractmethod
     def record(self, number: int, values: Mapping[int, float], marks: Mapping[str, Any] | None = None) -> None:
         """Take note of the values, by epoch, that a trial reported in an earlier run.
 
@@ -29,15 +31,14 @@ class Scheduler(Protocol):
             values: by epoch, from 1.
             marks: what the study stores with the trial.
         """
-        ...
 
+    @abstractmethod
     def forget(self, number: int) -> None:
         """Leave out the values of a trial that failed or broke a constraint: nobody has to be better than it was."""
-        ...
 
+    @abstractmethod
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
         """Take note of a trial's value after an epoch and tell whether it goes on."""
-        ...
 
     def paused(self, epoch: int) -> bool:  # noqa: ARG002
         """Tell whether a trial that waits after an epoch was held back there, and not cut off."""

@@ -53,7 +53,7 @@ def test_memory_is_the_process_s_own_and_not_its_parent_s(prepared: Path, monkey
 def test_memory_is_that_of_a_validation_batch_as_well(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, bool]] = []
     steps = Steps(CONFIG, prepared, "cpu")
-    steps._model.register_forward_pre_hook(lambda net, args: seen.append((len(args[0]), net.training)))
+    steps._update.model.register_forward_pre_hook(lambda net, args: seen.append((len(args[0]), net.training)))
     monkeypatch.setattr(probe, "batch_size", lambda *_: 7)
     steps.memory()
     assert seen == [(7, False), (7, False)]  # the image, and its mirror image
