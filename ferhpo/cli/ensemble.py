@@ -138,7 +138,11 @@ def show(report: "EnsembleReport") -> None:
     single = f"best single (trial {report.best_number})"
     rows = [(single, report.best_val)]
     rows += [(f"{name} *" if name == report.method else name, figures) for name, figures in report.candidates.items()]
-    print_table(SCORES, starmap(score_row, rows), title=f"validation, cross-fitted, {report.n_val} rows")
+    print_table(
+        SCORES,
+        starmap(score_row, rows),
+        title=f"validation, cross-fitted, {report.n_val} rows, which also ranked the trials",
+    )
     priced = [_priced(point) for point in report.front if point.best or point.kind == "chosen"]
     heads = ("", "trials", report.metric.replace("_", " "), "parameters", "ms an image")
     shown = len(heads) - all(latency is None for *_, latency in priced)  # measured where a limit asks for it

@@ -144,7 +144,8 @@ def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
     text = notes and f"{notes}\n"
     text += (
         f"On {report['n_val']:,} validation rows; the ensemble's by cross-fitting, so that no row is scored by a fit "
-        "that saw it,\nthe best single trial's on the rows that chose it, which flatters it:\n\n"
+        "that saw it.\nThe rows chose the best single trial, which flatters it, and the members, which flatters the "
+        "ensemble less:\n\n"
         + _scores({"ensemble": report["val"], f"best single (trial {single['number']})": single["val"]})
     )
     openings = report["test_openings"]
@@ -152,8 +153,9 @@ def _figures(stored: "Artifact", cards: Sequence[Mapping[str, Any]]) -> str:
         said = f"It was opened {openings} times so far." if openings else "It was never opened."
         return f"## Figures\n\n{text}\nNo test figure: the test split was sealed when this was made. {said}\n"
     text += (
-        f"\nOn {report['n_test']:,} test rows, which chose nothing; the study's test split was opened {openings} "
-        f"times so far:\n\n{_scores({'ensemble': report['test'], 'best single': single['test']})}"
+        f"\nOn {report['n_test']:,} test rows{', which chose nothing' if openings == 1 else ''}; the study's test "
+        f"split was opened {openings} times so far:\n\n"
+        + _scores({"ensemble": report["test"], "best single": single["test"]})
     )
     p = report["mcnemar_p"]
     return f"## Figures\n\n{text}\nMcNemar's exact test that both are right equally often: p = {p:.3g}.\n"

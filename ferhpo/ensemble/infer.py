@@ -12,7 +12,7 @@ from ferhpo import _kept
 from ferhpo._layout import WEIGHTS
 from ferhpo.ensemble import artifact, pictures
 from ferhpo.ensemble.combine import Combination
-from ferhpo.errors import DataError, UsageError, did_you_mean
+from ferhpo.errors import CheckpointError, DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -167,13 +167,20 @@ def check_tta(tta: str) -> None:
 def member_probabilities(
     folders: Sequence[Path], part: "Part", device: str = "cpu", tta: str = artifact.OWN_VIEWS
 ) -> np.ndarray:
-    """Return ``probs_mnc`` of kept checkpoints on the rows of a split, one net in memory at a time."""
+    """Return ``probs_mnc`` of kept checkpoints on the rows of a split, one net in memory at a time.
+
+    Raises:
+        CheckpointError: a file is damaged or missing, or a net says NaN of an image.
+    """
     from ferhpo.training.predict import load_model
 
     probs = []
     for folder in folders:
         model, card = load_model(folder, device)
         probs.append(forward(model, card, part.images, part.rows, device, tta))
+        if not np.isfinite(probs[-1]).all():
+            msg = f"a member must give finite probabilities, the net of {folder} gives NaN; delete it to leave it out"
+            raise CheckpointError(msg)
     return np.stack(probs)
 
 

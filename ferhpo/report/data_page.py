@@ -83,9 +83,14 @@ def _classes(facts: Mapping[str, Any]) -> Html:
 
 def _between(facts: Mapping[str, Any]) -> Html:
     head = {"pair": "splits", "same": "identical", "near": "nearly the same"}
-    near = facts["cross_split_near_duplicates"]
-    rows = [{"pair": pair, "same": n, "near": near[pair]} for pair, n in facts["cross_split_duplicates"].items()]
-    note = "Rows of the second split whose image stands in the first."
+    near, people = facts["cross_split_near_duplicates"], facts["cross_split_groups"]
+    if people:
+        head["group"] = "of one group"
+    rows = [
+        {"pair": pair, "same": n, "near": near[pair], "group": people.get(pair)}
+        for pair, n in facts["cross_split_duplicates"].items()
+    ]
+    note = "Rows of the second split whose image, or person or other group, stands in the first."
     return join([tag("p", note, class_="soft"), table(head, rows)]) if rows else tag("p", "There is one split alone.")
 
 

@@ -54,7 +54,8 @@ def _calibration(found: EnsembleTables) -> list[Html]:
         }
         for key in known["before"]
     ]
-    told = f"Pooled probabilities are divided by temperature {known['temperature']:.3f} (cross-fitted validation rows)."
+    by = f"the temperature {known['temperature']:.3f} (cross-fitted validation rows)"
+    told = f"Logarithms of pooled probabilities are divided by {by}."
     heads = {"figure": "calibration", "before": "without", "after": "with temperature"}
     return [tag("p", told), table(heads, lines)]
 

@@ -5,6 +5,7 @@ from html import escape
 
 import pandas as pd
 
+from ferhpo.metrics import quantity
 from ferhpo.report.drawing import ACCENT, BEST, STATES, Figure, blank, hover, label, listed, points
 from ferhpo.report.pick import chosen, col, records, rows
 from ferhpo.space.dimension import Dimension
@@ -142,7 +143,10 @@ def objectives(table: pd.DataFrame, column: str, title: str, metric: str, *, lin
     for on, name, color in ((False, "other trials", STATES["WAITING"]), (True, "Pareto front", BEST)):
         some = rows(table, col(table, "best") == on).sort_values(column)
         marker = {"size": 9 if on else 7, "color": color, "opacity": 0.85}
-        joined = {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "shape": "hv"}} if on and line else {}
+        shape = "vh" if quantity(title).maximize else "hv"  # what the front is known to reach
+        joined = (
+            {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "shape": shape}} if on and line else {}
+        )
         points(figure, some, column, name, marker, hover(title, metric), **joined)
     return figure
 

@@ -181,7 +181,10 @@ def ensemble(content: Content) -> Html:
         return tag("p", prose(f"{found.problem}; `ferhpo ensemble` writes it anew."), class_="note")
     val, test = (rows(found.scores, col(found.scores, "split") == split) for split in ("val", "test"))
     on = f" on {text(found.n_val)} rows" if found.n_val else ""
-    told = f"Validation accuracy{on}, with 95 % intervals; no row is scored by a fit that saw it."
+    told = (
+        f"Validation accuracy{on}, with 95 % intervals. No row is scored by a fit that saw it, but these rows ranked "
+        "the trials, which flatters all figures, and that of the best single trial most."
+    )
     parts: list[object] = [
         tag("p", f"Method {found.method or 'unknown'}, {count(len(found.members), 'member')}."),
         _scores(val, "validation accuracy", f"{told} Orange: the method in use."),

@@ -170,7 +170,7 @@ def test_a_study_file_changed_too_much_is_refused_and_nothing_is_lost(
 ) -> None:
     before = searched()
     toy.write_text(toy.read_text().replace("epochs = 3", "epochs = 5"))
-    assert "toy.toml:3: a study keeps its epochs" in run("search", "--study", "toy", "--trials", 9).failed(2)
+    assert "toy.toml:4: a study keeps its epochs" in run("search", "--study", "toy", "--trials", 9).failed(2)
     assert searched() == before
 
 

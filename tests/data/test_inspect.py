@@ -1,6 +1,7 @@
 """Data checks on sets whose faults are known."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_near_duplicates_across_splits_are_counted_beside_identical_ones() -> No
     assert found["cross_split_near_duplicates"] == {"train-test": 1}
     assert found["near_duplicates"] == 1
     assert found["problems"]["near_duplicates"] == [[3, 31, 32]]
+
+
+def test_people_who_stand_in_two_splits_are_counted() -> None:
+    one = raw([0, 1, 0, 1, 0, 1], ["train"] * 3 + ["test"] * 3)
+    assert looked_at(one)["cross_split_groups"] == {}
+    people = replace(one, group=np.array([0, 1, 2, 1, 3, 1]))
+    assert looked_at(people)["cross_split_groups"] == {"train-test": 2}
 
 
 def test_the_imbalance_is_the_largest_class_over_the_smallest() -> None:

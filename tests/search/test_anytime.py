@@ -146,11 +146,14 @@ def test_the_curve_is_thinned_beyond_its_bound(guessed: Study) -> None:
     assert (running.points[0][0], running.points[-1][0]) == (0, POINTS)
 
 
-def test_of_a_large_validation_split_whole_groups_are_scored(guessed: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    np.savez(guessed.folder / "val.npz", labels=LABELS, groups=np.arange(ROWS) // 4)
+def test_of_a_large_validation_split_a_share_of_each_person_is_scored(
+    guessed: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(guessed.folder / "val.npz", labels=LABELS, groups=np.arange(ROWS) * 2 // ROWS)
     monkeypatch.setattr(anytime, "CELLS", ROWS)
     running = RunningEnsemble(study=guessed)
     assert running.update(guessed.candidates(), 8) is not None
     assert running._rows is not None
-    rows_n = running._rows[0]
-    assert list(rows_n[:8]) == [0, 1, 2, 3, 12, 13, 14, 15]
+    rows_n, _, fold_n = running._rows
+    assert list(rows_n[:4]) == [0, 3, 6, 9]
+    assert (fold_n == fold_n[0]).sum() == (rows_n < ROWS // 2).sum(), "each person is one fold"
