@@ -6,7 +6,7 @@ small net waits for its kernels to be launched; CUDA graphs replay a whole pass 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -99,142 +99,125 @@ def pays(*, full: float, half: float, steps: float, cost: float) -> bool:
     return steps * max(0.0, 2 * half - full) > SAFETY * cost
 
 
-def choose(
-    model: nn.Module,
-    key: str,
-    precision: Precision,
-    shape: tuple[int, ...],
-    device: str,
-    steps: Callable[[float], float],
-) -> Compiled | None:
-    """Return the compiled net where it pays, None on a CPU and where it does not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passes:
+    """Forward and backward passes over random batches of one shape, which leave the net as it was.
 
     Args:
-        model: on the device, in its final memory format; it comes back as it was.
-        key: of `kind`; of nets of one kind a process compiles the first.
+        model: on the device, in its final memory format.
         precision: of the passes.
         shape: of a batch.
         device: cpu or cuda[:n].
+    """
+
+    model: nn.Module
+    precision: Precision
+    shape: tuple[int, ...]
+    device: str
+
+    def seconds(self, fast: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        """Return the seconds of a pass of the net, or of the same compiled, the best of some."""
+        return min(self.once(fast) for _ in range(RUNS))
+
+    def agree(self, fast: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+        """Tell whether a compiled net computes about what the net does; True for one that drops at random."""
+        logits, gradients = [], []
+
+        def look(found: torch.Tensor) -> None:
+            logits.append(found.detach().float().clone())  # the next replay of its graph writes there again
+            weights = [w for w in self.model.parameters() if w.requires_grad]
+            parts = [(torch.zeros_like(w) if w.grad is None else w.grad).float().flatten() for w in weights]
+            gradients.append(torch.cat(parts))
+
+        for net, seed in ((self.model, 0), (self.model, 1), (fast, 0)):
+            self.once(net, seed=seed, look=look)
+
+        def close(i: int) -> bool:
+            return all(bool((found[i] - found[0]).norm() <= CLOSE * found[0].norm()) for found in (logits, gradients))
+
+        return close(2) or not close(1)
+
+    def once(
+        self,
+        fast: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        seed: int = 0,
+        look: Callable[[torch.Tensor], object] = lambda _: None,
+    ) -> float:
+        """Run one pass and return its seconds.
+
+        Args:
+            fast: the net, or the same compiled, which shares its weights.
+            seed: of what the net draws.
+            look: is given the logits while the weights have their gradients.
+        """
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        registry.train_mode(self.model)
+        with seeded(0, self.device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            x = torch.rand(self.shape, device=self.device).to(memory_format=self.precision.memory_format)
+            torch.manual_seed(seed)
+            try:
+                _wait(self.device)
+                start = time.perf_counter()
+                with self.precision.autocast(self.device):
+                    logits = fast(x)
+                logits.float().square().mean().backward()
+                _wait(self.device)
+                seconds = time.perf_counter() - start
+                look(logits)
+                return seconds
+            finally:
+                self.model.zero_grad(set_to_none=True)
+                for name, buffer in self.model.named_buffers():
+                    buffer.copy_(buffers[name])
+
+
+def choose(passes: Passes, key: str, steps: Callable[[float], float]) -> Compiled | None:
+    """Return the compiled net where it pays, None on a CPU and where it does not.
+
+    Args:
+        passes: of the net, over whole batches.
+        key: of `kind`; of nets of one kind a process compiles the first.
         steps: how many updates are left if one takes so many seconds.
     """
-    name = f"{key} {precision} {shape}"
-    if torch.device(device).type == "cpu" or shape[0] < 4 or name in _VAIN:
+    shape, name = passes.shape, f"{key} {passes.precision} {passes.shape}"
+    if torch.device(passes.device).type == "cpu" or shape[0] < 4 or name in _VAIN:
         return None
     try:
-        full = _seconds(model, model, precision, shape, device)
+        full = passes.seconds(passes.model)
         cost = 0.0 if name in _LAST else max(_LAST.values(), default=SECONDS)
         if not pays(full=full, half=full, steps=steps(full), cost=cost):  # the most that there can be to save
             return None
-        half = _seconds(model, model, precision, (shape[0] // 2, *shape[1:]), device)
+        half = replace(passes, shape=(shape[0] // 2, *shape[1:])).seconds(passes.model)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         return None  # the training will find out, and knows what to do
     if not pays(full=full, half=half, steps=steps(full), cost=cost):
         return None
-    return make(model, name, precision, shape, device, full)
+    return make(passes, name, full)
 
 
-def make(
-    model: nn.Module, name: str, precision: Precision, shape: tuple[int, ...], device: str, full: float
-) -> Compiled | None:
+def make(passes: Passes, name: str, full: float) -> Compiled | None:
     """Compile a net; None if it cannot be compiled, computes something else, or is no faster than ``full`` seconds."""
     if name not in _LAST:
-        forget(device)
+        forget(passes.device)
     start = time.perf_counter()
-    fast = torch.compile(model, **OPTIONS)
+    fast = torch.compile(passes.model, **OPTIONS)
     try:
-        _pass(fast, model, precision, shape, device)
+        passes.once(fast)
         seconds = time.perf_counter() - start
-        took = _seconds(fast, model, precision, shape, device)
-        if not _agrees(fast, model, precision, shape, device):  # after those, so that a graph's replay is looked at
+        took = passes.seconds(fast)
+        if not passes.agree(fast):  # after those, so that a graph's replay is looked at
             took = full
     except Exception:  # noqa: BLE001 - whatever a compiler dies of, the net runs without it
         seconds, took = 0.0, full
     if took >= full:
-        forget(device)
+        forget(passes.device)
         _VAIN.add(name)
         return None
     _LAST.setdefault(name, seconds)
-    return Compiled(net=model, fast=fast, shape=shape, seconds=seconds, gain=full / took)
-
-
-def _seconds(
-    fast: Callable[[torch.Tensor], torch.Tensor],
-    model: nn.Module,
-    precision: Precision,
-    shape: tuple[int, ...],
-    device: str,
-) -> float:
-    """Return the seconds of a forward and backward pass, the best of some."""
-    return min(_pass(fast, model, precision, shape, device) for _ in range(RUNS))
-
-
-def _agrees(
-    fast: Callable[[torch.Tensor], torch.Tensor],
-    model: nn.Module,
-    precision: Precision,
-    shape: tuple[int, ...],
-    device: str,
-) -> bool:
-    """Tell whether a compiled net computes about what the net does; True for one that drops at random."""
-    logits, gradients = [], []
-    for net, seed in ((model, 0), (model, 1), (fast, 0)):
-
-        def look(found: torch.Tensor) -> None:
-            logits.append(found.detach().float().clone())  # the next replay of its graph writes there again
-            weights = [w for w in model.parameters() if w.requires_grad]
-            parts = [(torch.zeros_like(w) if w.grad is None else w.grad).float().flatten() for w in weights]
-            gradients.append(torch.cat(parts))
-
-        _pass(net, model, precision, shape, device, seed=seed, look=look)
-
-    def close(i: int) -> bool:
-        return all(bool((found[i] - found[0]).norm() <= CLOSE * found[0].norm()) for found in (logits, gradients))
-
-    return close(2) or not close(1)
-
-
-def _pass(
-    fast: Callable[[torch.Tensor], torch.Tensor],
-    model: nn.Module,
-    precision: Precision,
-    shape: tuple[int, ...],
-    device: str,
-    *,
-    seed: int = 0,
-    look: Callable[[torch.Tensor], object] = lambda _: None,
-) -> float:
-    """Run ``fast`` forward and backward; leave ``model``, which it shares weights with, as it was.
-
-    Args:
-        fast: ``model``, or the same compiled.
-        model: on the device.
-        precision: of the passes.
-        shape: of the batch.
-        device: cpu or cuda[:n].
-        seed: of what the net draws.
-        look: is given the logits while the weights have their gradients.
-    """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    registry.train_mode(model)
-    with seeded(0, device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        x = torch.rand(shape, device=device).to(memory_format=precision.memory_format)
-        torch.manual_seed(seed)
-        try:
-            _wait(device)
-            start = time.perf_counter()
-            with precision.autocast(device):
-                logits = fast(x)
-            logits.float().square().mean().backward()
-            _wait(device)
-            seconds = time.perf_counter() - start
-            look(logits)
-            return seconds
-        finally:
-            model.zero_grad(set_to_none=True)
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
+    return Compiled(net=passes.model, fast=fast, shape=passes.shape, seconds=seconds, gain=full / took)
 
 
 def _wait(device: str) -> None:

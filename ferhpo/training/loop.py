@@ -210,14 +210,11 @@ class _Run:
         """Let steps run compiled where that pays; images that grow would be compiled at every size."""
         config = self.config
         if config.grow == 1 and self.at.parts == 1:
-            self.compiled = compiling.choose(
-                self.update.model,
-                compiling.kind(config, len(self.data.classes)),
-                self.precision,
-                (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size),
-                self.device,
-                budget.left,
+            shape = (self.feed.batch, self.preprocessing.channels, config.image_size, config.image_size)
+            passes = compiling.Passes(
+                model=self.update.model, precision=self.precision, shape=shape, device=self.device
             )
+            self.compiled = compiling.choose(passes, compiling.kind(config, len(self.data.classes)), budget.left)
         if self.compiled is None:
             compiling.let_go(self.device)
         self.update.forward = self.compiled or self.update.model

@@ -14,7 +14,7 @@ from ferhpo.models.registry import build
 from ferhpo.space.config import TrialConfig
 from ferhpo.training import compiling as module
 from ferhpo.training import loop, losses
-from ferhpo.training.compiling import Compiled, choose, kind, make, pays
+from ferhpo.training.compiling import Compiled, Passes, choose, kind, make, pays
 from ferhpo.training.loop import train
 from ferhpo.training.precision import Precision
 from ferhpo.training.step import Step
@@ -36,6 +36,10 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def net() -> nn.Module:
     torch.manual_seed(0)
     return build(CONFIG, classes=3, channels=1).to(memory_format=torch.channels_last)
+
+
+def passes_of(model: nn.Module, device: str = "cpu") -> Passes:
+    return Passes(model=model, precision=PRECISION, shape=SHAPE, device=device)
 
 
 @given(seconds, seconds, st.integers(0, 10**6), seconds)
@@ -65,8 +69,8 @@ def test_compiling_must_give_back_more_than_it_takes(
 
 
 def test_nothing_is_compiled_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_seconds", None)
-    assert choose(net(), "net", PRECISION, SHAPE, "cpu", lambda _: 10**9) is None
+    monkeypatch.setattr(Passes, "seconds", None)
+    assert choose(passes_of(net()), "net", lambda _: 10**9) is None
 
 
 def test_a_net_that_cannot_be_compiled_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,14 +83,14 @@ def test_a_net_that_cannot_be_compiled_runs_without(monkeypatch: pytest.MonkeyPa
         raise RuntimeError(msg)
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
-    assert make(model, "net", PRECISION, SHAPE, "cpu", 1.0) is None
+    assert make(passes_of(model), "net", 1.0) is None
     assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
 
 
 def test_a_net_that_is_no_faster_compiled_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
-    assert make(net(), "net", PRECISION, SHAPE, "cpu", 0.0) is None
-    assert make(net(), "net", PRECISION, SHAPE, "cpu", 1e9) is not None
+    assert make(passes_of(net()), "net", 0.0) is None
+    assert make(passes_of(net()), "net", 1e9) is not None
 
 
 def test_a_net_that_gained_nothing_gives_its_memory_back_and_is_not_compiled_again(
@@ -95,10 +99,10 @@ def test_a_net_that_gained_nothing_gives_its_memory_back_and_is_not_compiled_aga
     resets = []
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
-    assert make(net(), f"net {PRECISION} {SHAPE}", PRECISION, SHAPE, "cpu", 0.0) is None
+    assert make(passes_of(net()), f"net {PRECISION} {SHAPE}", 0.0) is None
     assert (len(resets), module._LAST) == (2, {})  # before it, for the last one's memory, and after it
-    monkeypatch.setattr(module, "_seconds", None)
-    assert choose(net(), "net", PRECISION, SHAPE, "cuda", lambda _: 10**9) is None
+    monkeypatch.setattr(Passes, "seconds", None)
+    assert choose(passes_of(net(), "cuda"), "net", lambda _: 10**9) is None
 
 
 @pytest.mark.parametrize(("dropout", "kept"), [(0.0, False), (0.5, True)])  # what drops at random cannot be compared
@@ -107,15 +111,15 @@ def test_a_net_that_computes_something_else_compiled_runs_as_it_is(
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda model, **_: lambda x: 1.5 * model(x))
     model = build(CONFIG.with_params({"dropout": dropout}), classes=3, channels=1)
-    assert (make(model, "net", PRECISION, SHAPE, "cpu", 1e9) is not None) == kept
+    assert (make(passes_of(model), "net", 1e9) is not None) == kept
 
 
 def test_half_a_batch_is_timed_only_where_a_whole_one_leaves_enough_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(module, "_seconds", lambda *given: asked.append(given[3][0]) or 0.01)
+    monkeypatch.setattr(Passes, "seconds", lambda passes, _: asked.append(passes.shape[0]) or 0.01)
     for steps in (10, 10**6):  # a gain of 0.1 s at most, of 10000 s at most
         monkeypatch.setattr(module, "make", lambda *_: None)
-        assert choose(net(), "net", PRECISION, SHAPE, "cuda", lambda _, steps=steps: steps) is None
+        assert choose(passes_of(net(), "cuda"), "net", lambda _, steps=steps: steps) is None
     assert asked == [8, 8, 4]
 
 
@@ -148,7 +152,7 @@ def test_a_compiled_net_holds_the_share_that_it_drops(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "OPTIONS", {"backend": lambda graph, _: graphs.append(1) or graph})
     for share in (0.1, 0.2, 0.2):
         model = build(CONFIG.with_params({"head": 4, name: share}), classes=3, channels=1)
-        assert make(model, "net", PRECISION, SHAPE, "cpu", 1e9) is not None
+        assert make(passes_of(model), "net", 1e9) is not None
     assert len(graphs) == 2
 
 
@@ -159,7 +163,7 @@ def test_trying_leaves_the_net_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Non
     torch.manual_seed(1)
     want = torch.rand(1)
     torch.manual_seed(1)
-    make(model, "net", PRECISION, SHAPE, "cpu", 1e9)
+    make(passes_of(model), "net", 1e9)
     assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
     assert all(w.grad is None for w in model.parameters())
     assert torch.equal(torch.rand(1), want)
@@ -187,7 +191,7 @@ def test_a_compiled_net_trains_as_it_does_uncompiled_and_the_next_of_its_kind_is
     steps = []
     for _ in range(2):
         model = net()
-        fast = make(model, "net", PRECISION, SHAPE, "cpu", 1e9)
+        fast = make(passes_of(model), "net", 1e9)
         assert fast is not None
         step = Step(model, CONFIG, losses.build(CONFIG, torch.ones(3)), PRECISION, "cpu")
         step.forward = fast
@@ -208,9 +212,10 @@ def test_a_net_of_one_image_size_may_run_compiled_and_the_result_says_so(
 ) -> None:
     asked: list[tuple[int, ...]] = []
 
-    def choose(net: torch.nn.Module, key: str, precision: Any, shape: tuple[int, ...], *_: Any) -> Compiled:
-        asked.append(shape)
-        return Compiled(net=net, fast=lambda x: seen.append(len(x)) or net(x), shape=shape, seconds=1, gain=2)
+    def choose(passes: Passes, *_: Any) -> Compiled:
+        asked.append(passes.shape)
+        net = passes.model
+        return Compiled(net=net, fast=lambda x: seen.append(len(x)) or net(x), shape=passes.shape, seconds=1, gain=2)
 
     seen: list[int] = []
     monkeypatch.setattr(loop.compiling, "choose", choose)
@@ -229,7 +234,7 @@ def test_a_compiled_net_is_let_go_of_where_memory_holds_half_a_batch(
         raise RuntimeError(msg)
 
     forgotten: list[str] = []
-    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, full))
+    monkeypatch.setattr(loop.compiling, "choose", lambda passes, *_: compiled(passes.model, full))
     monkeypatch.setattr(loop.compiling, "forget", forgotten.append)
     result = next(train(tiny, data, metric=metric("accuracy")))
     assert (result.details["accumulate"], result.details["compiled"], forgotten) == (2, None, ["cpu"])
@@ -243,7 +248,7 @@ def test_a_compiled_net_that_fails_in_the_training_is_replaced_by_the_net_as_it_
         raise AssertionError(msg)
 
     given_up: list[str] = []
-    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, failing))
+    monkeypatch.setattr(loop.compiling, "choose", lambda passes, *_: compiled(passes.model, failing))
     monkeypatch.setattr(loop.compiling, "give_up", given_up.append)
     result = next(train(tiny, data, metric=metric("accuracy")))
     assert (result.details["accumulate"], result.details["compiled"], given_up) == (1, None, ["cpu"])
@@ -258,7 +263,7 @@ def test_a_lost_device_is_not_blamed_on_the_compiled_net(
         msg = "CUDA error: an illegal memory access was encountered"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(loop.compiling, "choose", lambda net, *_: compiled(net, lost))
+    monkeypatch.setattr(loop.compiling, "choose", lambda passes, *_: compiled(passes.model, lost))
     with pytest.raises(RuntimeError, match="CUDA error"):
         next(train(tiny, data, metric=metric("accuracy")))
 
