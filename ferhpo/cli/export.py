@@ -108,5 +108,7 @@ def show(made: "Exported", output: Format) -> None:
     if output is Format.json:
         print_json(found)
         return
-    cost = found.pop("int8")
-    print_facts([*found.items(), *((f"int8 {key}", value) for key, value in (cost or {}).items())])
+    cost = found.pop("int8") or {}
+    if cost:
+        found["float32 max_difference"] = found.pop("max_difference")
+    print_facts([*found.items(), *((f"int8 {key}", value) for key, value in cost.items())])

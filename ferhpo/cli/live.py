@@ -29,7 +29,7 @@ class Row:
     number: int
     params: str
     epoch: int
-    epochs: int
+    epochs: int | None
     value: float | None = None
     state: str = "running"
     repeats: int | None = None
@@ -155,9 +155,8 @@ def line(board: Board, event: Event) -> str:
             start += f" (goes on after epoch {event.epoch})" if event.epoch else ""
             return f"trial {event.number} begins{start}: {settings(event.params)}"
         case EpochEnded():
-            return (
-                f"trial {event.number} epoch {event.epoch}/{event.epochs}: {cell(event.value)} ({event.seconds:.1f} s)"
-            )
+            far = reached(event.epoch, event.epochs)
+            return f"trial {event.number} epoch {far}: {cell(event.value)} ({event.seconds:.1f} s)"
         case TrialEnded():
             why = event.error or (event.broken and f"breaks {event.broken}")
             reason = f": {why}" if why else ""
@@ -186,8 +185,14 @@ def draw(board: Board) -> Group:
     room = max(0, SHOWN - len(running))
     for row in [*ended[len(ended) - min(room, len(ended)) :], *running]:
         mark = " *" if board.best and board.best[0] == row.number else ""
-        table.add_row(str(row.number), row.state, f"{row.epoch}/{row.epochs}", cell(row.value) + mark, Text(row.params))
+        far = reached(row.epoch, row.epochs)
+        table.add_row(str(row.number), row.state, far, cell(row.value) + mark, Text(row.params))
     return Group(table, Text(board.status(), style="bold"))
+
+
+def reached(epoch: int, epochs: int | None) -> str:
+    """Return how far a trial is, of how many epochs where that is known."""
+    return str(epoch) if epochs is None else f"{epoch}/{epochs}"
 
 
 def clock(seconds: float) -> str:

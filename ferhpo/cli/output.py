@@ -53,14 +53,14 @@ def score_row(name: str, figures: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def cell(value: object) -> str:
-    """Return a value as it stands in a table: four digits of a number, nothing for None."""
+    """Return a value as it stands in a table: four digits of a number, nothing for None, no control characters."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e4 else f"{value:.4f}".rstrip("0").rstrip(".")
-    return str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 
 def settings(params: Mapping[str, Any]) -> str:

@@ -147,13 +147,15 @@ def search(
         say(f"interrupted with {outcome.done} of {outcome.trials} trials; the same command goes on")
         return 130
     if outcome.gave_up:
+        more = "a larger --trials" if outcome.reached and not confirm else "the same command"
         msg = (
             "a search needs trials that work, and too many failed in a row; `ferhpo study show` has the errors, and "
-            "the same command goes on"
+            f"{more} goes on"
         )
         raise SearchError(msg)
     if outcome.done and outcome.study.best() is None:
-        none = "none did" if not spec.constraints else "none did and kept the constraints"
+        broke = any("broken" in trial.attrs for trial in outcome.study.trials())
+        none = "none did and kept the constraints" if broke else "none did"
         msg = f"a search needs a trial that works, and {none}; see `ferhpo study show`"
         raise SearchError(msg)
     say(closing(outcome))

@@ -20,8 +20,10 @@ REASONS = {
 
 
 def in_one_line(data: "Prepared") -> str:
-    """Return prepared images in one line: their source, rows of each split, and what was dropped."""
+    """Return prepared images in one line: source, rows of each split, what was dropped, classes nothing validates."""
     rows = ", ".join(f"{name} {sum(counts.values())}" for name, counts in data.counts.items())
     dropped = ", ".join(f"{n} {REASONS.get(key, key)}" for key, n in data.dropped.items() if n)
+    absent = ", ".join(name for name, n in data.counts["val"].items() if not n)
     source = Path(data.source).name if data.source else "rendered faces"
-    return f"data: {source}: {rows}" + (f"; dropped {dropped}" if dropped else "")
+    told = f"data: {source}: {rows}" + (f"; dropped {dropped}" if dropped else "")
+    return told + (f"; no validation images of {absent}" if absent else "")

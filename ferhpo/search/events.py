@@ -26,23 +26,24 @@ class SearchBegan:
 class TrialBegan:
     """A trial was given to a worker; ``epoch`` epochs are behind it already if it goes on.
 
-    ``repeats`` is the number of the trial that it trains again, None of a trial of the search.
+    ``epochs`` are those of a whole trial, None where a time ends it. ``repeats`` is the number of the trial that it
+    trains again, None of a trial of the search.
     """
 
     number: int
     params: Mapping[str, Any]
     epoch: int
-    epochs: int
+    epochs: int | None
     repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEnded:
-    """A trial reported an epoch."""
+    """A trial reported an epoch; ``epochs`` as of `TrialBegan`."""
 
     number: int
     epoch: int
-    epochs: int
+    epochs: int | None
     value: float
     seconds: float
 

@@ -105,6 +105,7 @@ def search(
         SearchError: the database, the disk or Ray gave way; what is stored is kept, and a search goes on from there.
     """
     check_architectures(spec)
+    check_teacher(spec)
     check_choice(spec, limits.trials)
     make_sampler = partial(sampler, spec)
     with (
@@ -191,6 +192,20 @@ def advice(spec: StudySpec, trials: float = inf) -> list[str]:
     fixed = (f"{name} has no effect: {never}" for name in spec.space.idle)
     stops = idle(spec.scheduler, spec.budget.epochs, trials)
     return [*searched, *fixed, *([stops] if stops else [])]
+
+
+def check_teacher(spec: StudySpec) -> None:
+    """Refuse a study file whose trials would learn from a teacher, which a search does not have.
+
+    Raises:
+        SpecError: with file and line.
+    """
+    if spec.space.fixed.get("distill") or any(d.name == "distill" for d in spec.space.dimensions):
+        msg = (
+            "a search has no teacher that its trials could learn from, got distill in [space]; leave it out, and run "
+            "`ferhpo distill` once there is an ensemble"
+        )
+        raise spec.error(msg, "space", "distill")
 
 
 def check_architectures(spec: StudySpec) -> None:

@@ -103,7 +103,7 @@ class UnderWay(ABC):
             return False
         if "epoch" not in record:
             return self._affordable(number, record["costs"])
-        value, epochs = record["value"], self.running[number].config.epochs
+        value, epochs = record["value"], self._epochs(self.running[number])
         self.writer.report(number, record["epoch"], value, record["history"])
         self._budget.epoch(record["history"]["seconds"])
         self.emit(
@@ -154,10 +154,14 @@ class UnderWay(ABC):
 
     def _begun(self, assignment: Assignment, params: Mapping[str, Any], **more: Any) -> Assignment:
         """Take note that a trial begins or goes on."""
-        number, config = assignment.number, assignment.config
+        number, epochs = assignment.number, self._epochs(assignment)
         self.running[number] = assignment
-        self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=config.epochs, **more))
+        self.emit(TrialBegan(number=number, params=params, epoch=assignment.epoch, epochs=epochs, **more))
         return assignment
+
+    def _epochs(self, assignment: Assignment) -> int | None:
+        """Return the epochs of a whole trial, None where a time ends it."""
+        return None if self.writer.spec.budget.trial_time else assignment.config.epochs
 
     def _clear(self, number: int) -> None:
         """Delete a folder under the number of a trial that is to begin: of a deleted study, or a start that failed.

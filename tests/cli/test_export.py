@@ -64,7 +64,9 @@ def test_int8_takes_the_studys_images_and_shows_the_cost(
     ran = run("export", "--onnx", "--int8", "--ensemble", ensemble)
     assert ran.code == 0, ran.err
     assert asked == [(ensemble, ensemble.parent / "model-int8.onnx", "toy")]
-    assert ["int8", "accuracy_int8", "0.5"] in [line.split() for line in ran.out.splitlines()]
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert ["int8", "accuracy_int8", "0.5"] in lines
+    assert ["float32", "max_difference", "1e-07"] in lines
 
 
 def test_the_card_is_printed_or_written(run: Run, ensemble: Path, tmp_path: Path) -> None:

@@ -204,3 +204,8 @@ def test_a_terminal_keeps_notes_above_the_table(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_a_duration_is_shown_as_people_read_it(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_epochs_of_trials_that_a_time_ends_are_counted_alone() -> None:
+    event = EpochEnded(number=0, epoch=9, epochs=None, value=0.5, seconds=1.5)
+    assert line(Board(), event) == "trial 0 epoch 9: 0.5 (1.5 s)"

@@ -73,3 +73,7 @@ def test_a_table_shows_brackets_as_they_are(capsys: Capture) -> None:
 def test_facts_are_one_a_line(capsys: Capture) -> None:
     print_facts([("best", 0.5), ("study", "toy")])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["best", "0.5"], ["study", "toy"]]
+
+
+def test_a_cell_shows_no_control_characters() -> None:
+    assert cell("new\nline\x1b[31mé.png") == r"new\nline\x1b[31mé.png"

@@ -237,7 +237,7 @@ def test_a_study_without_a_usable_trial_is_a_failure(run: Run, toy: Path, csv: P
             writer.finish(number, "FAIL", None, {"error": "x"})
     ran = run("search", "--study", "toy", "--trials", 2)
     assert ran.code == 1
-    assert "a search needs a trial that works, and none did" in ran.err.splitlines()[-1]
+    assert "a search needs a trial that works, and none did; see" in ran.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

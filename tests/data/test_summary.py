@@ -20,3 +20,9 @@ def test_images_that_were_left_out_are_counted(tmp_path: Path) -> None:
     write_images(tmp_path / "faces", [*(f"{split}/{c}/1.png" for split in splits for c in "ab"), "new/1.png"])
     text = in_one_line(prepare(DataSpec(), tmp_path / "faces", tmp_path / "cache"))
     assert text.endswith("train 2, val 2, test 2; dropped 1 images outside the folders of classes")
+
+
+def test_a_class_that_nothing_validates_is_named(tmp_path: Path) -> None:
+    write_images(tmp_path / "faces", ["train/no/1.png", "train/yes/1.png", "val/no/2.png", "test/no/3.png"])
+    text = in_one_line(prepare(DataSpec(), tmp_path / "faces", tmp_path / "cache"))
+    assert text.endswith("train 2, val 1, test 1; no validation images of yes")

@@ -17,7 +17,7 @@ from ferhpo import _layout
 from ferhpo.errors import SpecError
 from ferhpo.search.budget import Limits
 from ferhpo.search.events import Note
-from ferhpo.search.runner import advice, check_architectures, check_choice, search
+from ferhpo.search.runner import advice, check_architectures, check_choice, check_teacher, search
 from ferhpo.search.session import Session
 from ferhpo.search.under_way import LOST
 from ferhpo.space.spec import parse_spec
@@ -84,6 +84,13 @@ def test_an_unknown_architecture_is_refused_with_its_line() -> None:
     spec = parse_spec('[space]\narch = "resnet8s"\n', name="x", path="x.toml")
     with pytest.raises(SpecError, match=r"x.toml:2: an architecture .*did you mean 'resnet9s'"):
         check_architectures(spec)
+
+
+@pytest.mark.parametrize("distill", ["0.5", "{ low = 0.0, high = 1.0, default = 0.0 }"])
+def test_trials_that_would_need_a_teacher_are_refused_with_their_line(distill: str) -> None:
+    with pytest.raises(SpecError, match=r"x.toml:2: a search has no teacher .* run `ferhpo distill`"):
+        check_teacher(parse_spec(f"[space]\ndistill = {distill}\n", name="x", path="x.toml"))
+    check_teacher(parse_spec("[space]\ndistill = 0.0\n", name="x"))
 
 
 @pytest.mark.parametrize(

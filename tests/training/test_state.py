@@ -104,7 +104,7 @@ def test_a_training_that_began_on_another_device_goes_on_as_this_one_does_best(
     kept["scalars"]["device"] = device
     (tmp_path / _layout.STATE).write_text(json.dumps(kept))
     monkeypatch.setattr(precision, "_KNOWN", {})
-    monkeypatch.setattr(precision, "_remembered", lambda *_: PRECISION)
+    monkeypatch.setattr(precision._kept, "remembered", lambda *_: PRECISION)
     second = next(train(config, data, metric=metric("accuracy"), resume=tmp_path))
     assert second.details["precision"] == f"{then} channels_last"
 
