@@ -137,11 +137,11 @@ def plan(
 def _made(spec: StudySpec, kind: str, how: str, **parts: Any) -> StudySpec:
     """Return a study under its own name, read back from its text, which is what its database keeps.
 
-    Without fixed settings that have no effect, which no user wrote down.
+    Without defaults that have no effect, which no user wrote down.
     """
     wanted = replace(spec, description=f"{spec.description}; {how}", scheduler=SchedulerSpec(name="none"), **parts)
-    idle = wanted.space.idle
-    fixed = {name: value for name, value in wanted.space.fixed.items() if name not in idle}
+    idle, usual = wanted.space.idle, TrialConfig().params()
+    fixed = {k: v for k, v in wanted.space.fixed.items() if k not in idle or v != usual[k]}
     wanted = replace(wanted, space=replace(wanted.space, fixed=fixed))
     name = f"{spec.name}-{kind}"
     return parse_spec(render(wanted), name=name, path=f"study '{name}' of a comparison")

@@ -1,11 +1,9 @@
 """Two studies are made of a system: as described to the letter, and a search that begins where its file says."""
 
-from typing import Any
-
 import pytest
 
 from ferhpo.compare.systems import PASSES, ROUNDS, SYSTEMS, Plan, plan, reproduced, resized, searched, start
-from ferhpo.space.config import SETTINGS
+from ferhpo.space.config import TrialConfig
 from ferhpo.space.sections import DataSpec
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.find import find_spec, packaged
@@ -24,20 +22,16 @@ def test_every_starting_point_is_compared() -> None:
     assert set(SYSTEMS) <= {p.stem for p in (packaged() / "starting_points").glob("*.toml")}
 
 
-def mattering(spec: StudySpec) -> dict[str, Any]:
-    params = spec.space.default_config().params()
-    return {name: value for name, value in params.items() if SETTINGS[name].matters(params)}
-
-
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_as_described_every_setting_that_matters_is_the_studys_default_in_one_trial_of_the_time(name: str) -> None:
+def test_as_described_every_setting_is_the_studys_default_in_one_trial_of_the_time(name: str) -> None:
     spec = known(name)
     made = reproduced(spec, 4)
     assert made.space.dimensions == ()
-    assert mattering(made) == mattering(spec)
+    assert made.space.default_config() == spec.space.default_config()
     assert (made.budget.trials, made.budget.trial_seconds) == (1, 240)
     assert made.name == f"{spec.name}-reproduced"
-    assert made.space.idle == (), "nothing to say of settings that nobody wrote down"
+    params, usual = made.space.default_config().params(), TrialConfig().params()
+    assert all(params[name] != usual[name] for name in made.space.idle), "nobody wrote the defaults down"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
