@@ -20,6 +20,12 @@ class Geometry:
     dilation: Pair
     groups: int
 
+    @classmethod
+    def of(cls, stride: Any, padding: Any, dilation: Any, groups: int) -> "Geometry":
+        """Return what torch understands by these: a number for both sides, a text, or one number a side."""
+        around = padding if padding == "same" else _pair(0 if padding == "valid" else padding)
+        return cls(_pair(stride), around, _pair(dilation), groups)
+
     def conv2d(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Return torch's own convolution."""
         return torch.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
@@ -57,8 +63,7 @@ def _told(
     groups: int = 1,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, Geometry]:
     """Return the arguments of `Convolution.conv2d` for those of `torch.conv2d`."""
-    around = padding if padding == "same" else _pair(0 if padding == "valid" else padding)
-    return input, weight, bias, Geometry(_pair(stride), around, _pair(dilation), groups)
+    return input, weight, bias, Geometry.of(stride, padding, dilation, groups)
 
 
 def _pair(value: int | Sequence[int]) -> Pair:

@@ -43,7 +43,7 @@ class Winograd(Convolution):
 def has_layers(model: nn.Module) -> bool:
     """Tell whether a net has a convolution that the block would change."""
     layers = (m for m in model.modules() if isinstance(m, nn.Conv2d))
-    return any(_serves(m.weight, Geometry(m.stride, m.padding, m.dilation, m.groups)) for m in layers)
+    return any(_serves(m.weight, Geometry.of(m.stride, m.padding, m.dilation, m.groups)) for m in layers)
 
 
 def weight_gradient(x: torch.Tensor, dy: torch.Tensor, padding: Pair) -> torch.Tensor:
