@@ -12,6 +12,7 @@ import numpy as np
 from ferhpo.errors import UsageError, did_you_mean
 
 EPS = 1e-12  # the smallest probability a log is taken of
+BINS = 15  # of the calibration error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ METRICS = {
         Metric(name="ece", maximize=False),
     )
 }
-COSTS = {  # of the net itself, whatever it learns
+COST_METRICS = {  # of the net itself, whatever it learns
     m.name: m
     for m in (
         Metric(name="params", maximize=False),
@@ -49,7 +50,7 @@ COSTS = {  # of the net itself, whatever it learns
         Metric(name="memory_mib", maximize=False),
     )
 }
-QUANTITIES = METRICS | COSTS  # what a study can aim at, or hold to a limit
+QUANTITIES = METRICS | COST_METRICS  # what a study can aim at, or hold to a limit
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")  # from 0 to 1
 
 
@@ -112,16 +113,16 @@ def nll(probs_nc: np.ndarray, y_n: np.ndarray) -> float:
     return float(-np.log(np.clip(picked, EPS, 1.0)).mean())
 
 
-def ece(probs_nc: np.ndarray, y_n: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error of the top class over ``bins`` equal-width bins.
+def ece(probs_nc: np.ndarray, y_n: np.ndarray) -> float:
+    """Expected calibration error of the top class over BINS equal-width bins.
 
     References:
         Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv 1706.04599.
     """
     confidence = probs_nc.max(1)
     right = probs_nc.argmax(1) == y_n
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(index, weights=right - confidence, minlength=bins)
+    index = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.bincount(index, weights=right - confidence, minlength=BINS)
     return float(np.abs(gap).sum() / len(y_n))
 
 

@@ -156,7 +156,7 @@ def job(study: Path, data: FakeData, given: StudySpec | None = None) -> Job:
         device="cpu",
         provenance=provenance,
         wanted=wanted,
-        costs=wanted & metrics.COSTS.keys(),
+        costs=wanted & metrics.COST_METRICS.keys(),
     )
 
 

@@ -83,6 +83,15 @@ class Place:
     command: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A system that can be run: its study file, whose data stand by themselves, the data, where weights come from."""
+
+    spec: StudySpec
+    data: "Prepared"
+    weights: Weights
+
+
 @dataclass(slots=True, kw_only=True)
 class System:
     """What came of one system.
@@ -131,30 +140,27 @@ def compare(
         DataError: the images cannot be read, or are not those that the folder's studies were begun with.
     """
     check_scale(place.out, scale)
-    prepared = [_prepared(spec, scale, place) for spec in specs]
-    for spec, data in prepared:
-        _check_same(spec, data, place.out)
-    weights = [_weights(spec, data, place) for spec, data in prepared]
-    check_used(place.weights, frozenset().union(*(w.used for w in weights)))
+    check_there(place.weights)
+    every = [_ready(spec, scale, place) for spec in specs]
+    check_used(place.weights, frozenset().union(*(ready.weights.used for ready in every)))
     keep_scale(place.out, scale)  # now that there is something to keep
     found: list[System] = []
-    for (spec, data), how in zip(prepared, weights, strict=True):
-        system = System(spec=spec, data=data.format, rows=len(data.part("train").rows))
-        system.notes += _notes(spec, data.format, how)
+    for ready in every:
+        name, data = ready.spec.name, ready.data
+        system = System(spec=ready.spec, data=data.format, rows=len(data.part("train").rows), notes=_notes(ready))
         found.append(system)
-        for note in system.notes:
-            tell(f"{spec.name}: {note}")
-        if how.reason:
-            tell(f"{spec.name}: {how.reason}")
+        for note in (*system.notes, ready.weights.reason):
+            if note:
+                tell(f"{name}: {note}")
         for kind in KINDS:
             try:
-                study = _run(spec, kind, data, how, scale, place, watch)
+                study = _run(ready, kind, scale, place, watch)
                 if study is None:
                     return found, True
                 system.found[kind] = judge(study, data, place.command, place.device)
             except FerhpoError as error:
                 system.errors[kind] = str(error)
-                tell(f"{spec.name}, {kind}: {error}")
+                tell(f"{name}, {kind}: {error}")
         done(found)
     return found, False
 
@@ -194,20 +200,21 @@ def _told(known: object) -> str:
         return "one that cannot be read"
 
 
-def _prepared(spec: StudySpec, scale: Scale, place: Place) -> "tuple[StudySpec, Prepared]":
-    """Return a system's study with data that stand by themselves, and the data."""
+def _ready(spec: StudySpec, scale: Scale, place: Place) -> Ready:
+    """Prepare a system's images, and find the weights of its pretrained nets."""
     data = systems.resized(spec.data, scale.image_size)
     if place.data is None and data.path is None and data.format == "auto":
         data = replace(data, format="synthetic")
     asked, path = located(replace(spec, data=data), given=place.data)
     asked = replace(asked, path=None if path is None else str(absolute(path)))
-    ready = replace(spec, data=asked)
-    return ready, open_data(ready, _layout.cache(place.out), given=path)
+    spec = replace(spec, data=asked)
+    found = open_data(spec, _layout.cache(place.out), given=path)
+    _check_same(spec, found, place.out)
+    return Ready(spec=spec, data=found, weights=_weights(spec, found, place))
 
 
 def _weights(spec: StudySpec, data: "Prepared", place: Place) -> Weights:
     name = f"{spec.name}-{KINDS[0]}"
-    check_there(place.weights)
     if recorded_data(place.out, name) is not None:
         return kept(spec, Study.open(place.out, name).spec, place.weights)
     return find(spec, place.weights, classes=len(data.classes), channels=data.images.shape[-1])
@@ -222,21 +229,19 @@ def _check_same(spec: StudySpec, data: "Prepared", out: Path) -> None:
             raise DataError(msg)
 
 
-def _notes(spec: StudySpec, kind: str, how: Weights) -> list[str]:
-    notes = [how.note] if how.note else []
-    if spec.reported.data not in {"", kind}:
-        notes.append(f"reported on {spec.reported.data}, run on {kind}: the figures cannot be set against each other")
-    return notes
+def _notes(ready: Ready) -> list[str]:
+    notes, there, here = [ready.weights.note], ready.spec.reported.data, ready.data.format
+    if there not in {"", here}:
+        notes.append(f"reported on {there}, run on {here}: the figures cannot be set against each other")
+    return [note for note in notes if note]
 
 
-def _run(
-    spec: StudySpec, kind: str, data: "Prepared", how: Weights, scale: Scale, place: Place, watch: Watch
-) -> Study | None:
+def _run(ready: Ready, kind: str, scale: Scale, place: Place, watch: Watch) -> Study | None:
     """Run a study of the comparison to its end, or what is left of it; None if it was interrupted."""
-    name = f"{spec.name}-{kind}"
-    own = _study_spec(spec, kind, name, data, how, scale, place)
+    name = f"{ready.spec.name}-{kind}"
+    own, workers = _study_spec(ready, kind, name, scale, place), _workers(kind, place.device)
     with watch(place.out / name / _layout.SEARCH_LOG) as emit:
-        outcome = search(own, data, place.out, emit=emit, limits=limits_of(own), workers=_workers(kind, place.device))
+        outcome = search(own, ready.data, place.out, emit=emit, limits=limits_of(own), workers=workers)
     if outcome.interrupted:
         return None
     if outcome.study.best() is None:
@@ -247,9 +252,7 @@ def _run(
     return outcome.study
 
 
-def _study_spec(
-    spec: StudySpec, kind: str, name: str, data: "Prepared", how: Weights, scale: Scale, place: Place
-) -> StudySpec:
+def _study_spec(ready: Ready, kind: str, name: str, scale: Scale, place: Place) -> StudySpec:
     """Return the study as it was begun, so that it goes on as it was measured then; else a new one.
 
     A study that is over and none of whose trials worked holds nothing: it is begun anew.
@@ -261,12 +264,14 @@ def _study_spec(
         if begun.running or not over or worked:
             return begun.spec
         shutil.rmtree(begun.folder)
-    changes = {**({} if scale.image_size is None else {"image_size": scale.image_size}), **how.changes}
+    changes = {**({} if scale.image_size is None else {"image_size": scale.image_size}), **ready.weights.changes}
     if kind == "reproduced":
-        return systems.reproduced(spec, scale.minutes, changes=changes)
+        return systems.reproduced(ready.spec, scale.minutes, changes=changes)
     at_a_time = 2 if place.device == "cpu" and _cpus() > 1 else 1
-    spent = systems.plan(spec, data, scale.minutes, changes=changes, device=place.device, at_a_time=at_a_time)
-    return systems.searched(spec, scale.minutes, spent, changes=changes)
+    spent = systems.plan(
+        ready.spec, ready.data, scale.minutes, changes=changes, device=place.device, at_a_time=at_a_time
+    )
+    return systems.searched(ready.spec, scale.minutes, spent, changes=changes)
 
 
 def _workers(kind: str, device: str) -> Workers:

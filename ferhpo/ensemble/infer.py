@@ -1,4 +1,4 @@
-"""Lets an ensemble look at images; the one module of this folder that runs nets, so it imports torch when it does."""
+"""Lets an ensemble look at images: runs nets, so it imports torch when it does."""
 
 import time
 from collections.abc import Mapping, Sequence

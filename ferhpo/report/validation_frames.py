@@ -33,16 +33,16 @@ def judged(study: Study, trial: Trial | None) -> Judged | None:
     return (probs_nc, y_n) if fits else None
 
 
-def reliability(probs_nc: np.ndarray, y_n: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def reliability(probs_nc: np.ndarray, y_n: np.ndarray) -> pd.DataFrame:
     """Return rows, confidence and accuracy of the top class by bin of confidence, no empty bins."""
     confidence_n, right_n = probs_nc.max(1), probs_nc.argmax(1) == y_n
-    index_n = np.minimum((confidence_n * bins).astype(int), bins - 1)
-    rows = np.bincount(index_n, minlength=bins)
+    index_n = np.minimum((confidence_n * BINS).astype(int), BINS - 1)
+    rows = np.bincount(index_n, minlength=BINS)
     kept = rows > 0
     table = {
         "rows": rows,
-        "confidence": np.bincount(index_n, weights=confidence_n, minlength=bins) / np.maximum(rows, 1),
-        "accuracy": np.bincount(index_n, weights=right_n, minlength=bins) / np.maximum(rows, 1),
+        "confidence": np.bincount(index_n, weights=confidence_n, minlength=BINS) / np.maximum(rows, 1),
+        "accuracy": np.bincount(index_n, weights=right_n, minlength=BINS) / np.maximum(rows, 1),
     }
     return rows_of(pd.DataFrame(table), kept).reset_index(drop=True)
 

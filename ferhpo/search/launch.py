@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ferhpo import _layout
 from ferhpo._versions import versions
-from ferhpo.metrics import COSTS
+from ferhpo.metrics import COST_METRICS
 from ferhpo.search.events import SearchBegan
 from ferhpo.search.failure import cut_off
 from ferhpo.search.job import Job, Trainer, train_trial
@@ -67,7 +67,7 @@ def run(session: UnderWay, data: "Prepared", workers: Workers, trainer: Trainer)
             },
             seconds=spec.budget.trial_seconds,
             wanted=spec.quantities,
-            costs=spec.quantities & COSTS.keys() if trainer is train_trial else frozenset(),
+            costs=spec.quantities & COST_METRICS.keys() if trainer is train_trial else frozenset(),
         )
         with _interruptible(session) as interrupted:
             try:

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ferhpo._seeding import derive
-from ferhpo.metrics import COSTS
+from ferhpo.metrics import COST_METRICS
 from ferhpo.search.grid import Grid, grid
 from ferhpo.search.prior import Records, trials
 from ferhpo.search.sampler import FidelitySampler, Points
@@ -124,7 +124,7 @@ def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
 def logged_points(objectives: Sequence[str], trial: FrozenTrial) -> Points:
     """Return a trial's objectives by epoch as ferhpo stores them; costs as logarithms, since they differ by factors."""
     rows = by_epoch(trial.user_attrs, objectives)
-    logged = [name in COSTS for name in objectives]
+    logged = [name in COST_METRICS for name in objectives]
     return {
         epoch: [math.log(max(value, 1e-9)) if log else value for value, log in zip(row, logged, strict=True)]
         for epoch, row in rows.items()

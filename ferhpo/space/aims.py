@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Self
 
 from ferhpo.errors import UsageError, did_you_mean
-from ferhpo.metrics import COSTS, METRICS, QUANTITIES, SHARES, quantity
+from ferhpo.metrics import COST_METRICS, METRICS, QUANTITIES, SHARES, quantity
 
 _WRITTEN = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=)\s*([^\s<>=!]+)\s*")
 
@@ -48,7 +48,7 @@ class Constraint:
         if name not in QUANTITIES:
             msg = f"a constraint takes a known quantity, got '{name}' in '{text}'{did_you_mean(name, QUANTITIES)}"
             raise UsageError(msg)
-        least = limit < 0 or (limit == 0 and name in COSTS)
+        least = limit < 0 or (limit == 0 and name in COST_METRICS)
         if (upper and least) or (not upper and name in SHARES and limit > 1):
             msg = f"no trial can satisfy the constraint '{text}'; correct the number"
             raise UsageError(msg)
@@ -116,7 +116,7 @@ def broken(constraints: Sequence[Constraint], known: Mapping[str, float], *, who
 def excesses(constraints: Sequence[Constraint], known: Mapping[str, float], *, whole: bool) -> list[float]:
     """Return `Constraint.excess` of each constraint, 0 where nothing can be told; arguments as `broken`."""
     return [
-        c.excess(known[c.quantity]) if c.quantity in known and (whole or c.quantity in COSTS) else 0.0
+        c.excess(known[c.quantity]) if c.quantity in known and (whole or c.quantity in COST_METRICS) else 0.0
         for c in constraints
     ]
 
