@@ -67,6 +67,29 @@ def test_groups_and_splits_are_kept(tmp_path: Path) -> None:
     assert all(len(set(data.split[people == p].tolist())) == 1 for p in range(10))
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        np.array([1.0, np.nan, np.nan, 2.0, np.nan, 1.0]),
+        ["b", "", " ", "a", "", "b"],
+        ["b", np.nan, None, "a", "", "b"],
+        [1, None, None, "a", np.nan, 1],
+        np.array(["b", None, np.nan, "a", "", "b"], dtype=object),
+    ],
+)
+def test_rows_without_a_group_are_alone(groups: Any) -> None:
+    group = raw(Images(images=GREY[:6], labels=LABELS[:6], groups=groups)).group
+    assert group is not None
+    assert group[0] == group[5]
+    assert len(set(group.tolist())) == 5
+
+
+def test_groups_are_numbered_in_their_own_order() -> None:
+    group = raw(replace(GIVEN, groups=[10, 9] * 30)).group
+    assert group is not None
+    assert group[:2].tolist() == [1, 0], "other numbers would be another set to a study that knows this one"
+
+
 def test_the_same_arrays_are_stored_once_and_others_elsewhere(tmp_path: Path) -> None:
     first = keep(GIVEN, DataSpec(), tmp_path)
     before = (first / "images.npy").stat().st_mtime_ns
