@@ -56,7 +56,7 @@ def raw(given: Images) -> RawData:
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim == 5:  # the frames of a sample lie one after the other in its channels
         images = images.transpose(0, 2, 3, 1, 4).reshape(len(images), *images.shape[2:4], -1)
-    labels, classes = _labels(_column("labels", given.labels, len(images))[0], given.classes)
+    labels, classes = _labels(*_column("labels", given.labels, len(images)), given.classes)
     split, _ = _column("split", [""] * len(images) if given.split is None else given.split, len(images))
     split = split.astype(str)
     unknown = sorted({part for part in np.unique(split).tolist() if part.lower() not in ROLES})
@@ -115,8 +115,12 @@ def _groups(column: np.ndarray, empty: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _labels(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(labels: np.ndarray, empty: np.ndarray, classes: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels as places in the class names, and the names."""
+    if empty.any():
+        where = f"images[{empty.argmax()}]"
+        msg = f"every image needs a label, got none for {where}; name its class or leave the image out"
+        raise DataError(msg)
     if classes is None:
         names, index = np.unique(labels, return_inverse=True)
         return index.astype(np.int64), tuple(map(str, names.tolist()))

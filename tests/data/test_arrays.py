@@ -30,6 +30,10 @@ def test_numbers_mean_places_in_the_classes() -> None:
     assert (found.classes, found.labels[:2].tolist()) == (("sad", "calm", "happy"), [0, 2])
 
 
+def test_labels_of_several_kinds_are_compared_as_text() -> None:
+    assert raw(replace(GIVEN, labels=["b", 1, Path("a")] * 20)).classes == ("1", "a", "b")
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -40,6 +44,10 @@ def test_numbers_mean_places_in_the_classes() -> None:
         ({"labels": [0, 3] * 30, "classes": ["a", "b"]}, "labels must be from 0 to 1"),
         ({"classes": ["sad", "calm"]}, r"among the classes \(sad, calm\), got 'happy'"),
         ({"classes": ["sad", "sad"]}, "classes must differ"),
+        ({"labels": [0.0, 1.0, np.nan] * 20}, r"every image needs a label, got none for images\[2\]"),
+        ({"labels": ["sad", "happy", np.nan] * 20}, r"every image needs a label, got none for images\[2\]"),
+        ({"labels": ["sad", None, 1] * 20}, r"every image needs a label, got none for images\[1\]"),
+        ({"labels": ["", "sad"] * 30, "classes": ["", "sad"]}, r"every image needs a label, got none for images\[0\]"),
         ({"groups": [1, 2]}, "groups must be one an image"),
         ({"split": ["train", "dev"] * 30}, "split must say train, val or test, got 'dev'"),
     ],
