@@ -177,6 +177,13 @@ def test_a_class_without_any_image_is_refused() -> None:
         assign(replace(one, classes=(*one.classes, "nobody")), SPEC)
 
 
+def test_a_class_that_training_images_write_in_another_case_is_told_their_name() -> None:
+    part = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    one = replace(raw([0, 1, 0, 1, 2, 1, 0, 1], part), classes=("Cat", "dog", "cat"))
+    with pytest.raises(DataError, match=r"got none left for 'cat'; name it 'Cat', add some, or take the class out"):
+        assign(one, SPEC)
+
+
 def test_a_class_whose_training_images_all_stand_in_the_test_is_refused() -> None:
     images = faces(8, 4)
     images[1] = images[7]
