@@ -14,6 +14,8 @@ from ferhpo.data.raw import ROLES, RawData, fingerprint
 from ferhpo.errors import DataError
 from ferhpo.space.sections import DataSpec
 
+NOTHING = {"None", "nan", "NaT", "<NA>"}  # how Python, NumPy and pandas write what stands for no value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
@@ -25,7 +27,8 @@ class Images:
             or 3, at the study's size and channels.
         labels: one a row: class names, or whole numbers from 0.
         classes: names in the order of the labels; left out, the labels in ascending order.
-        groups: one a row, equal for rows that must stay in one split (a person, a photograph); None where unknown.
+        groups: one a row, equal for rows that must stay in one split (a person, a photograph); None where unknown, also
+            of a single row, which is then alone, as with NaN or an empty text.
         split: one a row: train, val or test; None lets ferhpo split.
     """
 
@@ -53,15 +56,15 @@ def raw(given: Images) -> RawData:
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim == 5:  # the frames of a sample lie one after the other in its channels
         images = images.transpose(0, 2, 3, 1, 4).reshape(len(images), *images.shape[2:4], -1)
-    labels, classes = _labels(_column("labels", given.labels, len(images)), given.classes)
-    split = _column("split", [""] * len(images) if given.split is None else given.split, len(images)).astype(str)
+    labels, classes = _labels(*_column("labels", given.labels, len(images)), given.classes)
+    split, _ = _column("split", [""] * len(images) if given.split is None else given.split, len(images))
+    split = split.astype(str)
     unknown = sorted({part for part in np.unique(split).tolist() if part.lower() not in ROLES})
     if unknown:
         msg = f"split must say train, val or test, got '{unknown[0]}'; correct it"
         raise DataError(msg)
-    groups = None if given.groups is None else _column("groups", given.groups, len(images))
-    numbered = None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    return RawData(images=images, labels=labels, classes=classes, part=split, group=numbered)
+    groups = None if given.groups is None else _groups(*_column("groups", given.groups, len(images)))
+    return RawData(images=images, labels=labels, classes=classes, part=split, group=groups)
 
 
 def keep(given: Images, spec: DataSpec, cache: Path) -> Path:
@@ -94,16 +97,30 @@ def keep(given: Images, spec: DataSpec, cache: Path) -> Path:
     return folder
 
 
-def _column(name: str, values: object, rows: int) -> np.ndarray:
-    column = np.asarray(values)
-    if column.shape != (rows,):
-        msg = f"{name} must be one an image, {rows} in all, got shape {column.shape}; give as many"
+def _column(name: str, values: object, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one value a row, objects of several kinds as text, and whether it is none: None, NaN or an empty text."""
+    cells = np.asarray(values, dtype=object)  # as anything else NumPy writes a NaN beside texts as one of them
+    if cells.shape != (rows,):
+        msg = f"{name} must be one an image, {rows} in all, got shape {cells.shape}; give as many"
         raise DataError(msg)
-    return column
+    empty = [not cell.strip() if isinstance(cell, str) else str(cell) in NOTHING for cell in cells]
+    column = np.array(cells.tolist())
+    return column.astype(str) if column.dtype == object else column, np.array(empty)
 
 
-def _labels(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _groups(column: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """Return groups as numbers; a row without one is alone."""
+    numbers = np.unique(column, return_inverse=True)[1].astype(np.int64)
+    numbers[empty] = len(column) + np.flatnonzero(empty)
+    return numbers
+
+
+def _labels(labels: np.ndarray, empty: np.ndarray, classes: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels as places in the class names, and the names."""
+    if empty.any():
+        where = f"images[{empty.argmax()}]"
+        msg = f"every image needs a label, got none for {where}; name its class or leave the image out"
+        raise DataError(msg)
     if classes is None:
         names, index = np.unique(labels, return_inverse=True)
         return index.astype(np.int64), tuple(map(str, names.tolist()))

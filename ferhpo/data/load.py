@@ -16,6 +16,7 @@ from ferhpo.data.formats import (
     rafdb,
     table,
 )
+from ferhpo.data.formats.annotations import check_commas
 from ferhpo.data.join import joined, with_classes
 from ferhpo.data.raw import RawData, resized
 from ferhpo.errors import DataError, UsageError
@@ -61,6 +62,8 @@ def _found(spec: DataSpec, path: Path) -> str:
     if not path.exists():
         msg = f"{path}: there is no such file or folder of images; check the path"
         raise DataError(msg)
+    if not path.is_dir():
+        check_commas(path, table.header(path))  # before its columns decide
     if spec.format in {"auto", "synthetic"}:
         return _folder_format(path) if path.is_dir() else _file_format(path, spec)
     if path.is_dir() == (spec.format in FOLDERS):

@@ -40,7 +40,7 @@ def encode(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     One name that is no expression makes all of them plain names, so that ``anger`` and ``zebra`` stay what they are.
     """
     found, index = np.unique(np.array(names, dtype=str), return_inverse=True)
-    own = [str(name) for name in found]
+    own = [_composed(str(name)) for name in found]
     mapped = [canonical(name) for name in own]
     if not set(mapped) <= set(CANONICAL):
         mapped = own
@@ -79,7 +79,12 @@ def called(classes: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 def _meaning(name: str) -> str:
     """Return one name for all aliases of an expression, and for all ways to write the same letters."""
-    return canonical(unicodedata.normalize("NFC", name))
+    return canonical(_composed(name))
+
+
+def _composed(name: str) -> str:
+    """Return a name with its letters and accents in one piece: macOS takes them apart, and both look alike."""
+    return unicodedata.normalize("NFC", name)
 
 
 def known(wanted: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def known(wanted: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:
     """
     names = []
     for name in wanted:
-        hit = name if name in classes else canonical(name)
+        (hit,) = called((name,), classes)
         if hit not in classes:
             msg = f"a class that is asked for must be in the data, got '{name}'{did_you_mean(hit, classes)}"
             raise DataError(msg)

@@ -204,8 +204,10 @@ def _check(split: np.ndarray, raw: RawData, carved: tuple[int, ...], *, trains: 
             raise DataError(msg)
     if trains:
         return
-    missing = np.setdiff1d(raw.labels, raw.labels[split == TRAIN])
+    missing = np.setdiff1d(np.arange(len(raw.classes)), raw.labels[split == TRAIN])
     if len(missing):
         name = raw.classes[missing[0]]
-        msg = f"every class must have training images, got none left for '{name}'; add some, or take the class out"
+        alike = [f"name it '{other}', " for other in raw.classes if other != name and other.lower() == name.lower()]
+        remedy = f"{''.join(alike[:1])}add some, or take the class out"
+        msg = f"every class must have training images, got none left for '{name}'; {remedy}"
         raise DataError(msg)

@@ -58,15 +58,16 @@ class Elsewhere:
 
 
 def common_classes(study: "Study", other: "Prepared") -> tuple[str, ...]:
-    """Return the classes that a study and another set share, by name.
+    """Return the classes that a study and another set share, by name (aliases count), as the study calls them.
 
     Raises:
         DataError: they are fewer than two.
     """
-    shared = names.common(tuple(study.data["classes"]), other.classes)
+    here = tuple(study.data["classes"])
+    shared = names.common(here, names.called(other.classes, here))
     if len(shared) < 2:
-        here, there = (", ".join(classes)[:120] for classes in (study.data["classes"], other.classes))
-        msg = f"--on needs data with at least 2 of the study's classes ({here}), got {there}; name other data"
+        wanted, got = (", ".join(classes)[:120] for classes in (here, other.classes))
+        msg = f"--on needs data with at least 2 of the study's classes ({wanted}), got {got}; name other data"
         raise DataError(msg)
     return shared
 
@@ -143,7 +144,8 @@ def evaluate_elsewhere(
 def _rows(own: "Prepared", other: "Prepared", shared: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Return places and labels (within the shared classes) of the rows to be scored, and how many were left out."""
     rows_n = np.flatnonzero(other.split == TEST)
-    place_c = np.array([shared.index(name) if name in shared else -1 for name in other.classes])
+    called = names.called(other.classes, own.classes)
+    place_c = np.array([shared.index(name) if name in shared else -1 for name in called])
     labels_n = place_c[other.labels[rows_n]]
     known_n = labels_n >= 0
     used = np.flatnonzero((own.split != TEST) & (own.split != DROPPED))

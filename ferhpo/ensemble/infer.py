@@ -107,8 +107,26 @@ class Ensemble:
         return np.array(self.classes)[self.probabilities(images).argmax(1)]
 
     def score(self, images: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy; ``y`` holds a class name an image."""
-        return float(np.average(self.predict(images) == np.asarray(y), weights=sample_weight))
+        """Return the accuracy.
+
+        Args:
+            images: as of `probabilities`.
+            y: a class name an image, or the whole number that is its name. One that the ensemble does not know is
+                wrong, as scikit-learn has it.
+            sample_weight: what an image counts; None counts all alike.
+
+        Raises:
+            UsageError: as `probabilities`, and where ``y`` is not one an image, or no name in it is a class.
+            DataError: as `probabilities`.
+        """
+        said, names = self.predict(images), np.asarray(y).astype(str)
+        if names.shape != said.shape:
+            msg = f"y must be one class name an image, {len(said)} in all, got shape {names.shape}; give as many"
+            raise UsageError(msg)
+        if len(names) and not np.isin(names, self.classes).any():
+            msg = f"y must hold names of the ensemble's classes, got '{names[0]}'{did_you_mean(names[0], self.classes)}"
+            raise UsageError(msg)
+        return float(np.average(said == names, weights=sample_weight))
 
     def fit(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: scikit-learn looks for the method, and members are trained by `ferhpo search`."""

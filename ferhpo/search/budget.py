@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from numbers import Integral, Real
 from typing import Self
 
 from ferhpo.errors import UsageError
@@ -63,13 +64,12 @@ def limits_of(
     Raises:
         UsageError: one is no number above 0, or ``timeout`` is no duration.
     """
-    for option, value in (("--trials", trials), ("--max-failures", max_failures), ("--epochs-total", epochs_total)):
-        if value is not None and value < 1 and not (none_too and option == "--trials" and value == 0):
-            msg = f"{option} must be at least 1, got {value}"
-            raise UsageError(msg)
+    check_count("--trials", trials, 0 if none_too else 1)
+    check_count("--max-failures", max_failures)
+    check_count("--epochs-total", epochs_total)
     for option, value in (("--device-seconds", device_seconds), ("--stop-when-flat", stop_when_flat)):
-        if value is not None and not 0 < value < inf:
-            msg = f"{option} must be a number above 0, got {value}"
+        if value is not None and not (isinstance(value, Real) and 0 < value < inf):
+            msg = f"{option} must be a number above 0, got {value!r}"
             raise UsageError(msg)
     limit = spec.budget.timeout if timeout is None else timeout
     return Limits(
@@ -80,6 +80,19 @@ def limits_of(
         device_seconds=device_seconds,
         flat=stop_when_flat,
     )
+
+
+def check_count(option: str, value: object, least: int = 1) -> None:
+    """Refuse the value of an option, which from Python may be anything, unless it is None or a whole number.
+
+    Raises:
+        UsageError: it is something else, or below ``least``.
+    """
+    whole = isinstance(value, Integral)
+    if value is not None and not (whole and int(value) >= least):
+        rule = f"at least {least}" if whole else "a whole number"
+        msg = f"{option} must be {rule}, got {value!r}"
+        raise UsageError(msg)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ferhpo._seeding import derive
 from ferhpo.errors import StudyError, UsageError
-from ferhpo.search.budget import Limits
+from ferhpo.search.budget import Limits, check_count
 from ferhpo.search.events import Emit, Note
 from ferhpo.search.schedulers.asha import Halving
 from ferhpo.search.under_way import Assignment, Record, UnderWay
@@ -41,10 +41,8 @@ def confirm_of(best: int | None, seeds: int | None) -> Confirm | None:
     Raises:
         UsageError: one is no number above 0, or there are seeds and nothing to confirm.
     """
-    for option, value in (("--confirm", best), ("--seeds", seeds)):
-        if value is not None and value < 1:
-            msg = f"{option} must be at least 1, got {value}"
-            raise UsageError(msg)
+    check_count("--confirm", best)
+    check_count("--seeds", seeds)
     if best is None and seeds is not None:
         msg = f"--seeds says with how many seeds --confirm trains, got {seeds} without it; add --confirm K"
         raise UsageError(msg)

@@ -97,7 +97,7 @@ def read_spec(path: Path) -> StudySpec:
         SpecError: it cannot be read or breaks a rule; the message has file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin it with a byte order mark
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"a study file must be a readable text file ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
         raise SpecError(msg, path) from None
@@ -106,6 +106,7 @@ def read_spec(path: Path) -> StudySpec:
 
 def parse_spec(text: str, *, name: str, path: Path | str = "study file", base: Path | None = None) -> StudySpec:
     """Read the text of a study file; raises as `read_spec`."""
+    text = text.removeprefix("\ufeff")  # some editors begin a file with this byte order mark
     if not NAME.fullmatch(name):
         msg = f"a study's name is made of letters, digits, '.', '_' and '-', got '{name}'; rename the file"
         raise SpecError(msg, path)

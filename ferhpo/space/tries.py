@@ -33,7 +33,7 @@ def read_tries(path: Path, space: Space) -> tuple[Try, ...]:
         SpecError: it cannot be read, or a try does not fit the space; the message has file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # as `spec.read_spec`
+        text = path.read_text(encoding="utf-8-sig")  # as `spec.parse_spec`
         table = tomllib.loads(text)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -30,6 +30,10 @@ def test_numbers_mean_places_in_the_classes() -> None:
     assert (found.classes, found.labels[:2].tolist()) == (("sad", "calm", "happy"), [0, 2])
 
 
+def test_labels_of_several_kinds_are_compared_as_text() -> None:
+    assert raw(replace(GIVEN, labels=["b", 1, Path("a")] * 20)).classes == ("1", "a", "b")
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -40,6 +44,10 @@ def test_numbers_mean_places_in_the_classes() -> None:
         ({"labels": [0, 3] * 30, "classes": ["a", "b"]}, "labels must be from 0 to 1"),
         ({"classes": ["sad", "calm"]}, r"among the classes \(sad, calm\), got 'happy'"),
         ({"classes": ["sad", "sad"]}, "classes must differ"),
+        ({"labels": [0.0, 1.0, np.nan] * 20}, r"every image needs a label, got none for images\[2\]"),
+        ({"labels": ["sad", "happy", np.nan] * 20}, r"every image needs a label, got none for images\[2\]"),
+        ({"labels": ["sad", None, 1] * 20}, r"every image needs a label, got none for images\[1\]"),
+        ({"labels": ["", "sad"] * 30, "classes": ["", "sad"]}, r"every image needs a label, got none for images\[0\]"),
         ({"groups": [1, 2]}, "groups must be one an image"),
         ({"split": ["train", "dev"] * 30}, "split must say train, val or test, got 'dev'"),
     ],
@@ -65,6 +73,29 @@ def test_groups_and_splits_are_kept(tmp_path: Path) -> None:
     people = np.arange(60) // 6
     data = prepare(DataSpec(size=8), keep(replace(GIVEN, groups=people), DataSpec(), tmp_path), tmp_path)
     assert all(len(set(data.split[people == p].tolist())) == 1 for p in range(10))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        np.array([1.0, np.nan, np.nan, 2.0, np.nan, 1.0]),
+        ["b", "", " ", "a", "", "b"],
+        ["b", np.nan, None, "a", "", "b"],
+        [1, None, None, "a", np.nan, 1],
+        np.array(["b", None, np.nan, "a", "", "b"], dtype=object),
+    ],
+)
+def test_rows_without_a_group_are_alone(groups: Any) -> None:
+    group = raw(Images(images=GREY[:6], labels=LABELS[:6], groups=groups)).group
+    assert group is not None
+    assert group[0] == group[5]
+    assert len(set(group.tolist())) == 5
+
+
+def test_groups_are_numbered_in_their_own_order() -> None:
+    group = raw(replace(GIVEN, groups=[10, 9] * 30)).group
+    assert group is not None
+    assert group[:2].tolist() == [1, 0], "other numbers would be another set to a study that knows this one"
 
 
 def test_the_same_arrays_are_stored_once_and_others_elsewhere(tmp_path: Path) -> None:

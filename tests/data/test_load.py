@@ -142,3 +142,14 @@ def test_a_named_column_is_refused_where_nothing_has_columns(tmp_path: Path) -> 
         DataError, match=r'group_column names a column of a table or .*, got format "folders"; leave it out'
     ):
         load(spec, write_images(tmp_path, ["a/1.png", "b/1.png"]))
+
+
+@pytest.mark.parametrize("spec", [DataSpec(), DataSpec(format="table"), DataSpec(label_column="mood")])
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_csv_whose_columns_are_not_separated_by_commas_is_told_so(tmp_path: Path, spec: DataSpec, mark: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"image{mark}mood\n1.png{mark}happy\n")
+    with pytest.raises(
+        DataError, match=rf"labels.csv:1: the columns .* separated by commas, got image{mark}mood; save"
+    ):
+        load(spec, path)

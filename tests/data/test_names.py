@@ -27,6 +27,13 @@ def test_numbers_are_names_of_their_own() -> None:
     assert encode(["2", "0"])[1] == ("0", "2")
 
 
+def test_names_that_look_alike_are_one_class() -> None:
+    labels, classes = encode(["zo\u00eb", "zoe\u0308", "ann"])
+    assert (labels.tolist(), classes) == ([1, 1, 0], ("ann", "zo\u00eb"))
+    assert known(["zoe\u0308"], classes) == ("zo\u00eb",)
+    assert known(["zo\u00eb"], ("zoe\u0308",)) == ("zoe\u0308",), "as a set has it that was prepared so"
+
+
 def test_common_classes_are_in_canonical_order() -> None:
     assert common(("neutral", "contempt", "angry"), ("angry", "happy", "neutral")) == ("angry", "neutral")
     assert common(("b", "a", "c"), ("c", "b")) == ("b", "c")

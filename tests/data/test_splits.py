@@ -171,6 +171,19 @@ def test_a_class_without_training_images_is_refused() -> None:
         assign(raw([0, 1, 0, 1, 0, 1, 0, 2], part), SPEC)
 
 
+def test_a_class_without_any_image_is_refused() -> None:
+    one = raw([0, 1] * 30)
+    with pytest.raises(DataError, match=r"every class must have training images, got none left for 'nobody'"):
+        assign(replace(one, classes=(*one.classes, "nobody")), SPEC)
+
+
+def test_a_class_that_training_images_write_in_another_case_is_told_their_name() -> None:
+    part = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    one = replace(raw([0, 1, 0, 1, 2, 1, 0, 1], part), classes=("Cat", "dog", "cat"))
+    with pytest.raises(DataError, match=r"got none left for 'cat'; name it 'Cat', add some, or take the class out"):
+        assign(one, SPEC)
+
+
 def test_a_class_whose_training_images_all_stand_in_the_test_is_refused() -> None:
     images = faces(8, 4)
     images[1] = images[7]

@@ -70,6 +70,13 @@ def test_labels_are_mapped_by_name_over_the_common_classes(opened: Any, own: Pre
     assert np.array(found.ensemble["confusion"]).tolist() == [[4, 0], [0, 4]]
 
 
+def test_classes_of_the_other_set_may_be_called_by_an_alias(opened: Any, own: Prepared, other: Prepared) -> None:
+    plain = replace(other, classes=("happiness", "bored", "anger"))  # bored is no expression
+    found = evaluate_elsewhere(opened[0], opened[1], own, plain, "x", tta="own")
+    assert found.classes == ("angry", "happy")
+    assert (found.n, found.other_classes, found.ensemble["accuracy"]) == (8, 4, 1)
+
+
 def test_the_study_records_the_opening_first_and_then_the_figures(
     opened: Any, own: Prepared, other: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:

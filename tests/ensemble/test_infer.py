@@ -115,6 +115,32 @@ def test_it_keeps_scikit_learns_conventions(ensemble: infer.Ensemble, images: np
         ensemble.fit(images, other)
 
 
+def test_it_is_scored_by_names_that_are_numbers(ensemble: infer.Ensemble, images: np.ndarray) -> None:
+    ensemble = replace(ensemble, classes=tuple("0123456"))
+    right = ensemble.predict(images).astype(int)
+    assert ensemble.score(images, right) == 1
+    assert ensemble.score(images, (right + 1) % 7) == 0
+    assert ensemble.score(images, np.where(np.arange(40) < 10, 99, right)) == 0.75, "a class it lacks is wrong"
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["class0"], r"y must be one class name an image, 40 in all, got shape \(1,\)"),
+        ("class0", r"got shape \(\)"),
+        (np.full((40, 1), "class0"), r"got shape \(40, 1\)"),
+        (np.zeros(40), r"y must hold names of the ensemble's classes, got '0\.0'; known: class0, class1"),
+        (np.zeros(40, int), "got '0'; known: class0"),
+        (["Class1"] * 40, "got 'Class1'; did you mean 'class1'"),
+    ],
+)
+def test_what_is_no_class_name_an_image_is_refused(
+    ensemble: infer.Ensemble, images: np.ndarray, y: Any, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        ensemble.score(images, y)
+
+
 def test_it_works_inside_scikit_learns_tools(ensemble: infer.Ensemble, images: np.ndarray) -> None:
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator

@@ -78,6 +78,16 @@ def test_arrays_become_the_studys_images(root: Path, ran: list[dict[str, Any]]) 
         ({"objective": objective, "trials": 0}, UsageError, "--trials must be at least 1"),
         ({"objective": objective, "timeout": -1.0}, UsageError, "a duration"),
         ({"objective": objective, "concurrency": 0}, UsageError, "--concurrency"),
+        ({"trials": "3"}, UsageError, "--trials must be a whole number, got '3'"),
+        ({"trials": 2.5}, UsageError, "--trials must be a whole number, got 2.5"),
+        ({"max_failures": [1]}, UsageError, r"--max-failures must be a whole number, got \[1\]"),
+        ({"epochs_total": "9"}, UsageError, "--epochs-total must be a whole number, got '9'"),
+        ({"device_seconds": "9"}, UsageError, "--device-seconds must be a number above 0, got '9'"),
+        ({"stop_when_flat": "9"}, UsageError, "--stop-when-flat must be a number above 0, got '9'"),
+        ({"timeout": []}, UsageError, "a duration is a number above 0"),
+        ({"confirm": "2"}, UsageError, "--confirm must be a whole number, got '2'"),
+        ({"objective": objective, "cpus_per_trial": "1"}, UsageError, "--cpus-per-trial must be a whole number"),
+        ({"objective": objective, "gpus_per_trial": "1"}, UsageError, "--gpus-per-trial must be a number of 0 or more"),
     ],
 )
 def test_bad_input_is_a_sentence_before_anything_runs(

@@ -257,6 +257,7 @@ def test_every_dimension_of_ferhpos_study_files_may_apply(path: Path) -> None:
 def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("seed = 3\n", encoding="utf-8-sig")
     assert read_spec(tmp_path / "a.toml").text == "seed = 3\n"
+    assert parse_spec("\ufeffseed = 3\n", name="a").text == "seed = 3\n", "which somebody read as it is"
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

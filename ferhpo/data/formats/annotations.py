@@ -1,7 +1,7 @@
 """What the readers of annotation files share: their lines, rows of a csv, and codes that become names."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -52,6 +52,17 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         got = f"0x{ord(error.object[error.start]) - 0xDC00:02X}"  # as surrogateescape writes a byte
         msg = f"{path}:{number}: a csv must be UTF-8, got the byte {got}; save it as UTF-8"
         raise DataError(msg) from None
+
+
+def check_commas(path: Path, names: Sequence[str]) -> None:
+    """Refuse a header of one column that holds what some programs write in place of commas.
+
+    Raises:
+        DataError: with the header.
+    """
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        msg = f"{path}:1: the columns of a csv must be separated by commas, got {names[0][:200]}; save it with commas"
+        raise DataError(msg)
 
 
 def records(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:

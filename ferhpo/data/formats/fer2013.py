@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from ferhpo.data.formats.annotations import check_commas
 from ferhpo.data.pixels import new_images
 from ferhpo.data.raw import EXPRESSIONS, RawData, resized
 from ferhpo.errors import DataError
@@ -94,13 +95,13 @@ def _header(path: Path) -> list[str]:
         rule = f"{path}:1: the file must be a csv with the columns {', '.join(COLUMNS)}"
         msg = f"{rule}, got something else; unpack it or check the path"
         raise DataError(msg)
+    check_commas(path, names)
     missing = [name for name in COLUMNS if names.count(name) != 1]
     if missing:
         got = ", ".join(names) or "an empty line"
         rule = f"{path}:1: the header must name {', '.join(COLUMNS)} once each"
         name, twice = missing[0], names.count(missing[0]) > 1
         then = f"leave one '{name}' out" if twice else f"name the column '{name}', in a csv of paths image and label"
-        then = "separate the columns by commas" if len(names) == 1 and any(mark in got for mark in ";\t") else then
         msg = f"{rule}, got {got[:200]}; {then}"
         raise DataError(msg)
     return names

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
+from numbers import Real
 
 from ferhpo.errors import UsageError
+from ferhpo.search.budget import check_count
 from ferhpo.search.events import Emit, Note
 
 USES_A_GPU = (sys.executable, "-c", "import torch; print(torch.ones(1, device='cuda').sum().item())")
@@ -83,12 +85,10 @@ class Workers:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("--cpus-per-trial", self.cpus), ("--concurrency", self.concurrency)):
-            if value is not None and value < 1:
-                msg = f"{name} must be at least 1, got {value}"
-                raise UsageError(msg)
-        if self.gpus is not None and not 0 <= self.gpus < inf:
-            msg = f"--gpus-per-trial must be 0 or more, got {self.gpus}"
+        check_count("--cpus-per-trial", self.cpus)
+        check_count("--concurrency", self.concurrency)
+        if self.gpus is not None and not (isinstance(self.gpus, Real) and 0 <= self.gpus < inf):
+            msg = f"--gpus-per-trial must be a number of 0 or more, got {self.gpus!r}"
             raise UsageError(msg)
 
     def fit(self, *nodes: Mapping[str, float]) -> Split:

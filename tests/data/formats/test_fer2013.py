@@ -170,7 +170,8 @@ HEADS = {
     "header only": (b"emotion,pixels,Usage\n", ":1: a csv must have rows below its header, got none"),
     "header only, cut": (b"emotion,pixels,Usage", ":1: a csv must have rows below its header, got none"),
     "missing column": (b"emotion,pixels\n0,1 2\n", "got emotion, pixels; name the column 'Usage'"),
-    "semicolons": (b"emotion;pixels;Usage\n0;1 2;T\n", "got emotion;pixels;Usage; separate the columns by commas"),
+    "semicolons": (b"emotion;pixels;Usage\n0;1 2;T\n", ":1: the columns of a csv must be separated by commas, got emo"),
+    "tabs": (b"emotion\tpixels\n0\t1 2\n", ":1: the columns of a csv must be separated by commas, got emotion\tpixels"),
     "other columns": (b"a,b,c\n1,2,3\n", "got a, b, c; name the column 'emotion'"),
     "a column twice": (
         b"emotion,emotion,pixels,Usage\n0,0,1,Training\n",

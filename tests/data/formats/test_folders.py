@@ -63,6 +63,12 @@ def test_one_unknown_name_makes_the_classes_plain_names(tmp_path: Path) -> None:
     )
 
 
+def test_a_class_may_write_its_accents_in_two_ways(tmp_path: Path) -> None:
+    write_images(tmp_path, ["train/zo\u00eb/1.png", "train/ann/1.png", "val/zoe\u0308/1.png"])
+    raw = folders.read(tmp_path, SPEC)
+    assert (raw.classes, raw.labels.tolist()) == (("ann", "zo\u00eb"), [0, 1, 1])
+
+
 def test_hidden_files_other_files_and_empty_folders_are_left_out(tmp_path: Path) -> None:
     write_images(tmp_path, ["a/1.png", "b/1.JPG", "b/2.bmp", "b/3.webp", "b/4.jpeg", "a/.hidden.png", ".git/x/1.png"])
     (tmp_path / "a" / "Thumbs.db").write_bytes(b"no image")
