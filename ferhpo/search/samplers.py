@@ -23,6 +23,7 @@ from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
 from ferhpo.study.current import Current, filled
 from ferhpo.study.quantities import by_epoch
+from ferhpo.study.view import Around, view
 
 
 class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under the class's name
@@ -44,6 +45,19 @@ class GPSampler(samplers.GPSampler):
         found = super().sample_relative(study, trial, search_space)
         others = study.get_trials(deepcopy=False, states=(TrialState.PRUNED, TrialState.FAIL))
         return {} if any(found.items() <= other.params.items() for other in others) else found
+
+
+class Ranked(Around):
+    """TPE, which ranks stopped trials by their last value: with several objectives that ends with an error."""
+
+    def seen(self, study: Study) -> Study:
+        """Return the study, with several objectives without what an earlier scheduler stopped."""
+        return study if len(study.directions) == 1 else view(study, lambda t: None if _stopped(t) else t)
+
+
+def _stopped(trial: FrozenTrial) -> bool:
+    """Tell whether a scheduler ended a trial; what a constraint ended, TPE ranks by that."""
+    return trial.state == TrialState.PRUNED and not any(excess > 0 for excess in trial.constraints.values())
 
 
 class QMCSampler(samplers.QMCSampler):
@@ -110,7 +124,7 @@ def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", ExperimentalWarning)
         match spec.sampler.name:
             case "tpe":  # `group` is what conditional spaces need
-                return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+                return Ranked(samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True))
             case "gp":
                 return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
             case "cmaes":

@@ -10,19 +10,21 @@ import optuna
 import pytest
 from conftest import open_writer, run_session
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from ferhpo.errors import SpecError
 from ferhpo.search import sampler as module
 from ferhpo.search.budget import Limits
 from ferhpo.search.recovery import settle
-from ferhpo.search.samplers import sampler
+from ferhpo.search.samplers import Ranked, sampler
 from ferhpo.search.session import Session
 from ferhpo.search.surrogate.fidelity import Surrogate
 from ferhpo.search.surrogate.proposal import proposed
 from ferhpo.space.aims import Constraint
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.attrs import EXCESSES
 from tests.search.plain import EPOCHS, run
 
 FLAT = """
@@ -108,6 +110,21 @@ def test_constraints_are_refused_by_the_sampler_that_ignores_them() -> None:
     made = replace(spec("cmaes"), constraints=(Constraint.parse("params <= 700"),))
     with pytest.raises(SpecError, match="cmaes takes no constraints, got params <= 700; choose fidelity"):
         sampler(made, 0)
+
+
+def test_tpe_with_several_objectives_leaves_out_what_an_earlier_scheduler_stopped() -> None:
+    """But not what a constraint ended, of which it learns."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    made = parse_spec("metric = ['accuracy', 'params']\nscheduler = { name = 'none' }\n" + spec("tpe").text, name="toy")
+    study.sampler = sampler(made, 0)
+    for excess in (0.0, 1.0):
+        told: dict[str, Any] = {"intermediate_values": {1: 0.5}, "system_attrs": {EXCESSES: [excess]}}
+        study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, **told))
+    for _ in range(6):  # the model is used from the fourth on
+        trial = study.ask()
+        made.space.sample(trial)
+        study.tell(trial, (0.5, 1.0))
+    assert [t.number for t in Ranked(RandomSampler()).seen(study).trials] == [*range(1, 8)]
 
 
 def test_gp_does_not_propose_again_what_was_stopped() -> None:
