@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optuna import samplers
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
@@ -72,15 +72,12 @@ class QMCSampler(samplers.QMCSampler):
         super().__init__(seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False)
         now_and_then = {*space.conditional, *space.unreachable}
         every = {d.name: d.distribution() for d in space.dimensions if d.name not in now_and_then}
-        self._own = {name: d for name, d in every.items() if not d.single()}
+        self._own: dict[str, BaseDistribution] = {name: d for name, d in every.items() if not d.single()}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what always applies, with the lists of choices that the study has."""
-        del trial
-        lists: dict[str, BaseDistribution] = {}
-        for other in study.get_trials(deepcopy=False):
-            lists |= {n: d for n, d in other.distributions.items() if isinstance(d, CategoricalDistribution)}
-        return {name: lists.get(name, d) for name, d in self._own.items()}
+        """Return what always applies."""
+        del study, trial
+        return self._own
 
 
 def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
