@@ -21,7 +21,7 @@ from ferhpo.search.prior import Records, trials
 from ferhpo.search.sampler import FidelitySampler, Points
 from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.current import Current, filled
+from ferhpo.study.current import Current, filled, trained_with, unsearched
 from ferhpo.study.quantities import by_epoch
 from ferhpo.study.view import Around, view
 
@@ -105,6 +105,7 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
                 points=partial(logged_points, spec.objectives),
                 names=[d.name for d in space.dimensions],
                 had=partial(filled, space),
+                same=partial(trained_with, fixed=unsearched(space)),
                 around=space.defaults(),
             )
         case "random":

@@ -223,6 +223,26 @@ def test_what_was_fixed_in_past_trials_counts_with_its_value_for_the_default_one
     assert seen[-1]["optimizer"].tolist() == [1.0] * 6
 
 
+def test_a_small_space_is_searched_anew_where_something_fixed_changed(root: Path, data: fakes.FakeData) -> None:
+    dials = "".join(f"{name} = {{ choices = [0.0, 0.2, 0.4], default = 0.2 }}\n" for name in ("dropout", "smoothing"))
+    for batch_size in (64, 128):
+        made = spec("fidelity", f"batch_size = {batch_size}\n{dials}")
+        with open_writer(made, root, data) as writer:
+            run_session(Session(writer, Limits(trials=writer.count() + 9), emit=lambda _: None), data)
+            asked = [str(t.params) for t in writer.reader.trials()][-9:]
+        assert len(set(asked)) == 9
+
+
+def test_the_model_may_propose_again_what_was_trained_with_something_else_fixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "proposed", lambda surrogate, *_: surrogate.rows[:1])
+    for same, distinct in ((None, True), (lambda _: False, False)):
+        study = optuna.create_study(sampler=module.FidelitySampler(EPOCHS, 0, startup=2, same=same))
+        asked = run(study, lambda t: round(t.suggest_float("x", 0, 1), 9), lambda x, _: x, 20)
+        assert (len(set(asked)) == 20) is distinct
+
+
 @pytest.mark.parametrize("name", ["random", "fidelity"])
 def test_a_trial_that_was_cut_off_before_it_had_settings_is_not_drawn_twice(
     root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str
