@@ -284,10 +284,16 @@ class StudyWriter:
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
         self._study.tell(number, values, state=TrialState[state])
 
-    def hand_back(self, number: int) -> bool:
-        """Put a running trial back: it goes on later under its own number, values kept; tell whether it was running."""
+    def hand_back(self, number: int, marks: Mapping[str, Any] = MappingProxyType({})) -> bool:
+        """Put a running trial back: it goes on later under its own number, values kept; tell whether it was running.
+
+        Args:
+            number: the trial's.
+            marks: stored with it if it was running, and before: a kill in between loses none of them.
+        """
         running = self._rdb.get_trial(self._id(number)).state == TrialState.RUNNING
         if running:
+            self.mark(number, marks)
             self._rdb.set_trial_state_values(self._id(number), TrialState.WAITING)
         self._history.pop(number, None)
         return running
