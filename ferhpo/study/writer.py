@@ -29,7 +29,7 @@ from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import known
-from ferhpo.study.queue import refresh
+from ferhpo.study.queue import fits, refresh
 from ferhpo.study.repeats import is_repeat, queue_repeats
 from ferhpo.study.study import RUN_LOCK, Study
 from ferhpo.study.trial import counts
@@ -107,12 +107,15 @@ class StudyWriter:
         describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
         every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
-        refresh(self._study, self.spec.space, self._tries, self._outdate)
+        self._refresh()
         own = [t for t in every if not is_repeat(t)]
         n = len(own) + sum("config" in t.user_attrs for t in own)  # one that was cut off in between draws as well
         made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
+
+    def _refresh(self) -> None:
+        refresh(self._study, self.spec.space, self._tries, self._outdate)
 
     def _outdate(self, number: int) -> None:
         self.finish(number, "FAIL", None, {VOID: True, "error": "queued before the study file changed"})
@@ -302,7 +305,7 @@ class StudyWriter:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
 
         Not those of a repeat, which `queue_repeats` queues again, nor of a copy before its first epoch: they were meant
-        for a net under way.
+        for a net under way; nor what the study file rules out by now.
 
         Returns:
             What becomes of it, in words.
@@ -311,10 +314,15 @@ class StudyWriter:
         others = self._study.get_trials(deepcopy=False)
         there = any(t.user_attrs.get(REQUEUED_FROM) == number for t in others)  # by a run that was killed then
         unbegun = is_copy(frozen) and max(frozen.intermediate_values) == frozen.user_attrs[COPIED_AT]
-        if not (there or unbegun or is_repeat(frozen)):
+        again = not (there or unbegun or is_repeat(frozen))
+        outdated = again and not fits(frozen, self.spec.space)
+        if again and not outdated:
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
+        if outdated:
+            self._refresh()  # it may have been the defaults, or a try, which the study file has otherwise
+            return "the study file rules its parameters out"
         if is_repeat(frozen):
             return "--confirm trains it again"
         return "another copy is made in its place" if unbegun else "its parameters are queued once more"

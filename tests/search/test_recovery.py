@@ -16,7 +16,7 @@ from ferhpo.search.machine.workers import Workers
 from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import left_waiting, settled_study
 from ferhpo.search.session import Session
-from ferhpo.space.spec import StudySpec
+from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try
 from ferhpo.study.source import data_record
 from ferhpo.study.study import Study
@@ -247,6 +247,21 @@ def test_a_trial_whose_state_is_gone_fails_without_counting_and_is_queued_once(
     assert [t.state for t in trials[1:]] == ["COMPLETE"] * 3
     assert [t.params for t in trials].count(trials[0].params) == 2
     assert sum(t.counts for t in trials) == 3
+
+
+def test_a_trial_whose_state_is_gone_is_not_queued_again_with_what_the_study_file_rules_out_since(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(scheduler="none")
+    run(spec, root, data, trials=2, epochs=1)
+    shutil.rmtree(_layout.trial_folder(root / spec.name, 0))
+    lower = spec.text.replace("high = 1.0", "high = 0.05").replace("default = 0.1", "default = 0.02")
+    notes = run(parse_spec(lower, name="toy"), root, data, trials=2)
+    assert notes == ["trial 0 was interrupted and its state is gone: the study file rules its parameters out"]
+    trials = Study.open(root, spec.name).trials()
+    assert [t.state for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[0].attrs["interrupted"] is True
+    assert trials[1].params == {"lr": 0.02, "dropout": 0.2}, "the defaults of now come first"
 
 
 def test_a_damaged_state_is_found_when_the_trial_goes_on_and_it_is_queued_once_more(
