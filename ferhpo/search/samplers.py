@@ -36,15 +36,16 @@ class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under t
 
 
 class GPSampler(samplers.GPSampler):
-    """Optuna's, which sees COMPLETE trials alone: what ended early it would propose again and again."""
+    """Optuna's, which sees COMPLETE trials alone: what ended early, or waits, it would propose again and again."""
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the proposal, nothing where a trial has failed or been stopped with it: this one is then random."""
+        """Return the proposal, nothing where a trial that is not COMPLETE has it: this one is then random."""
         found = super().sample_relative(study, trial, search_space)
-        others = study.get_trials(deepcopy=False, states=(TrialState.PRUNED, TrialState.FAIL))
-        return {} if any(found.items() <= other.params.items() for other in others) else found
+        others = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.COMPLETE]
+        had = (t.params.items() for t in others if t.number != trial.number)
+        return {} if any(found.items() <= params for params in had) else found
 
 
 class Ranked(Around):

@@ -127,16 +127,22 @@ def test_tpe_with_several_objectives_leaves_out_what_an_earlier_scheduler_stoppe
     assert [t.number for t in Ranked(RandomSampler()).seen(study).trials] == [*range(1, 8)]
 
 
-def test_gp_does_not_propose_again_what_was_stopped() -> None:
-    """It sees no trial that a constraint ended, and so nothing that would change its mind."""
-    made = spec("gp", "lr = { low = 0.001, high = 1.0, default = 0.1 }\nwidth = { low = 8, high = 64, default = 8 }")
+@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.WAITING])
+def test_gp_does_not_propose_again_what_was_stopped_or_paused(state: TrialState) -> None:
+    """It sees no such trial, and so nothing that would change its mind."""
+    steps = "{ low = 0.0, high = 0.8, step = 0.1, default = 0.1 }"
+    made = spec("gp", f"dropout = {steps}\nsmoothing = {steps}")
     study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
+    kept: list[dict[str, Any]] = []
     for _ in range(25):
-        trial = study.ask()
+        trial = optuna.Trial(study, study._storage.create_new_trial(study._study_id))  # `ask` would begin what waits
         made.space.sample(trial)
-        large = trial.params["width"] > 32
-        study.tell(trial, None if large else trial.params["width"], state=TrialState.PRUNED if large else None)
-    assert len({str(t.params) for t in study.trials}) == 25
+        assert trial.relative_params not in kept
+        if trial.params["dropout"] > 0.4:
+            kept.append(trial.params)
+            study._storage.set_trial_state_values(trial._trial_id, state)
+        else:
+            study.tell(trial, trial.params["dropout"])
 
 
 def test_the_first_trials_do_not_repeat_the_defaults() -> None:
