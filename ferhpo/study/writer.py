@@ -23,7 +23,7 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
-from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, SEED, STANDING, TRY, VOID
+from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, SEED, STANDING, TRY, VERDICT, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
@@ -228,8 +228,7 @@ class StudyWriter:
 
     def _gone_on(self, number: int) -> optuna.trial.FrozenTrial:
         """Let a trial that waits go on; no sampler is asked, as it has its settings."""
-        self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
-        trial = self._rdb.get_trial(self._id(number))
+        trial = self._rdb.get_trial(self._set_running(number))
         self._history[number] = list(trial.user_attrs.get("history", []))
         return trial
 
@@ -237,12 +236,16 @@ class StudyWriter:
         """Do what `Study.ask` does, which would take any trial that waits, a paused one too."""
         study = self._study
         study._thread_local.cached_all_trials = None  # noqa: SLF001 - samplers read the study afresh
-        if number is None:
-            trial_id = study._storage.create_new_trial(study._study_id)  # noqa: SLF001
-        else:
-            trial_id = self._id(number)
-            self._rdb.set_trial_state_values(trial_id, TrialState.RUNNING)
+        new = number is None
+        trial_id = study._storage.create_new_trial(study._study_id) if new else self._set_running(number)  # noqa: SLF001
         return optuna.Trial(study, trial_id)
+
+    def _set_running(self, number: int) -> int:
+        """Let a trial that waits run, without the end that a search was writing when it was killed; return its key."""
+        trial_id = self._id(number)
+        store.forget(self._rdb, trial_id, VERDICT)
+        self._rdb.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return trial_id
 
     def _waiting(self) -> list[optuna.trial.FrozenTrial]:
         found = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
@@ -275,7 +278,7 @@ class StudyWriter:
         Its other objectives, and what it breaks of the constraints, come from the costs and figures among ``attrs``.
         """
         if self._rdb.get_trial(self._id(number)).state == TrialState.WAITING:  # only a running trial can be told
-            self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+            self._set_running(number)
         history = self._history.pop(number, None) or self._stored_history(number)
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
