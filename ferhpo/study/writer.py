@@ -45,8 +45,8 @@ class StudyWriter:
         root: the folder of studies.
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
-        make_sampler: returns what decides what to try next, given how far the study is (trials, and those that had
-            their settings) and `Study.prior`.
+        make_sampler: returns what decides what to try next, given how far the study is (trials, and the parameters
+            that they have) and `Study.prior`.
         tries: configurations to run besides the study file's `[[try]]` tables.
         prior: trials of other studies to learn from, by study, see `search.prior`; kept in place of what was.
 
@@ -109,7 +109,7 @@ class StudyWriter:
         every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
         self._refresh()
         own = [t for t in every if not is_repeat(t)]
-        n = len(own) + sum("config" in t.user_attrs for t in own)  # one that was cut off in between draws as well
+        n = len(own) + sum(len(t.params) for t in own)  # a run that was killed while it chose settings has drawn, too
         made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)

@@ -25,6 +25,7 @@ from ferhpo.space.aims import Constraint
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.study.attrs import EXCESSES
+from ferhpo.study.study import Study
 from tests.search.plain import EPOCHS, run
 
 FLAT = """
@@ -250,26 +251,30 @@ def test_the_model_may_propose_again_what_was_trained_with_something_else_fixed(
 
 
 @pytest.mark.parametrize("name", ["random", "fidelity"])
+@pytest.mark.parametrize(
+    "runs", [[(1, "suggest_float"), 2, 2, 4], [(1, "suggest_float"), (1, "set_user_attr"), 4]], ids=["once", "twice"]
+)
 def test_a_trial_that_was_cut_off_before_it_had_settings_is_not_drawn_twice(
-    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str, runs: list[Any]
 ) -> None:
+    """Each run goes on to a total, and may be killed in the next trial before it has drawn, or stored its settings."""
     spec = parse_spec(fakes.spec(epochs=1, scheduler="none").text.replace('"random"', f'"{name}"'), name="toy")
 
     def cut_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for total in (1, 2, 2, 4):
+    for one in runs:
+        total, killed_in = one if isinstance(one, tuple) else (one, None)
         with open_writer(spec, root, data) as writer:
             settle(writer)
             run_session(Session(writer, Limits(trials=total), emit=lambda _: None), data)
-            if total == 1:
+            if killed_in:
                 with monkeypatch.context() as patch:
-                    patch.setattr(optuna.Trial, "suggest_float", cut_off)
+                    patch.setattr(optuna.Trial, killed_in, cut_off)
                     session = Session(writer, Limits(trials=4), emit=lambda _: None)
                     with pytest.raises(KeyboardInterrupt):
                         session.next_trial()
-            found = [str(t.params) for t in writer.reader.trials()]
-    assert len(set(found)) == 4
+    assert len({str(t.params) for t in Study.open(root, "toy").trials()}) == 4
 
 
 @pytest.mark.parametrize("other", [{"low": 1e-3, "high": 1.0, "log": True}, {"low": 0, "high": 1}])
