@@ -27,6 +27,11 @@ class Metric:
         """``"maximize"`` or ``"minimize"``, as Optuna spells it."""
         return "maximize" if self.maximize else "minimize"
 
+    @property
+    def perfect(self) -> float:
+        """The best value there can be: what is better when higher is a share, all else is an error or a cost."""
+        return 1.0 if self.maximize else 0.0
+
     def better(self, a: float, b: float) -> bool:
         """Tell whether ``a`` is strictly better than ``b``."""
         return a > b if self.maximize else a < b

@@ -165,7 +165,8 @@ class Budget:
         """Return why the trials that are left are not worth it, None if they are or nobody asks; see `reason`."""
         least = self.limits.flat
         if least is not None and (rest := left()) > 0:
-            expected = expected_improvement(self.values, rest, maximize=self.metric.maximize)
+            up, perfect = self.metric.maximize, self.metric.perfect
+            expected = expected_improvement(self.values, rest, maximize=up, perfect=perfect)
             if expected is not None and expected < least:
                 hope = f"{rest} more trials are expected to improve {self.metric.name} by {expected:.2g}"
                 return f"{hope}, less than {least:g}: {AFTER}"

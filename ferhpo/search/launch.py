@@ -77,7 +77,7 @@ def run(session: UnderWay, data: "Prepared", workers: Workers, trainer: Trainer)
             finally:
                 with suppress(Exception):  # a database that is gone and was waited for; the next run settles the trials
                     for number in list(session.running):
-                        session.hand_back(number)
+                        session.hand_back(number, judged=False)
                 shutil.rmtree(logs / "ray", ignore_errors=True)
     if session.cut_off is not None:
         raise cut_off(spec.name, session.cut_off)

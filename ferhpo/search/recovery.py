@@ -66,9 +66,7 @@ def _adopt(
         drop_state(writer.folder / record["attrs"]["checkpoint"])
         writer.finish(number, "COMPLETE", record["value"], record["attrs"])
         return f"trial {number} had finished when the search was cut off: its result is kept"
-    cut_off = writer.hand_back(number)
-    if cut_off and not judged:  # it may have been stored, and not yet ended
-        writer.mark(number, {UNJUDGED: epoch})
+    cut_off = writer.hand_back(number, {} if judged else {UNJUDGED: epoch})  # it may be stored, and not yet ended
     return f"trial {number} was cut off and goes on after epoch {epoch}" if new or cut_off else None
 
 

@@ -53,6 +53,8 @@ class FidelitySampler(BaseSampler):
         points: returns a trial's values of all objectives by epoch, where the study has several.
         names: parameters to propose, where earlier trials of the study had others too; None proposes whatever they had.
         had: returns a trial's parameters, where it had more than it was asked for: what was fixed then and is not now.
+        same: tells whether a trial had the settings that are fixed now: one that had others was another configuration,
+            and keeps none from being tried. None takes all of them for the same.
         around: a configuration that somebody thinks good. About every other one of the trials before the model is
             used is a neighbour of it (Mallik et al. 2023, PriorBand, arXiv 2306.12370).
     """
@@ -68,6 +70,7 @@ class FidelitySampler(BaseSampler):
         points: Callable[[FrozenTrial], Points] | None = None,
         names: Sequence[str] | None = None,
         had: Callable[[FrozenTrial], Mapping[str, Any]] = attrgetter("params"),
+        same: Callable[[FrozenTrial], bool] | None = None,
         around: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         import scipy.optimize  # noqa: F401 - here, so that the first ask that fits the model need not wait for it
@@ -76,7 +79,7 @@ class FidelitySampler(BaseSampler):
             msg = f"max_epochs must be at least 1, got {max_epochs}; give the last step that a whole trial reports"
             raise ValueError(msg)
         self._max_epochs, self._startup, self._choices, self._points = max_epochs, startup, dict(choices), points
-        self._names, self._had, self._around = names, had, dict(around)
+        self._names, self._had, self._same, self._around = names, had, same, dict(around)
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
         told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
@@ -113,7 +116,8 @@ class FidelitySampler(BaseSampler):
                     self._mixed.add(name)  # Optuna takes no value of another kind than the study's, which nobody knows
                 if number >= known[0]:
                     self._space[name] = number, distribution
-            self._tried.add(_key(other.params, drawn_from))
+            if self._fixed_alike(other):
+                self._tried.add(_key(other.params, drawn_from))
             if other.state.is_finished():
                 self._finished[number] = self._curve(study, other)
         names = self._space if self._names is None else self._names
@@ -173,7 +177,8 @@ class FidelitySampler(BaseSampler):
         if encoding.distributions == self._exhausted:
             return {}
         others, seen = self._seen(study, trial, encoding)
-        tried, fixed = Tried(seen, [_whole(t) for t in others]), settings(trial)
+        tried = Tried(seen, [_whole(t) for t in others], [self._fixed_alike(t) for t in others])
+        fixed = settings(trial)
         every = allowing(encoding, seen, self._choices, fixed, self._rng)(encoding.every(self._rng))
         found = next((encoding.params(row) for row in (*rows, *every) if not tried(row)), {})
         if not (found or fixed):
@@ -189,6 +194,9 @@ class FidelitySampler(BaseSampler):
         """Return the other trials that have parameters, and their rows."""
         others = [t for t in study.get_trials(deepcopy=False) if t.params and t.number != trial.number]
         return others, np.array([encoding.row(self._had(t)) for t in others]).reshape(-1, len(encoding.names))
+
+    def _fixed_alike(self, trial: FrozenTrial) -> bool:
+        return self._same is None or self._same(trial)
 
     def _explored(self, study: Study, told: int) -> float:
         """Return the share of random trials: large while few of those that tell something have seen the end."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optuna import samplers
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
@@ -21,8 +21,9 @@ from ferhpo.search.prior import Records, trials
 from ferhpo.search.sampler import FidelitySampler, Points
 from ferhpo.space.space import Space
 from ferhpo.space.spec import StudySpec
-from ferhpo.study.current import Current, filled
+from ferhpo.study.current import Current, filled, trained_with, unsearched
 from ferhpo.study.quantities import by_epoch
+from ferhpo.study.view import Around, view
 
 
 class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under the class's name
@@ -35,15 +36,29 @@ class NSGAIISampler(samplers.NSGAIISampler):  # Optuna keeps generations under t
 
 
 class GPSampler(samplers.GPSampler):
-    """Optuna's, which sees COMPLETE trials alone: what ended early it would propose again and again."""
+    """Optuna's, which sees COMPLETE trials alone: what ended early, or waits, it would propose again and again."""
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the proposal, nothing where a trial has failed or been stopped with it: this one is then random."""
+        """Return the proposal, nothing where a trial that is not COMPLETE has it: this one is then random."""
         found = super().sample_relative(study, trial, search_space)
-        others = study.get_trials(deepcopy=False, states=(TrialState.PRUNED, TrialState.FAIL))
-        return {} if any(found.items() <= other.params.items() for other in others) else found
+        others = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.COMPLETE]
+        had = (t.params.items() for t in others if t.number != trial.number)
+        return {} if any(found.items() <= params for params in had) else found
+
+
+class Ranked(Around):
+    """TPE, which ranks stopped trials by their last value: with several objectives that ends with an error."""
+
+    def seen(self, study: Study) -> Study:
+        """Return the study, with several objectives without what an earlier scheduler stopped."""
+        return study if len(study.directions) == 1 else view(study, lambda t: None if _stopped(t) else t)
+
+
+def _stopped(trial: FrozenTrial) -> bool:
+    """Tell whether a scheduler ended a trial; what a constraint ended, TPE ranks by that."""
+    return trial.state == TrialState.PRUNED and not any(excess > 0 for excess in trial.constraints.values())
 
 
 class QMCSampler(samplers.QMCSampler):
@@ -58,15 +73,12 @@ class QMCSampler(samplers.QMCSampler):
         super().__init__(seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False)
         now_and_then = {*space.conditional, *space.unreachable}
         every = {d.name: d.distribution() for d in space.dimensions if d.name not in now_and_then}
-        self._own = {name: d for name, d in every.items() if not d.single()}
+        self._own: dict[str, BaseDistribution] = {name: d for name, d in every.items() if not d.single()}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what always applies, with the lists of choices that the study has."""
-        del trial
-        lists: dict[str, BaseDistribution] = {}
-        for other in study.get_trials(deepcopy=False):
-            lists |= {n: d for n, d in other.distributions.items() if isinstance(d, CategoricalDistribution)}
-        return {name: lists.get(name, d) for name, d in self._own.items()}
+        """Return what always applies."""
+        del study, trial
+        return self._own
 
 
 def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingProxyType({})) -> BaseSampler:
@@ -94,6 +106,7 @@ def sampler(spec: StudySpec, done: int, prior: Mapping[str, Records] = MappingPr
                 points=partial(logged_points, spec.objectives),
                 names=[d.name for d in space.dimensions],
                 had=partial(filled, space),
+                same=partial(trained_with, fixed=unsearched(space)),
                 around=space.defaults(),
             )
         case "random":
@@ -110,7 +123,7 @@ def _optunas(spec: StudySpec, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", ExperimentalWarning)
         match spec.sampler.name:
             case "tpe":  # `group` is what conditional spaces need
-                return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+                return Ranked(samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True))
             case "gp":
                 return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
             case "cmaes":

@@ -17,7 +17,7 @@ from ferhpo.metrics import metric
 from ferhpo.search.anytime import RunningEnsemble
 from ferhpo.search.budget import AFTER, Budget, Limits
 from ferhpo.search.events import Emit, EpochEnded, Note, TrialBegan, TrialEnded
-from ferhpo.search.recovery import last_record, settle_one
+from ferhpo.search.recovery import UNJUDGED, last_record, settle_one
 from ferhpo.search.scheduler import rebuilt
 from ferhpo.search.schedulers.rivals import Rivals
 from ferhpo.space.aims import broken
@@ -140,10 +140,17 @@ class UnderWay(ABC):
         if note:
             self.emit(Note(text=note))
 
-    def hand_back(self, number: int, state: str = "WAITING") -> None:
-        """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one."""
+    def hand_back(self, number: int, state: str = "WAITING", *, judged: bool = True) -> None:
+        """Let a running trial wait, values and state kept: for the next run, or PAUSED for a promotion in this one.
+
+        Args:
+            number: the trial's.
+            state: as it is told.
+            judged: False where the search was cut off: perhaps after an epoch was stored and before it was judged.
+        """
         del self.running[number]
-        self.writer.hand_back(number)
+        values = {} if judged else self.writer.values(number)
+        self.writer.hand_back(number, {UNJUDGED: max(values)} if values else {})
         self.emit(TrialEnded(number=number, state=state, value=None))
 
     def stop(self, reason: str) -> None:

@@ -22,6 +22,7 @@ COPIED_FROM = "copied_from"  # number of the trial whose training it took over, 
 COPIED_AT = "copied_at"  # epochs that were behind that one then; values up to there are its
 COSTS = "costs"  # params, latency_ms, memory_mib, as far as they were measured
 BROKEN = "broken"  # the constraints that it breaks, in words
+VERDICT = ("error", BROKEN, VOID)  # what is true of an ended trial alone
 
 # a system attribute of a trial: what it exceeds the constraints by, in their order. Optuna's samplers read this older
 # form as well as the newer one, Optuna Dashboard reads no other.

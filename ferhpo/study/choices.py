@@ -49,19 +49,25 @@ class Offered(Around):
     """Another sampler, whose proposals keep to the choices that are offered now.
 
     Args:
-        inner: knows the whole lists, and learns from every trial.
+        inner: learns from every trial.
         choices: those offered now, by parameter; another one that is proposed gives way to one of these at random.
+        grown: the whole lists.
         seed: of these draws.
     """
 
-    def __init__(self, inner: BaseSampler, choices: Choices, seed: int) -> None:
+    def __init__(self, inner: BaseSampler, choices: Choices, grown: Choices, seed: int) -> None:
         super().__init__(inner)
-        self._choices, self._rng = choices, np.random.default_rng(seed)
+        self._choices, self._grown, self._rng = choices, grown, np.random.default_rng(seed)
 
     def reseed_rng(self) -> None:
         """Draw other numbers than a copy in another process."""
         super().reseed_rng()
         self._rng = np.random.default_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what the sampler proposes together, with the whole lists, which it may have seen in no trial."""
+        found = super().infer_relative_search_space(study, trial)
+        return {n: CategoricalDistribution(self._grown[n]) if n in self._grown else d for n, d in found.items()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -84,4 +90,4 @@ class Offered(Around):
 def keeping(sampler: BaseSampler, space: Space, grown: Choices, seed: int) -> optuna.samplers.BaseSampler:
     """Return a sampler that keeps to the space's choices; the sampler itself where no list has grown."""
     choices = {d.name: d.choices for d in space.dimensions if d.name in grown}
-    return Offered(sampler, choices, seed) if choices else sampler
+    return Offered(sampler, choices, grown, seed) if choices else sampler

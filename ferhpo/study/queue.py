@@ -70,7 +70,7 @@ def misfits(study: optuna.Study, space: Space, tries: Sequence[Try]) -> list[Fro
     """
     states = (TrialState.WAITING, TrialState.RUNNING)
     unbegun = [t for t in study.get_trials(deepcopy=False, states=states) if "config" not in t.user_attrs]
-    return [t for t in unbegun if not _fits(t, space) or settings(t) != _meant(t, space, tries)]
+    return [t for t in unbegun if not fits(t, space) or settings(t) != _meant(t, space, tries)]
 
 
 def _meant(trial: FrozenTrial, space: Space, tries: Sequence[Try]) -> dict[str, object]:
@@ -103,7 +103,7 @@ def point_of(trial: FrozenTrial, space: Space, fixed: Mapping[str, object]) -> d
     Args:
         trial: a study's.
         space: the study file's.
-        fixed: what the space does not search, see `current.held`.
+        fixed: what the space does not search, see `current.unsearched`.
     """
     if "config" not in trial.user_attrs:
         return settings(trial)
@@ -113,7 +113,8 @@ def point_of(trial: FrozenTrial, space: Space, fixed: Mapping[str, object]) -> d
     return {d.name: had[d.name] for d in space.dimensions if d.name in had}
 
 
-def _fits(trial: FrozenTrial, space: Space) -> bool:
+def fits(trial: FrozenTrial, space: Space) -> bool:
+    """Tell whether a space still allows what a trial runs with."""
     asked = settings(trial)
     if trial.params.keys() - {dimension.name for dimension in space.dimensions}:
         return False  # drawn by a search that was killed then, and fixed since: it would be trained with another value

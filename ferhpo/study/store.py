@@ -5,7 +5,7 @@ read-only, so that a dashboard cannot harm a search (optuna-dashboard issue 545)
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -257,6 +257,13 @@ def write_trial(
             row = {"trial_id": trial_id, "step": step, "intermediate_value": number, "intermediate_value_type": FINITE}
             connection.execute(delete(reported).where(reported.c.trial_id == trial_id, reported.c.step == step))
             connection.execute(insert(reported), row)
+
+
+def forget(storage: RDBStorage, trial_id: int, attrs: Collection[str]) -> None:
+    """Delete attributes of a trial, which Optuna cannot; arguments as `write_trial`."""
+    kept = TrialUserAttributeModel.__table__
+    with storage.engine.begin() as connection:
+        connection.execute(delete(kept).where(kept.c.trial_id == trial_id, kept.c.key.in_(attrs)))
 
 
 def _open(url: str, engine_kwargs: dict[str, Any], *, shown: str | None = None, **kwargs: Any) -> RDBStorage:

@@ -23,13 +23,13 @@ from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec
 from ferhpo.space.tries import Try
 from ferhpo.study import store
-from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, SEED, STANDING, TRY, VOID
+from ferhpo.study.attrs import BROKEN, COPIED_AT, EXCESSES, REPEATS, REQUEUED_FROM, SEED, STANDING, TRY, VERDICT, VOID
 from ferhpo.study.choices import keeping
 from ferhpo.study.copies import copy_of, is_copy
 from ferhpo.study.opening import Prior, check_place, describe, opened
 from ferhpo.study.overview import STORAGE_FILE
 from ferhpo.study.quantities import known
-from ferhpo.study.queue import refresh
+from ferhpo.study.queue import fits, refresh
 from ferhpo.study.repeats import is_repeat, queue_repeats
 from ferhpo.study.study import RUN_LOCK, Study
 from ferhpo.study.trial import counts
@@ -45,8 +45,8 @@ class StudyWriter:
         root: the folder of studies.
         storage: URL of the database, the folder's own SQLite file if None.
         data: what is written down of the data: path, format, fingerprint, cache, classes.
-        make_sampler: returns what decides what to try next, given how far the study is (trials, and those that had
-            their settings) and `Study.prior`.
+        make_sampler: returns what decides what to try next, given how far the study is (trials, and the parameters
+            that they have) and `Study.prior`.
         tries: configurations to run besides the study file's `[[try]]` tables.
         prior: trials of other studies to learn from, by study, see `search.prior`; kept in place of what was.
 
@@ -107,12 +107,15 @@ class StudyWriter:
         describe(self._study, self.spec, self._data, self._prior)
         self.reader = Study(name=self.spec.name, folder=self.folder, url=url, optuna_study=self._study)
         every = self._study.get_trials(deepcopy=False)  # before any is queued: how many there are seeds the sampler
-        refresh(self._study, self.spec.space, self._tries, self._outdate)
+        self._refresh()
         own = [t for t in every if not is_repeat(t)]
-        n = len(own) + sum("config" in t.user_attrs for t in own)  # one that was cut off in between draws as well
+        n = len(own) + sum(len(t.params) for t in own)  # a run that was killed while it chose settings has drawn, too
         made = keeping(self._make_sampler(n, self.reader.prior), self.spec.space, self._grown, n)
         alone = self.spec.scheduler.name != "pbt" and not any(is_repeat(t) or is_copy(t) for t in every)
         self._study.sampler = made if alone else Searched(made)
+
+    def _refresh(self) -> None:
+        refresh(self._study, self.spec.space, self._tries, self._outdate)
 
     def _outdate(self, number: int) -> None:
         self.finish(number, "FAIL", None, {VOID: True, "error": "queued before the study file changed"})
@@ -225,8 +228,7 @@ class StudyWriter:
 
     def _gone_on(self, number: int) -> optuna.trial.FrozenTrial:
         """Let a trial that waits go on; no sampler is asked, as it has its settings."""
-        self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
-        trial = self._rdb.get_trial(self._id(number))
+        trial = self._rdb.get_trial(self._set_running(number))
         self._history[number] = list(trial.user_attrs.get("history", []))
         return trial
 
@@ -234,12 +236,16 @@ class StudyWriter:
         """Do what `Study.ask` does, which would take any trial that waits, a paused one too."""
         study = self._study
         study._thread_local.cached_all_trials = None  # noqa: SLF001 - samplers read the study afresh
-        if number is None:
-            trial_id = study._storage.create_new_trial(study._study_id)  # noqa: SLF001
-        else:
-            trial_id = self._id(number)
-            self._rdb.set_trial_state_values(trial_id, TrialState.RUNNING)
+        new = number is None
+        trial_id = study._storage.create_new_trial(study._study_id) if new else self._set_running(number)  # noqa: SLF001
         return optuna.Trial(study, trial_id)
+
+    def _set_running(self, number: int) -> int:
+        """Let a trial that waits run, without the end that a search was writing when it was killed; return its key."""
+        trial_id = self._id(number)
+        store.forget(self._rdb, trial_id, VERDICT)
+        self._rdb.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return trial_id
 
     def _waiting(self) -> list[optuna.trial.FrozenTrial]:
         found = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
@@ -272,7 +278,7 @@ class StudyWriter:
         Its other objectives, and what it breaks of the constraints, come from the costs and figures among ``attrs``.
         """
         if self._rdb.get_trial(self._id(number)).state == TrialState.WAITING:  # only a running trial can be told
-            self._rdb.set_trial_state_values(self._id(number), TrialState.RUNNING)
+            self._set_running(number)
         history = self._history.pop(number, None) or self._stored_history(number)
         attrs = {**attrs, "seconds": sum(row["seconds"] for row in history)}
         found = known(attrs) | ({} if value is None else {self.spec.metric: value})
@@ -284,10 +290,16 @@ class StudyWriter:
         values = [found[name] for name in self.spec.objectives] if state == "COMPLETE" else None
         self._study.tell(number, values, state=TrialState[state])
 
-    def hand_back(self, number: int) -> bool:
-        """Put a running trial back: it goes on later under its own number, values kept; tell whether it was running."""
+    def hand_back(self, number: int, marks: Mapping[str, Any] = MappingProxyType({})) -> bool:
+        """Put a running trial back: it goes on later under its own number, values kept; tell whether it was running.
+
+        Args:
+            number: the trial's.
+            marks: stored with it if it was running, and before: a kill in between loses none of them.
+        """
         running = self._rdb.get_trial(self._id(number)).state == TrialState.RUNNING
         if running:
+            self.mark(number, marks)
             self._rdb.set_trial_state_values(self._id(number), TrialState.WAITING)
         self._history.pop(number, None)
         return running
@@ -296,7 +308,7 @@ class StudyWriter:
         """End a trial that cannot go on as FAIL, which does not count, and queue its parameters once more.
 
         Not those of a repeat, which `queue_repeats` queues again, nor of a copy before its first epoch: they were meant
-        for a net under way.
+        for a net under way; nor what the study file rules out by now.
 
         Returns:
             What becomes of it, in words.
@@ -305,10 +317,15 @@ class StudyWriter:
         others = self._study.get_trials(deepcopy=False)
         there = any(t.user_attrs.get(REQUEUED_FROM) == number for t in others)  # by a run that was killed then
         unbegun = is_copy(frozen) and max(frozen.intermediate_values) == frozen.user_attrs[COPIED_AT]
-        if not (there or unbegun or is_repeat(frozen)):
+        again = not (there or unbegun or is_repeat(frozen))
+        outdated = again and not fits(frozen, self.spec.space)
+        if again and not outdated:
             kept = {TRY: frozen.user_attrs[TRY]} if TRY in frozen.user_attrs else {}
             self._study.enqueue_trial(dict(frozen.params), user_attrs={REQUEUED_FROM: number, **kept})
         self.finish(number, "FAIL", None, {VOID: True, "error": reason})
+        if outdated:
+            self._refresh()  # it may have been the defaults, or a try, which the study file has otherwise
+            return "the study file rules its parameters out"
         if is_repeat(frozen):
             return "--confirm trains it again"
         return "another copy is made in its place" if unbegun else "its parameters are queued once more"

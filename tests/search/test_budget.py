@@ -79,9 +79,11 @@ def test_a_search_that_has_its_total_is_not_called_flat(root: Path, data: fakes.
     session, _ = search(root, data, trials=25, flat=1e-9)
     assert session.stopping is None or "0 more trials" not in session.stopping
     budget = made(flat=0.1)
-    budget.values = [0.5] * 99
+    budget.values = [1.0] * 99
     assert budget.reason(none) is None
     assert budget.reason(lambda: 1) is not None
+    budget.values = [0.5] * 99
+    assert budget.reason(lambda: 1) is None, "all may have collapsed"
 
 
 def test_what_the_whole_study_has_used_up_is_told_apart_from_time() -> None:

@@ -3,17 +3,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ferhpo.metrics import metric
 from ferhpo.search.flat import ENOUGH, expected_improvement
 
-histories = st.lists(st.floats(0, 1), min_size=ENOUGH, max_size=80)
+histories = st.lists(st.floats(0, 1), min_size=ENOUGH, max_size=80).filter(
+    lambda values: max(map(values.count, values)) < ENOUGH // 2  # more equal ones tell nothing
+)
 
 
 def test_nothing_is_expected_of_few_trials() -> None:
     assert expected_improvement([0.5] * (ENOUGH - 1), 10, maximize=True) is None
 
 
-def test_equal_values_promise_nothing() -> None:
-    assert expected_improvement([0.5] * 40, 1000, maximize=True) == 0
+@pytest.mark.parametrize("maximize", [True, False])
+def test_equal_values_promise_nothing_where_none_is_better(maximize: bool) -> None:
+    perfect = metric("accuracy" if maximize else "nll").perfect
+    assert expected_improvement([perfect] * 40, 1000, maximize=maximize, perfect=perfect) == 0
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_trials_that_all_collapsed_tell_nothing(maximize: bool) -> None:
+    worse = 0.2 if maximize else 0.3
+    values = [worse, 0.25, 0.25] * 20
+    assert expected_improvement(values, 10, maximize=maximize, perfect=metric("accuracy").perfect) is None
+    assert expected_improvement([*values, 0.26 if maximize else 0.24], 10, maximize=maximize) is not None
+
+
+def test_equal_values_below_an_earlier_one_promise_nothing() -> None:
+    assert expected_improvement([0.6, *[0.25] * 40], 1000, maximize=True) == 0
 
 
 @given(histories, st.integers(0, 200))

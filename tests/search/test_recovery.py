@@ -1,4 +1,5 @@
 import shutil
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ import pytest
 from conftest import open_writer, run_session
 
 from ferhpo import _layout
-from ferhpo.search import costs
+from ferhpo.search import costs, launch
 from ferhpo.search.budget import Limits
-from ferhpo.search.events import Event, TrialEnded
+from ferhpo.search.events import EpochEnded, Event, TrialEnded
+from ferhpo.search.machine import cluster
+from ferhpo.search.machine.workers import Workers
 from ferhpo.search.recovery import UNJUDGED, settle
 from ferhpo.search.runner import left_waiting, settled_study
 from ferhpo.search.session import Session
-from ferhpo.space.spec import StudySpec
+from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try
 from ferhpo.study.source import data_record
 from ferhpo.study.study import Study
@@ -122,7 +125,36 @@ def test_memory_of_an_epoch_that_was_saved_but_not_stored_is_judged_too(
     assert (trial.state, list(trial.values), trial.attrs["costs"]) == ("PRUNED", [1], {"memory_mib": 400.0})
 
 
-def test_a_trial_killed_while_it_was_being_pruned_is_judged_again(root: Path, data: fakes.FakeData) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_search_cut_off_between_an_epoch_and_its_verdict_leaves_it_to_be_judged(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """By a second Ctrl-C, or a log that its full disk does not take."""
+
+    def cut_off(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            raise error
+
+    spec = fakes.spec(epochs=9)
+    monkeypatch.setattr(cluster, "started", lambda *_, **__: nullcontext([{"CPU": 1.0}]))
+    monkeypatch.setattr(launch, "_tune", lambda session, *_, **__: run_session(session, data))
+    run(spec, root, data, trials=3)
+    with open_writer(spec, root, data) as writer, suppress(OSError):
+        writer._study.enqueue_trial({"lr": 0.001, "dropout": 0.8})
+        session = Session(writer, Limits(trials=4), emit=cut_off)
+        launch.run(session, data, Workers(), fakes.trainer)  # pyright: ignore[reportArgumentType]
+    run(spec, root, data, trials=4)
+    last = Study.open(root, spec.name).trials()[3]
+    assert (last.state, list(last.values)) == ("PRUNED", [1])
+
+
+@pytest.mark.parametrize("kills", [0, 1])
+def test_a_trial_killed_while_it_was_being_pruned_is_judged_again(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
     spec = fakes.spec(epochs=9)
     with open_writer(spec, root, data) as writer:
         session = Session(writer, Limits(trials=9), emit=lambda _: None)
@@ -131,6 +163,11 @@ def test_a_trial_killed_while_it_was_being_pruned_is_judged_again(root: Path, da
         assert assignment is not None
         record = fakes.worker(assignment, fakes.job(writer.folder, data))()
         writer.report(assignment.number, 1, record["value"], record["history"])  # and killed right here
+    for _ in range(kills):
+        with open_writer(spec, root, data) as writer, monkeypatch.context() as patch:
+            patch.setattr(writer, "mark", killed)
+            with pytest.raises(KeyboardInterrupt):
+                settle(writer)
     with open_writer(spec, root, data) as writer:
         settle(writer)
         assert writer.marks(assignment.number)[UNJUDGED] == 1
@@ -210,6 +247,21 @@ def test_a_trial_whose_state_is_gone_fails_without_counting_and_is_queued_once(
     assert [t.state for t in trials[1:]] == ["COMPLETE"] * 3
     assert [t.params for t in trials].count(trials[0].params) == 2
     assert sum(t.counts for t in trials) == 3
+
+
+def test_a_trial_whose_state_is_gone_is_not_queued_again_with_what_the_study_file_rules_out_since(
+    root: Path, data: fakes.FakeData
+) -> None:
+    spec = fakes.spec(scheduler="none")
+    run(spec, root, data, trials=2, epochs=1)
+    shutil.rmtree(_layout.trial_folder(root / spec.name, 0))
+    lower = spec.text.replace("high = 1.0", "high = 0.05").replace("default = 0.1", "default = 0.02")
+    notes = run(parse_spec(lower, name="toy"), root, data, trials=2)
+    assert notes == ["trial 0 was interrupted and its state is gone: the study file rules its parameters out"]
+    trials = Study.open(root, spec.name).trials()
+    assert [t.state for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[0].attrs["interrupted"] is True
+    assert trials[1].params == {"lr": 0.02, "dropout": 0.2}, "the defaults of now come first"
 
 
 def test_a_damaged_state_is_found_when_the_trial_goes_on_and_it_is_queued_once_more(

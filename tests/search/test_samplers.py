@@ -10,19 +10,22 @@ import optuna
 import pytest
 from conftest import open_writer, run_session
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from ferhpo.errors import SpecError
 from ferhpo.search import sampler as module
 from ferhpo.search.budget import Limits
 from ferhpo.search.recovery import settle
-from ferhpo.search.samplers import sampler
+from ferhpo.search.samplers import Ranked, sampler
 from ferhpo.search.session import Session
 from ferhpo.search.surrogate.fidelity import Surrogate
 from ferhpo.search.surrogate.proposal import proposed
 from ferhpo.space.aims import Constraint
 from ferhpo.space.sections import SAMPLERS
 from ferhpo.space.spec import StudySpec, parse_spec
+from ferhpo.study.attrs import EXCESSES
+from ferhpo.study.study import Study
 from tests.search.plain import EPOCHS, run
 
 FLAT = """
@@ -110,16 +113,37 @@ def test_constraints_are_refused_by_the_sampler_that_ignores_them() -> None:
         sampler(made, 0)
 
 
-def test_gp_does_not_propose_again_what_was_stopped() -> None:
-    """It sees no trial that a constraint ended, and so nothing that would change its mind."""
-    made = spec("gp", "lr = { low = 0.001, high = 1.0, default = 0.1 }\nwidth = { low = 8, high = 64, default = 8 }")
-    study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
-    for _ in range(25):
+def test_tpe_with_several_objectives_leaves_out_what_an_earlier_scheduler_stopped() -> None:
+    """But not what a constraint ended, of which it learns."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    made = parse_spec("metric = ['accuracy', 'params']\nscheduler = { name = 'none' }\n" + spec("tpe").text, name="toy")
+    study.sampler = sampler(made, 0)
+    for excess in (0.0, 1.0):
+        told: dict[str, Any] = {"intermediate_values": {1: 0.5}, "system_attrs": {EXCESSES: [excess]}}
+        study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, **told))
+    for _ in range(6):  # the model is used from the fourth on
         trial = study.ask()
         made.space.sample(trial)
-        large = trial.params["width"] > 32
-        study.tell(trial, None if large else trial.params["width"], state=TrialState.PRUNED if large else None)
-    assert len({str(t.params) for t in study.trials}) == 25
+        study.tell(trial, (0.5, 1.0))
+    assert [t.number for t in Ranked(RandomSampler()).seen(study).trials] == [*range(1, 8)]
+
+
+@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.WAITING])
+def test_gp_does_not_propose_again_what_was_stopped_or_paused(state: TrialState) -> None:
+    """It sees no such trial, and so nothing that would change its mind."""
+    steps = "{ low = 0.0, high = 0.8, step = 0.1, default = 0.1 }"
+    made = spec("gp", f"dropout = {steps}\nsmoothing = {steps}")
+    study = optuna.create_study(direction="maximize", sampler=sampler(made, 0))
+    kept: list[dict[str, Any]] = []
+    for _ in range(25):
+        trial = optuna.Trial(study, study._storage.create_new_trial(study._study_id))  # `ask` would begin what waits
+        made.space.sample(trial)
+        assert trial.relative_params not in kept
+        if trial.params["dropout"] > 0.4:
+            kept.append(trial.params)
+            study._storage.set_trial_state_values(trial._trial_id, state)
+        else:
+            study.tell(trial, trial.params["dropout"])
 
 
 def test_the_first_trials_do_not_repeat_the_defaults() -> None:
@@ -206,27 +230,51 @@ def test_what_was_fixed_in_past_trials_counts_with_its_value_for_the_default_one
     assert seen[-1]["optimizer"].tolist() == [1.0] * 6
 
 
-@pytest.mark.parametrize("name", ["random", "fidelity"])
-def test_a_trial_that_was_cut_off_before_it_had_settings_is_not_drawn_twice(
-    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str
+def test_a_small_space_is_searched_anew_where_something_fixed_changed(root: Path, data: fakes.FakeData) -> None:
+    dials = "".join(f"{name} = {{ choices = [0.0, 0.2, 0.4], default = 0.2 }}\n" for name in ("dropout", "smoothing"))
+    for batch_size in (64, 128):
+        made = spec("fidelity", f"batch_size = {batch_size}\n{dials}")
+        with open_writer(made, root, data) as writer:
+            run_session(Session(writer, Limits(trials=writer.count() + 9), emit=lambda _: None), data)
+            asked = [str(t.params) for t in writer.reader.trials()][-9:]
+        assert len(set(asked)) == 9
+
+
+def test_the_model_may_propose_again_what_was_trained_with_something_else_fixed(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(module, "proposed", lambda surrogate, *_: surrogate.rows[:1])
+    for same, distinct in ((None, True), (lambda _: False, False)):
+        study = optuna.create_study(sampler=module.FidelitySampler(EPOCHS, 0, startup=2, same=same))
+        asked = run(study, lambda t: round(t.suggest_float("x", 0, 1), 9), lambda x, _: x, 20)
+        assert (len(set(asked)) == 20) is distinct
+
+
+@pytest.mark.parametrize("name", ["random", "fidelity"])
+@pytest.mark.parametrize(
+    "runs", [[(1, "suggest_float"), 2, 2, 4], [(1, "suggest_float"), (1, "set_user_attr"), 4]], ids=["once", "twice"]
+)
+def test_a_trial_that_was_cut_off_before_it_had_settings_is_not_drawn_twice(
+    root: Path, data: fakes.FakeData, monkeypatch: pytest.MonkeyPatch, name: str, runs: list[Any]
+) -> None:
+    """Each run goes on to a total, and may be killed in the next trial before it has drawn, or stored its settings."""
     spec = parse_spec(fakes.spec(epochs=1, scheduler="none").text.replace('"random"', f'"{name}"'), name="toy")
 
     def cut_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for total in (1, 2, 2, 4):
+    for one in runs:
+        total, killed_in = one if isinstance(one, tuple) else (one, None)
         with open_writer(spec, root, data) as writer:
             settle(writer)
             run_session(Session(writer, Limits(trials=total), emit=lambda _: None), data)
-            if total == 1:
+            if killed_in:
                 with monkeypatch.context() as patch:
-                    patch.setattr(optuna.Trial, "suggest_float", cut_off)
+                    patch.setattr(optuna.Trial, killed_in, cut_off)
                     session = Session(writer, Limits(trials=4), emit=lambda _: None)
                     with pytest.raises(KeyboardInterrupt):
                         session.next_trial()
-            found = [str(t.params) for t in writer.reader.trials()]
-    assert len(set(found)) == 4
+    assert len({str(t.params) for t in Study.open(root, "toy").trials()}) == 4
 
 
 @pytest.mark.parametrize("other", [{"low": 1e-3, "high": 1.0, "log": True}, {"low": 0, "high": 1}])

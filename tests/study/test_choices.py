@@ -56,6 +56,17 @@ def test_old_trials_stay_as_they_are_and_new_ones_keep_to_the_new_choices(
     assert "onecycle" not in chosen(root)[24:]
 
 
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in {"cmaes", "grid"}])
+def test_choices_may_change_with_a_range_that_no_past_trial_lies_in(
+    root: Path, data: fakes.FakeData, sampler: str
+) -> None:
+    one, other = spec("onecycle", "cosine", sampler=sampler), spec("constant", "cosine", sampler=sampler)
+    searched(root, data, one, 6)
+    lower = other.text.replace("low = 0.001, high = 0.8", "low = 1e-6, high = 1e-4").replace("= 0.1 }", "= 1e-5 }")
+    searched(root, data, parse_spec(lower, name="toy", path="toy.toml"), 12)
+    assert set(chosen(root)[6:]) <= {"constant", "cosine"}
+
+
 def test_only_trials_that_count_are_told_of() -> None:
     lists: dict[str, BaseDistribution] = {"schedule": CategoricalDistribution(["onecycle", "cosine"])}
     trials = [

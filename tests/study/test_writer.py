@@ -12,6 +12,7 @@ from ferhpo.errors import SpecError, StudyError
 from ferhpo.space.config import TrialConfig
 from ferhpo.space.spec import StudySpec, parse_spec
 from ferhpo.space.tries import Try, read_tries
+from ferhpo.study.attrs import VERDICT
 from ferhpo.study.study import Study
 from ferhpo.study.writer import StudyWriter
 
@@ -233,6 +234,25 @@ def test_a_trial_that_waits_may_end_and_its_seconds_are_all_counted(writer: Stud
     assert (trial.state, trial.value) == ("PRUNED", 0.6)
     assert trial.attrs["seconds"] == pytest.approx(sum(row["seconds"] for row in trial.attrs["history"]))
     assert trial.attrs["seconds"] > 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_trial_runs_without_the_end_that_a_killed_search_was_writing(
+    writer: StudyWriter, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    number = writer.upcoming()
+    if begun:
+        writer.ask(same)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer._study, "tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            writer.finish(number, "FAIL", None, dict.fromkeys(VERDICT, "of that end"))
+    writer.hand_back(number)
+    assert writer.ask(same)[0] == number
+    assert not writer.marks(number).keys() & set(VERDICT)
 
 
 @pytest.mark.parametrize("waiting", [False, True])

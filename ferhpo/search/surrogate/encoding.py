@@ -162,18 +162,20 @@ class Tried:
     Args:
         rows: of the trials, in the order of their numbers (n, parameters).
         whole: of each whether it was surely asked for all of its parameters.
+        same: of each whether it was of these configurations at all, and not one with something else that was fixed.
     """
 
-    def __init__(self, rows: np.ndarray, whole: Sequence[bool]) -> None:
+    def __init__(self, rows: np.ndarray, whole: Sequence[bool], same: Sequence[bool]) -> None:
         self._rows, self._absent, self._whole = rows.round(6), np.isnan(rows), np.array(whole, bool)[:, None]
+        self._same = np.array(same, bool)
         self._first = np.argmin(self._absent, axis=0) if len(rows) else np.zeros(rows.shape[1], int)
 
     def __call__(self, row: np.ndarray) -> bool:
         """Tell whether a trial has had a row, whose parameters were all asked for of some trial."""
         since = self._first[~np.isnan(row)].max(initial=0)
         absent = self._absent[since:]
-        same = (self._rows[since:] == row.round(6)) | (absent & (self._whole[since:] | np.isnan(row)))
-        return bool((same.all(1) & ~absent.all(1)).any())
+        fits = (self._rows[since:] == row.round(6)) | (absent & (self._whole[since:] | np.isnan(row)))
+        return bool((fits.all(1) & ~absent.all(1) & self._same[since:]).any())
 
 
 def _count(distribution: BaseDistribution) -> float:

@@ -46,20 +46,26 @@ def test_all_configurations_come_once_each_in_an_order_that_is_drawn() -> None:
 
 def test_a_row_was_tried_if_a_trial_has_all_of_it_or_was_not_asked_for_the_rest() -> None:
     nan = float("nan")
-    tried = Tried(np.array([[0, nan], [nan, nan], [1, 0.5], [2, nan]]), [True] * 4)
+    tried = Tried(np.array([[0, nan], [nan, nan], [1, 0.5], [2, nan]]), [True] * 4, [True] * 4)
     assert tried(np.array([1, 0.5 + 1e-9]))
     assert not tried(np.array([1, 0.6]))
     assert tried(np.array([2, 0.6])), "the trial could have been asked for the second, and was not"
     assert not tried(np.array([0, 0.6])), "nobody knew of the second when that trial ran"
     assert tried(np.array([0, nan]))
     assert not tried(np.array([3, nan]))
-    assert not Tried(np.empty((0, 2)), [])(np.array([3, nan]))
+    assert not Tried(np.empty((0, 2)), [], [])(np.array([3, nan]))
 
 
 def test_a_trial_that_may_have_ended_too_early_has_had_only_what_it_was_asked_for() -> None:
     nan = np.nan
-    tried = Tried(np.array([[1, 0.5], [2, nan], [3, nan]]), [True, False, True])
+    tried = Tried(np.array([[1, 0.5], [2, nan], [3, nan]]), [True, False, True], [True] * 3)
     assert [tried(np.array(row)) for row in ([2, 0.5], [2, nan], [3, 0.5])] == [False, True, True]
+
+
+def test_a_trial_of_other_configurations_has_had_no_row_but_was_asked_for_what_it_has() -> None:
+    nan = np.nan
+    tried = Tried(np.array([[0, nan], [1, 0.5], [2, nan]]), [True] * 3, [True, False, True])
+    assert [tried(np.array(row)) for row in ([1, 0.5], [2, 0.5], [0, 0.5])] == [False, True, False]
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 2))
