@@ -226,11 +226,7 @@ def _show(facts: dict[str, Any], found: "Sequence[Problem]") -> None:
             *((f"{pair} duplicates", f"{n} rows of the second stand in the first") for pair, n in leaks.items()),
             ("near duplicates", f"{facts['near_duplicates']} groups of nearly the same image"),
             *((f"{pair} near duplicates", f"{n} more rows of the second") for pair, n in near.items()),
-            *(
-                (f"{pair} groups", f"{n} rows of the second are of a group in the first")
-                for pair, n in people.items()
-                if n
-            ),
+            *((f"{pair} groups", f"{n} rows of the second have theirs in the first") for pair, n in people.items()),
             ("conflicting labels", f"{facts['conflicting_labels']} groups of identical images"),
             ("blank images", facts["blank_images"]),
             *(("left out", f"{n} {REASONS[why]}") for why, n in facts["left_out"].items()),

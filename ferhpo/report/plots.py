@@ -143,10 +143,9 @@ def objectives(table: pd.DataFrame, column: str, title: str, metric: str, *, lin
     for on, name, color in ((False, "other trials", STATES["WAITING"]), (True, "Pareto front", BEST)):
         some = rows(table, col(table, "best") == on).sort_values(column)
         marker = {"size": 9 if on else 7, "color": color, "opacity": 0.85}
-        shape = "vh" if quantity(title).maximize else "hv"  # what the front is known to reach
-        joined = (
-            {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "shape": shape}} if on and line else {}
-        )
+        steps = "vh" if quantity(title).maximize else "hv"  # what the front is known to reach
+        drawn = {"color": color, "width": 1.5, "shape": steps}
+        joined = {"mode": "lines+markers", "line": drawn} if on and line else {}
         points(figure, some, column, name, marker, hover(title, metric), **joined)
     return figure
 

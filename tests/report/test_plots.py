@@ -73,6 +73,13 @@ def test_what_cost_nothing_has_no_place_on_a_logarithmic_axis() -> None:
     assert [trace["x"] for trace in traces(figure)] == [[8.0]]
 
 
+@pytest.mark.parametrize(("other", "steps"), [("params", "hv"), ("macro_f1", "vh")])
+def test_the_line_of_a_front_claims_nothing_that_no_trial_reached(other: str, steps: str) -> None:
+    table = pd.DataFrame({"number": [0, 1], "value": [0.5, 0.7], "x": [0.2, 0.4], "best": [True, True]})
+    _, front = traces(plots.objectives(table, "x", other, "accuracy", line=True))
+    assert front["line"]["shape"] == steps
+
+
 def test_budget_stacks_the_shares_of_each_state(full: Study) -> None:
     drawn = traces(plots.budget(frames.budget(full.trials())))
     assert [trace["name"] for trace in drawn] == ["COMPLETE", "PRUNED", "FAIL", "INTERRUPTED", "WAITING"]
