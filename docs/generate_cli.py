@@ -96,7 +96,8 @@ def settings() -> str:
         "`[space]` is a value, `{ choices = [...], default = ... }`, or `{ low = ..., high = ..., default = ... }` "
         "with `log = true` or `step = ...`; the default is that of the first trial. `when = { optimizer = 'sgd' }` in "
         "it asks for the setting only then; one that has no say (`smoothing` under another loss) is never asked for, "
-        "`--set` refuses it, and a search says which fixed one has none. `--set flip=off` takes an operation out."
+        "`--set` refuses it, and a search says which fixed one has none. `--set flip=off` takes an operation out, "
+        "`--set seed=1` trains with another seed than the study's."
         "\n\n"
         "| setting | default | accepts | meaning |\n|---|---|---|---|\n"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ferhpo.cli.options import DataOption, DeviceOption, Format, FormatOption, command_line, device_of
+from ferhpo.cli.options import DATA, DeviceOption, Format, FormatOption, command_line, device_of
 from ferhpo.cli.output import print_json, print_table, say
 from ferhpo.errors import UsageError
 from ferhpo.study.find import ROOT, find_spec
@@ -31,7 +31,9 @@ def compare(
     image_size: Annotated[
         int | None, typer.Option(help="Pixels a side that every net sees.", show_default="each study's own")
     ] = None,
-    data: DataOption = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help=DATA, show_default="each study's own, else rendered faces")
+    ] = None,
     weights: Annotated[
         list[Path] | None,
         typer.Option(help="Pretrained weights (safetensors), for the net they fit; may be given many times."),
@@ -43,8 +45,8 @@ def compare(
 ) -> int:
     """Run known systems as described and searched for the same time, and set them side by side with what was reported.
 
-    Without --data the images are rendered faces. The same command again goes on, and skips what is done. The test split
-    is opened once for each study, when it is over; nothing is chosen by it.
+    The same command again goes on, and skips what is done. The test split is opened once for each study, when it is
+    over; nothing is chosen by it.
     """
     from ferhpo.cli.live import watching
     from ferhpo.compare.run import Place, Scale

@@ -18,6 +18,7 @@ from ferhpo.study.find import is_path
 
 QUICKSTART = "quickstart"
 LAST = ".last"
+DATA = "Images: a csv or a folder, see docs/data.md."
 PASSWORDS = (  # of a database URL; a user name may hold an @, a password anything
     re.compile(r"([?&](?:ssl)?password=)[^&]*"),
     re.compile(r"(://[^:/]*:).*(?=@)", re.DOTALL),
@@ -54,10 +55,7 @@ EnsembleOption = Annotated[
 ]
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="As --study.", show_default=False)]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds what studies leave.", file_okay=False)]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", "-d", help="Images: a csv or a folder, see docs/data.md.", show_default="the study's own"),
-]
+DataOption = Annotated[Path | None, typer.Option("--data", "-d", help=DATA, show_default="the study's own")]
 StorageOption = Annotated[
     str | None,
     typer.Option(

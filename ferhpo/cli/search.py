@@ -112,7 +112,7 @@ def search(
 ) -> int:
     """Search a study: try configurations, keep every result, go on where an earlier run ended.
 
-    Ctrl-C ends the running epochs first; the same command goes on from there.
+    Ctrl-C lets the running epochs end; the same command goes on from there.
     """
     from ferhpo.cli.live import watching
     from ferhpo.cli.study import show_study

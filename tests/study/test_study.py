@@ -47,6 +47,14 @@ def test_a_study_says_what_it_is_about(study: Make) -> None:
     assert opened.openings == []
 
 
+def test_the_folder_of_studies_may_be_given_as_text(study: Make) -> None:
+    opened = study(1)
+    again = Study.open(str(opened.folder.parent), "toy")
+    assert (again.folder, again.url) == (opened.folder, opened.url)
+    with pytest.raises(StudyError, match="did you mean 'toy'"):
+        Study.open(str(opened.folder.parent), "toys")
+
+
 def test_states_names_every_state_and_counts_every_trial(study: Make) -> None:
     states = study(6).states()
     assert list(states) == ["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
