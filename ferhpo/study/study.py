@@ -49,7 +49,7 @@ class Study:
     optuna_study: optuna.Study
 
     @classmethod
-    def open(cls, root: Path, name: str, storage: str | None = None) -> Self:
+    def open(cls, root: Path | str, name: str, storage: str | None = None) -> Self:
         """Open a study for reading.
 
         Args:
@@ -60,6 +60,7 @@ class Study:
         Raises:
             StudyError: there is no such study, with the nearest name.
         """
+        root = Path(root)
         folder = _layout.study_folder(root, name)
         url = store.absolute(storage or store.remembered_url(folder))
         if store.is_sqlite(url) and not store.sqlite_file(url).is_file():
