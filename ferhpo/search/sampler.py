@@ -172,7 +172,7 @@ class FidelitySampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _begin(self, others: Sequence[FrozenTrial]) -> None:
-        """Before the first draw, leave the numbers that another process may have drawn the trials with that are there."""
+        """Before the first draw, leave the numbers that another process may have drawn trials with that are there."""
         if self._begun:
             return
         self._begun = True
