@@ -144,7 +144,7 @@ class Budget:
         if limits.epochs is not None and self.epochs >= limits.epochs:
             return f"the study has had {self.epochs} of {limits.epochs} epochs"
         if limits.device_seconds is not None and self.device_seconds >= limits.device_seconds:
-            spent = f"{self.device_seconds:.4g} of {limits.device_seconds:.4g} seconds"
+            spent = f"{self.device_seconds:.1f} of {limits.device_seconds:.1f} seconds"
             return f"the study has been trained for {spent}"
         return None
 

@@ -19,7 +19,7 @@ from ferhpo.search.surrogate.fidelity import Curve, Surrogate, curve
 from ferhpo.search.surrogate.proposal import allowing, near, proposed
 from ferhpo.search.surrogate.scalar import directions, scalarised
 from ferhpo.study.attrs import VOID
-from ferhpo.study.queue import settings
+from ferhpo.study.queue import QUEUED, settings
 
 Key = frozenset[tuple[str, float]]
 Points = Mapping[int, Sequence[float]]  # the values of all objectives, by epoch
@@ -45,7 +45,8 @@ class FidelitySampler(BaseSampler):
 
     Args:
         max_epochs: the step at which a trial that is never stopped reports its last value, at least 1.
-        seed: of every draw; the same study and seed give the same proposals.
+        seed: of every draw; the same study and seed give the same proposals. Who goes on with a study draws others than
+            who began it, so that with one seed no random trial comes again.
         startup: trials with a value before the model is used; until then trials are random, or near ``around``.
         choices: those that may be proposed of a parameter, where that is fewer than trials may have.
         prior: trials of another study of as many epochs, with values by epoch, whose greater or smaller values mean the
@@ -82,6 +83,7 @@ class FidelitySampler(BaseSampler):
         self._names, self._had, self._same, self._around = names, had, same, dict(around)
         self._random = RandomSampler(seed=seed)
         self._rng = np.random.default_rng(seed)
+        self._begun = False
         told = [t for t in prior if t.state == TrialState.COMPLETE or t.intermediate_values]
         self._prior = [t for t in told if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
         self._study: tuple[Any, ...] = ()  # whose trials the following are of
@@ -106,9 +108,11 @@ class FidelitySampler(BaseSampler):
         if (which := _identity(study)) != self._study:
             self._study, self._finished, self._tried, self._space, self._fits = which, {}, set(), {}, {}
             self._mixed, self._exhausted = set(), {}
-        for other in study.get_trials(deepcopy=False):
+        others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+        self._begin(others)
+        for other in others:
             number, drawn_from = other.number, other.distributions
-            if number == trial.number or number in self._finished:
+            if number in self._finished:
                 continue
             for name, distribution in drawn_from.items():
                 known = self._space.setdefault(name, (number, distribution))
@@ -166,6 +170,16 @@ class FidelitySampler(BaseSampler):
     ) -> Any:
         """Return a random value."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _begin(self, others: Sequence[FrozenTrial]) -> None:
+        """Before the first draw, leave the numbers that another process may have drawn trials with that are there."""
+        if self._begun:
+            return
+        self._begun = True
+        drawn = sum(QUEUED not in other.system_attrs for other in others)
+        if drawn:
+            self._rng = np.random.default_rng([self._rng.integers(2**32), drawn])
+            self._random = RandomSampler(seed=int(self._rng.integers(2**32)))
 
     def _untried(
         self, study: Study, trial: FrozenTrial, encoding: Encoding, rows: Iterable[np.ndarray] = ()

@@ -91,6 +91,9 @@ def test_what_the_whole_study_has_used_up_is_told_apart_from_time() -> None:
     assert [budget.spent, budget.reason(none)] == [None, "time is up: " + AFTER]
     budget.epochs = 7
     assert budget.spent == "the study has had 7 of 7 epochs"
+    budget = made(device_seconds=36000)
+    budget.epoch(36010.24)
+    assert budget.spent == "the study has been trained for 36010.2 of 36000.0 seconds"
 
 
 def test_failures_between_which_a_trial_worked_are_not_in_a_row(root: Path, data: fakes.FakeData) -> None:

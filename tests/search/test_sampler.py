@@ -292,6 +292,7 @@ def test_a_trial_that_never_began_or_was_queued_again_tells_nothing(
     ranges: dict[str, BaseDistribution] = dict.fromkeys(params, optuna.distributions.FloatDistribution(0, 1))
     attrs = {"interrupted": True} if params else {}
     alone, beside = fidelity(startup=5), fidelity(startup=5)
+    assert run(alone, three, crossing, 1) == run(beside, three, crossing, 1)
     for _ in range(4):
         beside.add_trial(optuna.create_trial(state=state, params=params, distributions=ranges, user_attrs=attrs))
     assert run(alone, three, crossing, 16) == run(beside, three, crossing, 16)
@@ -356,6 +357,18 @@ def test_a_sampler_that_is_copied_or_pickled_proposes_what_the_original_would() 
         run(again, three, crossing, 5)
         again.sampler = copied(again.sampler)
         assert run(study, three, crossing, 3) == run(again, three, crossing, 3)
+
+
+def test_a_study_that_is_gone_on_with_under_the_same_seed_has_no_random_trial_again() -> None:
+    def asked(sessions: int) -> list[float]:
+        study, found = optuna.create_study(), []
+        for _ in range(sessions):
+            study.sampler = FidelitySampler(EPOCHS, seed=0)
+            found += run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x / e, 2)
+        return found
+
+    assert len(set(asked(5))) == 10
+    assert asked(5) == asked(5)
 
 
 def test_a_study_of_the_same_name_elsewhere_is_another_one() -> None:

@@ -202,7 +202,7 @@ def _to_unit(value: Any, distribution: BaseDistribution) -> float:
     low, high = _ends(distribution)
     if distribution.log:
         value = math.log(value) if value > 0 else low
-    return (value - low) / (high - low)
+    return (value - low) / (high - low) if low < high else 0.0  # two numbers beside each other have one logarithm
 
 
 def _from_unit(cell: float, distribution: BaseDistribution) -> Any:

@@ -80,6 +80,7 @@ def scaled(values: np.ndarray) -> np.ndarray:
         return np.zeros(len(values))
     best, floor = float(finite.max()), worst(finite)
     cut = np.maximum(np.where(np.isfinite(values), values, floor), floor) - best
+    cut = np.ldexp(cut, -np.frexp(cut.min())[1])  # a power of two rounds nothing, and no square is too large or small
     spread = float(cut.std())
     return (cut - cut.mean()) / spread if spread > 0 else np.zeros(len(values))
 

@@ -114,6 +114,12 @@ def test_old_values_outside_a_range_that_changed_keep_their_order() -> None:
     assert encoding.row({"x": 0, "y": 0})[0] == -1
 
 
+def test_a_range_whose_ends_have_one_logarithm_has_values() -> None:
+    low, high = 1e-3, float(np.nextafter(1e-3, 1))
+    narrow = Encoding({"x": FloatDistribution(low, high, log=True)})
+    assert low <= narrow.params(narrow.row({"x": high}))["x"] <= high
+
+
 def test_mutation_moves_something_in_every_row_and_draws_absent_cells() -> None:
     encoding = Encoding(SPACE)
     before = rows(0)

@@ -27,6 +27,12 @@ def test_scaled_values_do_not_depend_on_unit_and_origin(values: list[float], uni
     np.testing.assert_allclose(scaled(unit * array + 3 * unit), scaled(array), atol=1e-5)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_values_may_be_as_large_and_as_small_as_numbers_get(unit: float) -> None:
+    values = np.array([-1.0, 0.0, 0.5, 1.0, np.inf])
+    np.testing.assert_allclose(scaled(unit * values), scaled(values))
+
+
 def test_scaled_values_are_standard_and_what_diverged_counts_as_bad_only() -> None:
     values = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
     assert (scaled(values).mean(), scaled(values).std()) == pytest.approx((0, 1))
