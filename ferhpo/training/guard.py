@@ -11,11 +11,12 @@ import torch
 from ferhpo.errors import TrainingError, first_line
 from ferhpo.training import heap
 
-# What out-of-memory errors say in CUDA, torch on a CPU, cuBLAS and cuDNN; "unable to find an engine" is cuDNN without
-# room for any of its plans, "..._NOT_INITIALIZED" a library without room for its handle.
+# What out-of-memory errors say in CUDA, torch on a CPU, C++, cuBLAS and cuDNN; "unable to find an engine" is cuDNN
+# without room for any of its plans, "..._NOT_INITIALIZED" a library without room for its handle.
 NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
+    "std::bad_alloc",
     "ALLOC_FAILED",
     "ALLOCATION_FAILED",
     "unable to find an engine",

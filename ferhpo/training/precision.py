@@ -27,6 +27,7 @@ PROBE_SECONDS = 1.0  # at least; two turns of a large net take three
 PROBE_ROWS = {"cpu": 64, "cuda": 256}  # at most
 FEW_ROWS = 4  # at least; so few are not told from noise in two turns
 ROUNDS = 6
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _KNOWN: dict[str, "Precision"] = {}
 
 
@@ -63,18 +64,17 @@ class Precision:
     @property
     def dtype(self) -> torch.dtype:
         """The number format as torch's."""
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.format]
+        return DTYPES[self.format]
 
-    def autocast(self, device: str) -> torch.autocast:
+    def autocast(self, device: str) -> AbstractContextManager[object]:
         """Return the context for a forward pass."""
-        return torch.autocast(torch.device(device).type, self.dtype, enabled=self.format != "fp32")
+        kind = torch.device(device).type
+        inner = torch.autocast(kind, self.dtype, enabled=self.format != "fp32")
+        return safely(inner) if self.format == "bf16" and kind == "cpu" else inner
 
     def training(self, device: str) -> AbstractContextManager[object]:
         """Return the context for a forward pass that weights learn from."""
-        if self.winograd:
-            return winograd.Winograd()
-        on_cpu = torch.device(device).type == "cpu"
-        return safely(self.autocast(device)) if self.format == "bf16" and on_cpu else self.autocast(device)
+        return winograd.Winograd() if self.winograd else self.autocast(device)
 
 
 def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, cache: Path) -> Precision:
@@ -96,9 +96,7 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
     if key not in _KNOWN:
         shape = (rows, channels, config.image_size, config.image_size)
         try:
-            _KNOWN[key] = _kept.remembered(
-                cache, key, lambda: probe(model, shape, device).to_json(), lambda value: Precision(**value)
-            )
+            _KNOWN[key] = _kept.remembered(cache, key, lambda: probe(model, shape, device).to_json(), _parsed)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -106,6 +104,13 @@ def choose(config: TrialConfig, model: nn.Module, channels: int, device: str, ca
         give_back(device)
         return replace(tried[-1], why="memory did not suffice to measure, and this takes least of it")
     return _KNOWN[key]
+
+
+def _parsed(value: dict[str, Any]) -> Precision:
+    found = Precision(**value)
+    if found.format not in DTYPES:
+        raise KeyError(found.format)
+    return found
 
 
 def goes_on(before: Precision, config: TrialConfig, model: nn.Module, device: str) -> bool:

@@ -134,6 +134,8 @@ class Step:
         if self._ema is not None:
             weights.load(self._ema.model, groups["ema"])
         self._scaler = self._new_scaler()  # the old one may hold how far an update came that broke off
+        for name in ("grad_scale", "found_inf"):  # as may a fused optimiser, to which they are lent for an update
+            vars(self._optimizer).pop(name, None)
         if self._scaler.is_enabled() and groups["scaler"]:  # none where the epochs before were not in fp16
             scale, tracker = (groups["scaler"][n].item() for n in SCALER)
             self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})

@@ -223,7 +223,9 @@ def test_an_answer_is_kept_in_the_process_and_in_the_file(tmp_path: Path, monkey
     assert len(json.loads(cache.read_text())) == 2
 
 
-@pytest.mark.parametrize("text", ["{", '{"a": 1}', '{"a": {"format": "bf16"}}'])
+@pytest.mark.parametrize(
+    "text", ["{", '{"a": 1}', '{"a": {"format": "bf16"}}', '{"a": {"format": "b16", "channels_last": true}}']
+)
 def test_a_damaged_cache_file_costs_a_probe_and_nothing_else(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +233,7 @@ def test_a_damaged_cache_file_costs_a_probe_and_nothing_else(
     cache = tmp_path / "precision.json"
     cache.write_text(text)
     assert str(choose(CONFIG, net(), 1, "cpu", cache)) == "fp32"
+    assert "a" not in json.loads(cache.read_text())
 
 
 def test_autocast_is_on_for_the_short_formats() -> None:

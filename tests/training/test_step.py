@@ -157,14 +157,15 @@ def test_a_gradient_is_gone_after_its_update(config: TrialConfig) -> None:
     assert all(weight.grad is None for weight in step.model.parameters())
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("clip", [0.0, 1000.0])
 def test_with_fp16_an_update_that_broke_off_leaves_nothing_behind_in_the_next_one(
-    config: TrialConfig, monkeypatch: pytest.MonkeyPatch, clip: float
+    config: TrialConfig, monkeypatch: pytest.MonkeyPatch, clip: float, optimizer: str
 ) -> None:
     def full() -> None:
         raise torch.OutOfMemoryError
 
-    config = config.with_params({"precision": "fp16", "clip": clip})
+    config = config.with_params({"precision": "fp16", "clip": clip, "optimizer": optimizer})
     step, plain = make(config), make(config)
     kept = {name: tensor.clone() for name, tensor in plain.tensors().items()}
     kept["scaler/scale"] = torch.tensor(256.0, dtype=torch.float64)
