@@ -232,7 +232,7 @@ def failures(content: Content) -> Html | None:
     lines = []
     for row in records(failed.head(ROWS)):
         reason = row["error"] if isinstance(row["error"], str) else "no reason was stored"
-        then = "queued once more" if row["requeued"] else "counted"
+        then = "not counted" if row["requeued"] else "counted"  # queued again, or outdated
         lines.append(cells(row) | {"reason": tag("div", reason, class_="wrap"), "then": then})
     return table(heads, lines)
 

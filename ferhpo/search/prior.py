@@ -14,6 +14,7 @@ from ferhpo import _layout
 from ferhpo.errors import UsageError
 from ferhpo.space.aims import broken
 from ferhpo.space.config import TrialConfig
+from ferhpo.space.dimension import Dimension
 from ferhpo.space.space import Space, applies
 from ferhpo.space.spec import StudySpec
 from ferhpo.study import store
@@ -56,11 +57,13 @@ def records(other: Study, spec: StudySpec) -> Records:
     """
     _check(other, spec)
     defaults, kept = TrialConfig().params(), []
+    searched, theirs = {d.name for d in spec.space.dimensions}, other.spec.space.dimensions
+    chosen, here = [d for d in theirs if d.choices and d.name not in searched], spec.space.default_config()
     for t in other.trials():
         config = t.config if t.state in {"COMPLETE", "PRUNED"} and t.values and t.copied_from is None else None
         if broken(spec.constraints, known(t.attrs), whole=t.state == "COMPLETE") is not None:
             continue
-        if config is not None and _chose_otherwise(other, config, spec):
+        if config is not None and _chose_otherwise(config, chosen, here):
             continue
         if config is not None and config.epochs == spec.budget.epochs:
             settings = {name: value for name, value in config.params().items() if value != defaults[name]}
@@ -145,14 +148,18 @@ def _check(other: Study, spec: StudySpec) -> None:
         raise spec.error(msg, "sampler", "name")
 
 
-def _chose_otherwise(other: Study, config: TrialConfig, spec: StudySpec) -> bool:
+def _chose_otherwise(config: TrialConfig, chosen: Sequence[Dimension], here: TrialConfig) -> bool:
     """Tell whether a trial has another choice of the other study than the one value that the new study has.
 
     Of a range hardly any trial has just that value, so all of them count, as they do for what the other study fixed.
+
+    Args:
+        config: the trial's.
+        chosen: choices that the other study searched and the new one does not.
+        here: has what the new study fixes.
     """
-    searched, settings, here = {d.name for d in spec.space.dimensions}, config.params(), spec.space.default_config()
-    once = (d for d in other.spec.space.dimensions if d.choices and d.name not in searched and applies(d, settings))
-    return any(settings[d.name] != getattr(here, d.name) for d in once)
+    settings = config.params()
+    return any(settings[d.name] != getattr(here, d.name) for d in chosen if applies(d, settings))
 
 
 def _point(space: Space, settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,6 +14,8 @@ from ray.tune.search import Searcher
 
 from ferhpo.search.under_way import UnderWay
 
+UNBEGUN = "raised in its creation task"  # Ray's words for a worker that could not be set up: its node lacks a package
+
 
 class StudySearcher(Searcher):
     """Asks the session for trials and tells it of workers that died."""
@@ -61,7 +63,22 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Tell the session what a worker ended of, where it said so; the searcher tells it of those that just died."""
         # Not `get_error`: it looks where the file will be copied to later.
-        lines = Path(trial.error_file).read_text(errors="replace").splitlines() if trial.error_file else []
+        text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+        lines = list(filter(None, map(str.strip, text.splitlines())))
         reason = next((line for line in reversed(lines) if "CUDA error" in line), None)
         if reason is not None:
-            self._session.lost(trial.config["number"], f"its worker had to end ({reason.strip()})")
+            self._session.lost(trial.config["number"], f"its worker had to end ({reason})")
+        elif UNBEGUN in text:
+            self._session.lost(trial.config["number"], f"its worker could not begin ({lines[-1]})")
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return a trial that waits for a worker; once the search ends, let it wait for the next run.
+
+        A worker may take long to come: it imports torch, or other jobs fill the cluster.
+        """
+        chosen = super().choose_trial_to_run(tune_controller)
+        if chosen is None or not self._session.ends():
+            return chosen
+        self._session.hand_back(chosen.config["number"])
+        tune_controller.stop_trial(chosen)
+        return None

@@ -22,7 +22,7 @@ class Session(UnderWay):
     @property
     def over(self) -> bool:
         """Tell whether nothing runs and nothing more is to start."""
-        return not self.running and (self._ends() or self.writer.count() >= self.limits.trials)
+        return not self.running and (self.ends() or self.writer.count() >= self.limits.trials)
 
     @property
     def left(self) -> int:
@@ -44,7 +44,7 @@ class Session(UnderWay):
 
         Interrupted trials come first, then queued ones, then those that the scheduler paused.
         """
-        room = 0 if self._ends() else self.left - len(self.running)
+        room = 0 if self.ends() else self.left - len(self.running)
         if room <= 0:
             return None
         waiting = self.writer.waiting()

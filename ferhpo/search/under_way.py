@@ -159,6 +159,14 @@ class UnderWay(ABC):
             self.stopping = reason
             self.emit(Note(text=reason))
 
+    def ends(self) -> bool:
+        """Tell whether the search ends before its total: no trial starts, and running ones end at their next epoch."""
+        if self.stopping is None:
+            reason = self._budget.reason(lambda: self.left)
+            if reason is not None:
+                self.stop(reason)
+        return self.stopping is not None
+
     def _begun(self, assignment: Assignment, params: Mapping[str, Any], **more: Any) -> Assignment:
         """Take note that a trial begins or goes on."""
         number, epochs = assignment.number, self._epochs(assignment)
@@ -190,7 +198,7 @@ class UnderWay(ABC):
             self._end(number, "PRUNED", record)
         elif not self._rule.goes_on(number, record["epoch"], record["value"]):
             self._held(number, record)
-        elif self._ends():
+        elif self.ends():
             self.hand_back(number)
         else:
             return True
@@ -211,13 +219,6 @@ class UnderWay(ABC):
     def _broken(self, found: Mapping[str, float], *, whole: bool) -> str | None:
         """Return what a trial breaks of the study's constraints, see `aims.broken`."""
         return broken(self._constraints, found, whole=whole)
-
-    def _ends(self) -> bool:
-        if self.stopping is None:
-            reason = self._budget.reason(lambda: self.left)
-            if reason is not None:
-                self.stop(reason)
-        return self.stopping is not None
 
     def _held(self, number: int, record: Record) -> None:
         """Pause or end a trial that does not go on."""

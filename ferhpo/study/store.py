@@ -6,7 +6,7 @@ read-only, so that a dashboard cannot harm a search (optuna-dashboard issue 545)
 
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,9 +41,18 @@ def absolute(url: str) -> str:
     """Return a storage URL that means the same in any working directory.
 
     Raises:
-        UsageError: it names a SQLite database that would not outlive the command.
+        UsageError: it names a SQLite database that would not outlive the command, or it holds a password that would be
+            taken for something else, and then shown.
     """
-    return sqlite_url(sqlite_file(url)) if is_sqlite(url) else url
+    if is_sqlite(url):
+        return sqlite_url(sqlite_file(url))
+    if _is_garbled(url):
+        msg = (
+            "--storage must have a number as its port, and %40, %3A and %2F for @, : and / in a password, got "
+            f"{without_password(url)}; correct it"
+        )
+        raise UsageError(msg)
+    return url
 
 
 def sqlite_file(url: str) -> Path:
@@ -60,10 +69,21 @@ def sqlite_file(url: str) -> Path:
 
 def without_password(url: str) -> str:
     """Return a storage URL that can be shown and stored; only its scheme where it cannot even be parsed."""
+    with suppress(ArgumentError):
+        if is_sqlite(url) or not _is_garbled(url):
+            return make_url(url)._replace(password=None).difference_update_query(SECRETS).render_as_string()
+    return f"{url.partition(':')[0]}:..."
+
+
+def _is_garbled(url: str) -> bool:
+    """Tell whether a server's URL has no number as its port, or an @ where none can be: of a password, by all odds."""
     try:
-        return make_url(url)._replace(password=None).difference_update_query(SECRETS).render_as_string()
-    except ArgumentError:
-        return f"{url.partition(':')[0]}:..."
+        parsed = make_url(url)
+    except ArgumentError:  # no URL at all, which whoever opens it is told
+        return False
+    except ValueError:
+        return True
+    return "@" in f"{parsed.host}{parsed.database}"
 
 
 def is_sqlite(url: str) -> bool:

@@ -5,7 +5,7 @@ It writes nothing but what commands beside a search must note, see `amend`.
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,7 +45,7 @@ class Study:
 
     name: str
     folder: Path
-    url: str
+    url: str = field(repr=False)
     optuna_study: optuna.Study
 
     @classmethod

@@ -265,6 +265,7 @@ class StudyWriter:
 
         An epoch that is already there keeps its value: a trial that goes on repeats none, to the bit.
         """
+        self._check_lock()
         if number not in self._history:
             self._history[number] = self._stored_history(number)
         history = self._history[number]
@@ -277,6 +278,7 @@ class StudyWriter:
 
         Its other objectives, and what it breaks of the constraints, come from the costs and figures among ``attrs``.
         """
+        self._check_lock()
         if self._rdb.get_trial(self._id(number)).state == TrialState.WAITING:  # only a running trial can be told
             self._set_running(number)
         history = self._history.pop(number, None) or self._stored_history(number)
@@ -297,6 +299,7 @@ class StudyWriter:
             number: the trial's.
             marks: stored with it if it was running, and before: a kill in between loses none of them.
         """
+        self._check_lock()  # a search that has lost it must not take from another one what that one runs
         running = self._rdb.get_trial(self._id(number)).state == TrialState.RUNNING
         if running:
             self.mark(number, marks)

@@ -122,6 +122,7 @@ def test_an_empty_csv_is_one_line(run: Run, toy: Path, root: Path, tmp_path: Pat
         (["--timeout", ""], "a duration is a number above 0"),
         (["--cpus-per-trial", 0], "--cpus-per-trial must be at least 1, got 0"),
         (["--gpus-per-trial", -1], "--gpus-per-trial must be a number of 0 or more, got -1"),
+        (["--gpus-per-trial", 1.5], "--gpus-per-trial must be a whole number or a fraction of one GPU, got 1.5"),
         (["--concurrency", 0], "--concurrency must be at least 1, got 0"),
         (["--storage", "sqlite://"], "a study must be kept in a file"),
     ],

@@ -35,6 +35,15 @@ def test_prior_trials_are_the_others_complete_and_pruned_ones(study: Callable[..
         assert found.state.name == trial.state
 
 
+def test_the_others_study_file_is_not_read_anew_for_every_trial(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, read = study(9, scheduler="none"), []
+    monkeypatch.setattr(Study, "spec", property(lambda self: read.append(self) or fakes.spec()))
+    kept = records(other, new())
+    assert len(read) < len(kept)
+
+
 def test_what_the_space_searches_is_taken_from_the_whole_configuration(study: Callable[..., Study]) -> None:
     wider = new("[space]", "[space]\nmomentum = { low = 0.5, high = 0.99, default = 0.8 }")
     assert {t.params["momentum"] for t in trials(records(study(4), wider), wider.space)} == {0.9}

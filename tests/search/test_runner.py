@@ -170,6 +170,33 @@ def test_a_signal_to_all_ends_after_the_running_epochs_and_the_same_command_goes
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
+def test_ctrl_c_before_a_worker_is_there_does_not_wait_for_its_first_epoch(root: Path) -> None:
+    process = start(root, 4, 2, 30.0)
+    wait_for(process, "TrialBegan")
+    process.send_signal(signal.SIGINT)
+    output = finish(process)
+    assert process.returncode == 130, output
+    assert "EpochEnded" not in output
+    assert not ray_processes()
+    found = Study.open(root, "toy").trials()
+    assert found
+    assert all(t.state == "WAITING" and not t.values for t in found)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_nothing_of_a_search_can_be_reached_from_another_machine(root: Path) -> None:
+    process = start(root, 2, 2, 5.0)
+    wait_for(process, "EpochEnded")
+    sockets = [s for pid in (process.pid, *ray_processes()) for s in psutil.Process(pid).net_connections("inet")]
+    listening = {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}
+    kill(process, signal.SIGKILL)
+    assert listening
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
 def test_two_ctrl_c_end_at_once_and_lose_no_epoch_that_was_saved(root: Path) -> None:
     process = start(root, 12, 4, 0.6)
     wait_for(process, "EpochEnded")

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ class FakeSession:
 
     def __init__(self) -> None:
         self.left, self.over, self.told = 1, False, []
+        self.ending, self.handed_back = False, []
 
     def next_trial(self) -> Assignment | None:
         self.left -= 1
@@ -30,6 +32,12 @@ class FakeSession:
 
     def lost(self, number: int, reason: str) -> None:
         self.told.append((number, reason))
+
+    def ends(self) -> bool:
+        return self.ending
+
+    def hand_back(self, number: int) -> None:
+        self.handed_back.append(number)
 
 
 def test_a_suggestion_rebuilds_the_configuration_and_knows_where_to_go_on() -> None:
@@ -55,6 +63,40 @@ def test_a_dead_worker_is_passed_on_with_its_trials_number() -> None:
     searcher.on_trial_complete("ray-1", error=True)
     assert session.told[0][0] == 7
     assert "died" in session.told[0][1]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The actor died unexpectedly before finishing this task.\n\tpid: 7\nconnection error code 2.", []),
+        ("ray::step()\nRuntimeError: CUDA error: x\nTip", [(7, "its worker had to end (RuntimeError: CUDA error: x)")]),
+        (
+            "The actor died because of an error raised in its creation task, ray::Inner.__init__()\n"
+            "RuntimeError: The actor with name Inner failed to import on the worker.\n\n"
+            "ModuleNotFoundError: No module named 'ferhpo'\n\n",
+            [(7, "its worker could not begin (ModuleNotFoundError: No module named 'ferhpo')")],
+        ),
+    ],
+)
+def test_what_a_worker_ended_of_is_passed_on_where_ray_knows_more_than_that_it_did(
+    tmp_path: Path, said: str, told: list[object]
+) -> None:
+    session, file = FakeSession(), tmp_path / "error.txt"
+    file.write_text(f"Failure # 1 (occurred at 2026-12-01_00-00-00)\n{said}\n")
+    trial: Any = SimpleNamespace(config={"number": 7}, error_file=str(file))
+    StudyScheduler(session).on_trial_error(None, trial)  # pyright: ignore[reportArgumentType]
+    assert session.told == told
+
+
+def test_a_trial_whose_worker_is_still_to_come_when_the_search_ends_waits_for_the_next_run() -> None:
+    session, stopped = FakeSession(), []
+    trial: Any = SimpleNamespace(config={"number": 7}, status="PENDING")
+    tune = SimpleNamespace(get_trials=lambda: [trial], stop_trial=stopped.append)
+    scheduler = StudyScheduler(session)  # pyright: ignore[reportArgumentType]
+    assert scheduler.choose_trial_to_run(tune) is trial
+    session.ending = True
+    assert scheduler.choose_trial_to_run(tune) is None
+    assert (session.handed_back, stopped) == ([7], [trial])
 
 
 def test_every_result_reaches_the_session_and_its_verdict_reaches_ray() -> None:

@@ -238,6 +238,34 @@ def test_a_shown_url_has_no_password(url: str) -> None:
     assert PASSWORD not in store.without_password(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:an@{PASSWORD}@host/db",  # SQLAlchemy takes it for a part of the host,
+        f"postgresql://me:an@other:{PASSWORD}@host/db",  # the port,
+        f"postgresql://me:an@/{PASSWORD}@host/db",  # or the database
+        f"postgresql://me:{PASSWORD}@host:54x/db",
+    ],
+)
+def test_a_password_that_would_be_taken_for_something_else_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(UsageError, match=r"%40, %3A and %2F for .* in a password, got postgresql:\.\.\.;") as caught:
+        store.absolute(url)
+    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in store.without_password(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me@corp:a%40b:c/d?e@host:5432/db?sslmode=require",
+        "postgresql:///db?host=/run/postgresql",
+        "postgresql://[::1]:5432/db",
+    ],
+)
+def test_any_other_url_is_taken_as_it_is(url: str) -> None:
+    assert store.absolute(url) == url
+
+
 def test_a_shown_url_keeps_the_rest() -> None:
     url = "postgresql+psycopg://me:x@host:5432/db?sslmode=require"
     assert store.without_password(url) == "postgresql+psycopg://me@host:5432/db?sslmode=require"

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -149,6 +150,12 @@ def test_a_study_elsewhere_is_found_again_without_its_url(tmp_path: Path, root: 
     assert not (root / "toy" / "study.db").exists()
     assert study_names(root) == ["toy"]
     assert len(Study.open(root, "toy").trials()) == 2
+
+
+def test_a_study_that_a_notebook_shows_shows_no_password(study: Make) -> None:
+    opened = replace(study(1), url="postgresql://me:s3cr3t@host/db")
+    assert "s3cr3t" not in repr(opened)
+    assert "name='toy'" in repr(opened)
 
 
 def test_a_study_at_a_relative_url_opens_from_every_folder(

@@ -206,14 +206,25 @@ def test_no_sampler_is_asked_for_a_trial_that_goes_on(
     assert writer.ask(same, number if epochs else None) == (number, config, params)
 
 
-def test_no_trial_begins_for_a_search_that_lost_its_lock(writer: StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_lost_its_lock_begins_no_trial_and_changes_none(
+    writer: StudyWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number, _, _ = writer.ask(same)
     writer.queue_repeats([number], [7])
     monkeypatch.setattr(writer, "_check_lock", lambda: 1 / 0)
-    for begin in (lambda: writer.ask(same), lambda: writer.begin_repeat(1)):
+    for change in (
+        lambda: writer.ask(same),
+        lambda: writer.begin_repeat(1),
+        lambda: writer.report(number, 1, 0.6, record(1)),
+        lambda: writer.finish(number, "FAIL", None, {"error": "no"}),
+        lambda: writer.hand_back(number),
+    ):
         with pytest.raises(ZeroDivisionError):
-            begin()
-    assert writer.reader.optuna_study.trials[1].state.name == "WAITING"
+            change()
+    assert [(t.state.name, t.intermediate_values) for t in writer.reader.optuna_study.trials] == [
+        ("RUNNING", {}),
+        ("WAITING", {}),
+    ]
 
 
 def test_a_trial_that_waits_is_not_taken_for_a_new_one(writer: StudyWriter) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def started(logs: Path, *, address: str | None) -> Generator[Sequence[Mapping[st
 
     local = {} if address else {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     try:
-        with _out_of_our_group(ray):
+        with nullcontext() if address else _by_itself(ray):
             context = _init(
                 ray.init,
                 address=address or "local",
@@ -75,25 +75,29 @@ def started(logs: Path, *, address: str | None) -> Generator[Sequence[Mapping[st
 
 
 @contextmanager
-def _out_of_our_group(ray: Any) -> Generator[None]:
-    """Let Ray's servers start in process groups of their own.
+def _by_itself(ray: Any) -> Generator[None]:
+    """Let Ray's servers start in process groups of their own and listen at the loopback address.
 
-    A SIGTERM to the search's group (``timeout``'s, or a shell's ``kill %1``) would end them before the search, which
-    then waits a minute for them and dies by Ray's hand. Ray keeps Ctrl-C alone from them and has no setting for more.
+    Ray keeps Ctrl-C alone from them, and has no setting for more. A SIGTERM to the search's group (``timeout``'s, or a
+    shell's ``kill %1``) would end them before the search, which then waits a minute for them and dies by Ray's hand.
     Not where the group is what ends them after a kill of the search (macOS).
+
+    At this machine's own address whoever is on its network could reach them, and a search would end with that address:
+    when a laptop joins another network.
     """
     try:
-        services = ray._private.services  # noqa: SLF001
-        popen = services.ConsolePopen
+        services, constants = ray._private.services, ray._private.ray_constants  # noqa: SLF001
+        before = services.ConsolePopen, constants.ENABLE_RAY_CLUSTER
     except AttributeError:  # a later Ray
         yield
         return
     if sys.platform == "linux":
-        services.ConsolePopen = partial(popen, process_group=0)
+        services.ConsolePopen = partial(services.ConsolePopen, process_group=0)
+    constants.ENABLE_RAY_CLUSTER = False  # as it is on macOS and Windows
     try:
         yield
     finally:
-        services.ConsolePopen = popen
+        services.ConsolePopen, constants.ENABLE_RAY_CLUSTER = before
 
 
 def _init(init: Callable[..., Any], *, address: str, **kwargs: Any) -> Any:

@@ -90,6 +90,9 @@ class Workers:
         if self.gpus is not None and not (isinstance(self.gpus, Real) and 0 <= self.gpus < inf):
             msg = f"--gpus-per-trial must be a number of 0 or more, got {self.gpus!r}"
             raise UsageError(msg)
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            msg = f"--gpus-per-trial must be a whole number or a fraction of one GPU, got {self.gpus:g}"
+            raise UsageError(msg)
 
     def fit(self, *nodes: Mapping[str, float]) -> Split:
         """Return how machines are divided when nothing was measured; a trial runs on one of them.

@@ -75,6 +75,27 @@ def test_a_search_begins_a_ray_of_its_own_beside_any_other(monkeypatch: pytest.M
     assert given == ["local"]
 
 
+@pytest.mark.parametrize(("address", "reachable"), [(None, False), ("elsewhere:6379", True)])
+def test_a_ray_of_this_machine_alone_cannot_be_reached_from_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str | None, reachable: bool
+) -> None:
+    constants = SimpleNamespace(ENABLE_RAY_CLUSTER=True)
+    private = SimpleNamespace(ray_constants=constants, services=SimpleNamespace(ConsolePopen=subprocess.Popen))
+    seen: list[bool] = []
+
+    def init(**_: object) -> SimpleNamespace:
+        seen.append(constants.ENABLE_RAY_CLUSTER)
+        return SimpleNamespace(address_info={"session_dir": "x"})
+
+    more = {"shutdown": lambda: None, "is_initialized": lambda: False, "nodes": lambda: [ALIVE]}
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, _private=private, **more))
+    with started(tmp_path, address=address):
+        pass
+    assert seen == [reachable]
+    assert constants.ENABLE_RAY_CLUSTER
+    assert private.services.ConsolePopen is subprocess.Popen
+
+
 def test_a_ray_that_this_process_uses_already_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def shutdown() -> None:
         pytest.fail("ended somebody's Ray")
