@@ -40,9 +40,8 @@ def test_trials_are_listed_by_number_with_all_that_is_known(study: Make) -> None
     assert first.started <= first.ended
 
 
-def test_a_study_says_what_it_is_about(study: Make, root: Path) -> None:
-    study(2)
-    opened = Study.open(str(root), "toy")
+def test_a_study_says_what_it_is_about(study: Make) -> None:
+    opened = study(2)
     assert (opened.name, opened.metric, opened.directions) == ("toy", "accuracy", ["maximize"])
     assert opened.spec.text == fakes.spec().text
     assert opened.data["classes"] == list(fakes.CLASSES)
