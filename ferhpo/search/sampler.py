@@ -120,10 +120,11 @@ class FidelitySampler(BaseSampler):
                     self._mixed.add(name)  # Optuna takes no value of another kind than the study's, which nobody knows
                 if number >= known[0]:
                     self._space[name] = number, distribution
+            key = _key(other.params, drawn_from)
             if self._fixed_alike(other):
-                self._tried.add(_key(other.params, drawn_from))
+                self._tried.add(key)
             if other.state.is_finished():
-                self._finished[number] = self._curve(study, other)
+                self._finished[number] = self._curve(study, other, key)
         names = self._space if self._names is None else self._names
         return {
             name: d
@@ -217,7 +218,7 @@ class FidelitySampler(BaseSampler):
         whole = sum(t.state == TrialState.COMPLETE for t in (*study.get_trials(deepcopy=False), *self._prior))
         return max(EXPLORE, min(1 / (1 + whole), 2 * self._startup / told))
 
-    def _curve(self, study: Study, trial: FrozenTrial) -> Curve | None:
+    def _curve(self, study: Study, trial: FrozenTrial, key: Key | None = None) -> Curve | None:
         """Return a trial's curve: NaN if it failed, broke a constraint, or was pruned before it had a value.
 
         None if it is unfinished and has no value yet, failed before it had parameters, or was queued again. Values of
@@ -243,7 +244,7 @@ class FidelitySampler(BaseSampler):
             found = curve(self._had(trial), values, maximize=signs[0] > 0)
         else:
             found = curve(self._had(trial), {e: np.multiply(v, signs) for e, v in values.items()}, maximize=True)
-        return replace(found, infeasible=infeasible, key=_key(trial.params, trial.distributions))
+        return replace(found, infeasible=infeasible, key=key or _key(trial.params, trial.distributions))
 
     def _direction(self, objectives: int) -> tuple[float, ...]:
         """Return this proposal's weights of the objectives, none for one."""
