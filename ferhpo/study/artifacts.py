@@ -12,9 +12,12 @@ KEEP = 20  # best trials whose checkpoint and validation probabilities are kept
 
 
 def drop_state(epoch: Path) -> None:
-    """Delete what only a training that goes on needs; the trial of this epoch folder is over."""
+    """Delete what only a training that goes on needs, and other epochs that a kill left; this one's trial is over."""
     for name in (_layout.STATE, _layout.STATE_TENSORS):
         (epoch / name).unlink(missing_ok=True)
+    for other in (*epoch.parent.glob("epoch-*"), *epoch.parent.glob(".epoch-*")):
+        if other != epoch:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def keep_best(

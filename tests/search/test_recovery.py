@@ -205,7 +205,7 @@ def test_nor_are_they_if_the_search_is_killed_while_it_begins_a_trial(
         assert writer.reader.states()["COMPLETE"] == 0
 
 
-def test_a_trial_that_was_stored_as_ended_right_before_the_kill_keeps_no_state(
+def test_a_trial_that_was_stored_as_ended_right_before_the_kill_keeps_no_state_and_no_other_epoch(
     root: Path, data: fakes.FakeData
 ) -> None:
     spec = fakes.spec(epochs=2, scheduler="none")
@@ -215,10 +215,12 @@ def test_a_trial_that_was_stored_as_ended_right_before_the_kill_keeps_no_state(
         folder = writer.reader.candidates()[0].checkpoint
         assert folder is not None
         (folder / _layout.STATE).write_text("{}")
+        for left in ("epoch-0001", ".epoch-0002.3f"):  # by a worker that was killed before it deleted them
+            shutil.copytree(folder, folder.with_name(left))
     with open_writer(spec, root, data) as writer:
         settle(writer)
-    assert folder.is_dir()
     assert not (folder / _layout.STATE).exists()
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_trial_that_finished_just_before_the_kill_is_kept_as_complete(root: Path, data: fakes.FakeData) -> None:
