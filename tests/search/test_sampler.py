@@ -360,14 +360,11 @@ def test_a_sampler_that_is_copied_or_pickled_proposes_what_the_original_would() 
 
 
 def test_a_study_that_is_gone_on_with_under_the_same_seed_has_no_random_trial_again() -> None:
-    def asked(sessions: int) -> list[float]:
-        study, found = optuna.create_study(), []
-        for _ in range(sessions):
-            study.sampler = FidelitySampler(EPOCHS, seed=0)
-            found += run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x / e, 2)
-        return found
-
-    assert len({*asked(5), *asked(5)}) == 10
+    study, asked = optuna.create_study(), []
+    for _ in range(5):
+        study.sampler = FidelitySampler(EPOCHS, seed=0)
+        asked += run(study, lambda t: t.suggest_float("x", 0, 1), lambda x, e: x / e, 2)
+    assert len(set(asked)) == 10
 
 
 def test_a_study_of_the_same_name_elsewhere_is_another_one() -> None:
