@@ -148,6 +148,10 @@ class Budget:
             return f"the study has been trained for {spent}"
         return None
 
+    def room(self, at_work: int) -> bool:
+        """Tell whether one more epoch may begin beside so many that are under way and will count."""
+        return self.limits.epochs is None or self.epochs + at_work < self.limits.epochs
+
     def reason(self, left: Callable[[], int]) -> str | None:
         """Return why the search ends now, None if it goes on.
 

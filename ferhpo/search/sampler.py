@@ -179,7 +179,7 @@ class FidelitySampler(BaseSampler):
         self._begun = True
         drawn = sum(QUEUED not in other.system_attrs for other in others)
         if drawn:
-            self._rng = np.random.default_rng([self._rng.integers(2**32), drawn])
+            self._rng = np.random.default_rng([int(self._rng.integers(2**32)), drawn])
             self._random = RandomSampler(seed=int(self._rng.integers(2**32)))
 
     def _untried(

@@ -44,8 +44,8 @@ class Session(UnderWay):
 
         Interrupted trials come first, then queued ones, then those that the scheduler paused.
         """
-        room = 0 if self.ends() else self.left - len(self.running)
-        if room <= 0:
+        room = self.left - len(self.running)
+        if room <= 0 or self.ends() or not self._budget.room(len(self.running)):
             return None
         waiting = self.writer.waiting()
         if self.writer.queued() and all(map(self._rule.paused, waiting.values())):

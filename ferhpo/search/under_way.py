@@ -198,7 +198,7 @@ class UnderWay(ABC):
             self._end(number, "PRUNED", record)
         elif not self._rule.goes_on(number, record["epoch"], record["value"]):
             self._held(number, record)
-        elif self.ends():
+        elif self.ends() or not self._budget.room(len(self.running) - 1):
             self.hand_back(number)
         else:
             return True

@@ -66,6 +66,19 @@ def test_epochs_and_seconds_of_all_runs_together_end_a_search(
     assert sum(len(t.values) for t in study.trials()) == 14
 
 
+def test_no_epoch_begins_that_would_be_one_too_many_beside_those_under_way(root: Path, data: fakes.FakeData) -> None:
+    with open_writer(fakes.spec(scheduler="none"), root, data) as writer:
+        session = Session(writer, Limits(trials=50, epochs=7), emit=lambda _: None)
+        job, work = fakes.job(writer.folder, data, writer.spec), {}
+        while not session.over:
+            while len(work) < 3 and (given := session.next_trial()) is not None:
+                work[given.number] = fakes.worker(given, job)
+            epochs = {number: worker() for number, worker in work.items()}  # of all three at a time
+            work = {n: work[n] for n, record in epochs.items() if session.epoch(n, record)}
+        assert sum(len(t.values) for t in writer.reader.trials()) == 7
+        assert session.spent
+
+
 def test_a_flat_search_ends_with_what_it_expected() -> None:
     budget = made(flat=0.01)
     rng = np.random.default_rng(0)
