@@ -23,6 +23,7 @@ NO_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_NOT_INITIALIZED",
 )
+NO_ROOM = "could not create a primitive"  # all that oneDNN says without room for a kernel; "... descriptor" is no such
 LOST = ("CUDA error", "illegal memory access", "unspecified launch failure")  # Triton names the latter two by itself
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where a look waits for the device; on a CPU every step
 
@@ -88,7 +89,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that memory does not suffice, on a GPU or on a CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+    said = str(error)
+    return isinstance(error, RuntimeError) and (said == NO_ROOM or any(text in said for text in NO_MEMORY))
 
 
 def device_is_lost(error: BaseException) -> bool:
