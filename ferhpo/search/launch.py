@@ -109,7 +109,7 @@ def _split(
 def _tune(session: UnderWay, job: Job, trainer: Trainer, split: Split, *, storage: Path) -> None:
     from ray import tune
 
-    from ferhpo.search.searcher import StudyScheduler, StudySearcher
+    from ferhpo.search.searcher import Silent, StudyScheduler, StudySearcher
     from ferhpo.search.trainable import TrialActor
 
     tune.run(
@@ -123,6 +123,7 @@ def _tune(session: UnderWay, job: Job, trainer: Trainer, split: Split, *, storag
         reuse_actors=True,
         storage_path=str(storage.resolve()),
         verbose=0,
+        callbacks=[Silent()],
         raise_on_failed_trial=False,
     )
 

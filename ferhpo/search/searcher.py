@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -82,3 +83,10 @@ class StudyScheduler(FIFOScheduler):
         self._session.hand_back(chosen.config["number"])
         tune_controller.stop_trial(chosen)
         return None
+
+
+class Silent(TrialProgressCallback):
+    """Stands in for Tune's own, which prints a line of a trial that ends before its first epoch at any verbosity."""
+
+    def on_trial_complete(self, *_args: Any, **_info: Any) -> None:
+        """Print nothing."""

@@ -87,8 +87,9 @@ class Study:
 
     @property
     def attrs(self) -> Mapping[str, Any]:
-        """What the study itself holds: spec, data, ferhpo, openings."""
-        return self.optuna_study.user_attrs
+        """What the study itself holds: spec, data, ferhpo, openings; not to be changed."""
+        study = self.optuna_study  # its own `user_attrs` is a copy a call, of thousands of prior trials too
+        return study._storage.get_study_user_attrs(study._study_id)  # noqa: SLF001
 
     @property
     def spec(self) -> StudySpec:

@@ -177,6 +177,7 @@ def test_ctrl_c_before_a_worker_is_there_does_not_wait_for_its_first_epoch(root:
     output = finish(process)
     assert process.returncode == 130, output
     assert "EpochEnded" not in output
+    assert "Last result" not in output, "Tune said something"
     assert not ray_processes()
     found = Study.open(root, "toy").trials()
     assert found

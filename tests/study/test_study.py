@@ -151,6 +151,10 @@ def test_a_study_elsewhere_is_found_again_without_its_url(tmp_path: Path, root: 
     assert len(Study.open(root, "toy").trials()) == 2
 
 
+def test_a_search_does_not_copy_what_its_study_holds_whenever_it_looks(writer: StudyWriter) -> None:
+    assert writer.reader.attrs["data"] is writer.reader.attrs["data"]
+
+
 def test_a_study_that_a_notebook_shows_shows_no_password(study: Make) -> None:
     opened = replace(study(1), url="postgresql://me:s3cr3t@host/db")
     assert "s3cr3t" not in repr(opened)
